@@ -1,0 +1,21 @@
+//! What a homomorphic circuit means.
+//!
+//! This crate is the shared language of the compiler and the runtime and knows
+//! neither of them: the [`Circuit`] with its ops and types, [`Layout`]s, ring
+//! [`Params`] and [`Target`]s, the verifier, the reference evaluator, the text
+//! format, and the executable [`Program`] with the files that carry it.
+//! `SPEC.md` beside this crate is the same content for readers.
+
+pub mod circuit;
+pub mod layout;
+pub mod params;
+pub mod program;
+pub mod scale;
+pub mod target;
+
+pub use circuit::{Builder, Circuit, Const, CtType, Input, Node, Op, Output, Plain, Source, Stage, Value};
+pub use layout::{Layout, Position, Shape};
+pub use params::{Params, SecurityLevel};
+pub use program::{Instr, KeyPlan, Manifest, Program, Reg};
+pub use scale::{Level, Scale, Step};
+pub use target::Target;

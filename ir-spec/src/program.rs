@@ -1,0 +1,156 @@
+//! The executable form of a leveled circuit and what a client must know of it.
+//!
+//! A [`Program`] is a circuit scheduled for an executor: rotations of one
+//! ciphertext are grouped so that they share a decomposition (hoisting), sums
+//! of plaintext products are one instruction so that they need no reduction
+//! per term. A [`Manifest`] is all a client needs: parameters, layouts and
+//! keys to make. It holds no weights.
+
+use crate::circuit::{CtType, Plain};
+use crate::layout::Layout;
+use crate::params::Params;
+use crate::scale::{Level, Scale, Step};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A virtual register; each is written once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Reg(pub u32);
+
+/// A plaintext to encode: contents, level and scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PlainUse {
+    /// Index into [`Program::consts`].
+    pub constant: u32,
+    /// Level it is multiplied or added at.
+    pub level: Level,
+    /// Scale it is encoded at.
+    pub scale: Scale,
+}
+
+/// One instruction. Types of registers are in [`Program::types`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Instr {
+    /// Ciphertext `ct` of input `input`.
+    Input { dst: Reg, input: u32, ct: u32 },
+    /// An encryption of zero without noise.
+    Zero { dst: Reg },
+    /// All rotations of one ciphertext at one level.
+    Rotate { src: Reg, outs: Vec<(Step, Reg)> },
+    /// Sum of products with plaintexts ([`Program::plains`]).
+    InnerProduct { dst: Reg, terms: Vec<(Reg, u32)> },
+    /// Sum of ciphertexts.
+    Sum { dst: Reg, terms: Vec<Reg> },
+    /// Difference of two ciphertexts.
+    Sub { dst: Reg, a: Reg, b: Reg },
+    /// Negation.
+    Neg { dst: Reg, src: Reg },
+    /// Sum with a plaintext.
+    AddPlain { dst: Reg, src: Reg, plain: u32 },
+    /// Product with a scalar, encoded at `scale` as one integer.
+    MulScalar { dst: Reg, src: Reg, scalar: f64, scale: Scale },
+    /// Product of two ciphertexts (a square when they are the same register).
+    Mul { dst: Reg, a: Reg, b: Reg },
+    /// Degree 2 to degree 1.
+    Relin { dst: Reg, src: Reg },
+    /// Division by the last prime.
+    Rescale { dst: Reg, src: Reg },
+    /// Forgets primes down to the level of `dst`.
+    DropLevel { dst: Reg, src: Reg },
+}
+
+impl Instr {
+    /// Registers it reads.
+    pub fn reads(&self) -> Vec<Reg> {
+        match self {
+            Instr::Input { .. } | Instr::Zero { .. } => Vec::new(),
+            Instr::InnerProduct { terms, .. } => terms.iter().map(|t| t.0).collect(),
+            Instr::Sum { terms, .. } => terms.clone(),
+            Instr::Sub { a, b, .. } | Instr::Mul { a, b, .. } => vec![*a, *b],
+            Instr::Rotate { src, .. }
+            | Instr::Neg { src, .. }
+            | Instr::AddPlain { src, .. }
+            | Instr::MulScalar { src, .. }
+            | Instr::Relin { src, .. }
+            | Instr::Rescale { src, .. }
+            | Instr::DropLevel { src, .. } => vec![*src],
+        }
+    }
+
+    /// Registers it writes.
+    pub fn writes(&self) -> Vec<Reg> {
+        match self {
+            Instr::Rotate { outs, .. } => outs.iter().map(|o| o.1).collect(),
+            Instr::Input { dst, .. }
+            | Instr::Zero { dst }
+            | Instr::InnerProduct { dst, .. }
+            | Instr::Sum { dst, .. }
+            | Instr::Sub { dst, .. }
+            | Instr::Neg { dst, .. }
+            | Instr::AddPlain { dst, .. }
+            | Instr::MulScalar { dst, .. }
+            | Instr::Mul { dst, .. }
+            | Instr::Relin { dst, .. }
+            | Instr::Rescale { dst, .. }
+            | Instr::DropLevel { dst, .. } => vec![*dst],
+        }
+    }
+}
+
+/// Evaluation keys a program needs, each with the highest level it is used at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyPlan {
+    /// Galois keys by rotation step.
+    pub rotations: BTreeMap<Step, Level>,
+    /// Relinearisation key.
+    pub relin: Option<Level>,
+}
+
+/// One encrypted input or output as a client sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Port {
+    /// Name in the model.
+    pub name: String,
+    /// Placement of elements in slots.
+    pub layout: Layout,
+    /// Type of its ciphertexts.
+    pub ty: CtType,
+    /// Smallest and largest allowed element of an input; expected bounds of an output.
+    pub range: (f64, f64),
+}
+
+/// What a client needs to make keys, encrypt and decrypt. Holds no weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Name of the model.
+    pub name: String,
+    /// Ring parameters.
+    pub params: Params,
+    /// Inputs to encrypt.
+    pub inputs: Vec<Port>,
+    /// Outputs to decrypt.
+    pub outputs: Vec<Port>,
+    /// Evaluation keys to make.
+    pub keys: KeyPlan,
+}
+
+/// A program for an executor: manifest, instructions, plaintexts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Program {
+    /// What clients see.
+    pub manifest: Manifest,
+    /// Plaintext contents.
+    pub consts: Vec<Plain>,
+    /// Plaintexts to encode.
+    pub plains: Vec<PlainUse>,
+    /// Type of each register.
+    pub types: Vec<CtType>,
+    /// Instructions; a register is written before it is read.
+    pub instrs: Vec<Instr>,
+    /// Model layer of each instruction, an index into `sources`.
+    pub source_of: Vec<u32>,
+    /// Names of model layers.
+    pub sources: Vec<String>,
+    /// Registers of each output's ciphertexts.
+    pub outputs: Vec<Vec<Reg>>,
+}

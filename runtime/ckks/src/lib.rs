@@ -1,0 +1,1 @@
+//! RNS-CKKS for compiled circuits.

@@ -1,0 +1,1 @@
+//! Runs compiled HE programs.

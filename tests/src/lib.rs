@@ -1,0 +1,1 @@
+//! Holds the tests of the whole workspace under `tests/`; the library itself is empty.
