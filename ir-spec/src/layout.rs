@@ -4,8 +4,10 @@
 //! element may sit in several slots (replicas); slots without an element are
 //! zero, or hold values nobody may rely on when the layout is `dirty`.
 
+use crate::limits::{MAX_LAYOUT_SLOTS, MAX_SLOTS};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use thiserror::Error;
 
 /// Extents of a tensor, outermost first (`[channels, height, width]` for images).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -15,6 +17,11 @@ impl Shape {
     /// Number of elements.
     pub fn n_elements(&self) -> usize {
         self.0.iter().product()
+    }
+
+    /// Number of elements, or `None` when it exceeds what can be counted.
+    pub fn checked_elements(&self) -> Option<usize> {
+        self.0.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent))
     }
 }
 
@@ -89,5 +96,115 @@ impl Layout {
     /// Gathers a tensor (row-major) from slots; reads home positions only.
     pub fn unpack(&self, slots: &[Vec<f64>]) -> Vec<f64> {
         self.home.iter().map(|p| slots[p.ct as usize][p.slot as usize]).collect()
+    }
+}
+
+/// A broken promise of a [`Layout`].
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum LayoutError {
+    /// The slot count cannot be that of a ciphertext.
+    #[error("slot count {0} is not a power of two up to {MAX_SLOTS}")]
+    SlotCount(usize),
+    /// The layout is for other ciphertexts.
+    #[error("layout has {layout} slots per ciphertext where {circuit} are expected")]
+    OtherSlotCount {
+        /// Slots of the layout.
+        layout: usize,
+        /// Slots of the circuit or ring.
+        circuit: usize,
+    },
+    /// No ciphertexts, or more than [`MAX_LAYOUT_SLOTS`] allows.
+    #[error("{0} ciphertexts are none or too many")]
+    CtCount(usize),
+    /// An extent is zero or the element count overflows.
+    #[error("shape {0} has a zero extent or too many elements")]
+    Shape(Shape),
+    /// One home per element is required.
+    #[error("shape has {elements} elements but {homes} have a home")]
+    HomeCount {
+        /// Elements of the shape.
+        elements: usize,
+        /// Entries of `home`.
+        homes: usize,
+    },
+    /// A home lies outside the ciphertexts.
+    #[error("element {element} sits at {ct}:{slot}, outside the layout's ciphertexts")]
+    OutOfRange {
+        /// Row-major element index.
+        element: usize,
+        /// Its ciphertext.
+        ct: u32,
+        /// Its slot.
+        slot: u32,
+    },
+    /// A replica offset is zero or not below the slot count.
+    #[error("replica offset {0} is zero or not below the slot count")]
+    Replica(u32),
+    /// Two elements, or one element twice, at one position.
+    #[error("element {element} shares position {ct}:{slot}")]
+    Overlap {
+        /// Row-major index of the later element.
+        element: usize,
+        /// Ciphertext of the shared position.
+        ct: u32,
+        /// Slot of the shared position.
+        slot: u32,
+    },
+}
+
+impl Layout {
+    /// Checks every promise of a layout for ciphertexts of `n_slots` slots.
+    ///
+    /// # Errors
+    /// The first broken promise.
+    pub fn check(&self, n_slots: usize) -> Result<(), LayoutError> {
+        self.check_extents(n_slots)?;
+        self.check_homes()?;
+        self.check_distinct()
+    }
+
+    fn check_extents(&self, n_slots: usize) -> Result<(), LayoutError> {
+        if !self.n_slots.is_power_of_two() || self.n_slots > MAX_SLOTS {
+            return Err(LayoutError::SlotCount(self.n_slots));
+        }
+        if self.n_slots != n_slots {
+            return Err(LayoutError::OtherSlotCount { layout: self.n_slots, circuit: n_slots });
+        }
+        if self.n_cts == 0 || self.n_cts > MAX_LAYOUT_SLOTS / self.n_slots {
+            return Err(LayoutError::CtCount(self.n_cts));
+        }
+        let elements = self.shape.checked_elements().filter(|&n| n > 0);
+        let elements = elements.ok_or_else(|| LayoutError::Shape(self.shape.clone()))?;
+        if elements != self.home.len() {
+            return Err(LayoutError::HomeCount { elements, homes: self.home.len() });
+        }
+        Ok(())
+    }
+
+    fn check_homes(&self) -> Result<(), LayoutError> {
+        for (element, &Position { ct, slot }) in self.home.iter().enumerate() {
+            if ct as usize >= self.n_cts || slot as usize >= self.n_slots {
+                return Err(LayoutError::OutOfRange { element, ct, slot });
+            }
+        }
+        match self.replicas.iter().find(|&&offset| offset == 0 || offset as usize >= self.n_slots) {
+            Some(&offset) => Err(LayoutError::Replica(offset)),
+            None => Ok(()),
+        }
+    }
+
+    fn check_distinct(&self) -> Result<(), LayoutError> {
+        let mut taken = vec![0u64; (self.n_cts * self.n_slots).div_ceil(64)];
+        for element in 0..self.home.len() {
+            for p in self.positions(element) {
+                let address = p.ct as usize * self.n_slots + p.slot as usize;
+                let (word, bit) = (&mut taken[address / 64], 1u64 << (address % 64));
+                if *word & bit != 0 {
+                    return Err(LayoutError::Overlap { element, ct: p.ct, slot: p.slot });
+                }
+                *word |= bit;
+            }
+        }
+        Ok(())
     }
 }

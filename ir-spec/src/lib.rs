@@ -7,15 +7,20 @@
 //! `SPEC.md` beside this crate is the same content for readers.
 
 pub mod circuit;
+pub mod eval;
 pub mod layout;
+pub mod limits;
 pub mod params;
 pub mod program;
 pub mod scale;
 pub mod target;
+pub mod verify;
 
 pub use circuit::{Builder, Circuit, Const, CtType, Input, Node, Op, Output, Plain, Source, Stage, Value};
+pub use eval::eval;
 pub use layout::{Layout, Position, Shape};
 pub use params::{Params, SecurityLevel};
 pub use program::{Instr, KeyPlan, Manifest, Program, Reg};
 pub use scale::{Level, Scale, Step};
 pub use target::Target;
+pub use verify::{VerifyError, verify};

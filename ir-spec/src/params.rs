@@ -1,7 +1,9 @@
 //! Ring parameters of RNS-CKKS and the security table they are held against.
 
+use crate::limits::{MAX_PRIME_BITS, MAX_PRIMES, MAX_SLOTS};
 use crate::scale::Level;
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// A ring, its prime chain and the decomposition used by key switching.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,4 +63,167 @@ pub const MAX_LOG_QP_128: [(usize, u32); 7] =
 /// The bound of [`MAX_LOG_QP_128`] for one ring degree; `None` outside the table.
 pub fn max_log_qp_128(ring_degree: usize) -> Option<u32> {
     MAX_LOG_QP_128.iter().find(|row| row.0 == ring_degree).map(|row| row.1)
+}
+
+/// A broken promise of [`Params`].
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum ParamsError {
+    /// The ring degree is no power of two in the supported range.
+    #[error("ring degree {0} is not a power of two from 2 to twice {MAX_SLOTS}")]
+    RingDegree(usize),
+    /// An empty or overlong chain.
+    #[error("{q} ciphertext primes and {p} special primes: one to {MAX_PRIMES} in all are supported")]
+    PrimeCount {
+        /// Ciphertext primes.
+        q: usize,
+        /// Special primes.
+        p: usize,
+    },
+    /// Not a prime congruent to one modulo 2N, or too wide.
+    #[error("{0} is not a prime of at most {MAX_PRIME_BITS} bits that is 1 modulo twice the ring degree")]
+    Prime(u64),
+    /// A prime occurs twice.
+    #[error("prime {0} occurs twice")]
+    Repeated(u64),
+    /// Key-switching digits need one to all of the ciphertext primes.
+    #[error("{0} primes per key-switching digit: one to the number of ciphertext primes are possible")]
+    DigitLimbs(usize),
+    /// The modulus is too wide for the promised security.
+    #[error("log2(QP) = {log_qp:.1} breaks 128-bit security at ring degree {ring_degree}, which allows {bound}")]
+    Security {
+        /// Ring degree.
+        ring_degree: usize,
+        /// Bits of the whole modulus.
+        log_qp: f64,
+        /// Most bits allowed; zero outside the table.
+        bound: u32,
+    },
+}
+
+impl Params {
+    /// Checks that the parameters describe a ring an engine can build and that
+    /// they keep the security they claim.
+    ///
+    /// # Errors
+    /// The first broken promise.
+    pub fn check(&self) -> Result<(), ParamsError> {
+        if !self.ring_degree.is_power_of_two() || !(2..=2 * MAX_SLOTS).contains(&self.ring_degree) {
+            return Err(ParamsError::RingDegree(self.ring_degree));
+        }
+        let (q, p) = (self.q.len(), self.p.len());
+        if q == 0 || q > MAX_PRIMES || p > MAX_PRIMES || q + p > MAX_PRIMES {
+            return Err(ParamsError::PrimeCount { q, p });
+        }
+        if self.digit_limbs == 0 || self.digit_limbs > q {
+            return Err(ParamsError::DigitLimbs(self.digit_limbs));
+        }
+        self.check_primes()?;
+        self.check_security()
+    }
+
+    /// Bits of the modulus of a ciphertext at `level`; `None` above the chain.
+    pub fn log_q(&self, level: Level) -> Option<f64> {
+        let primes = self.q.get(..level.n_limbs())?;
+        Some(primes.iter().map(|&prime| (prime as f64).log2()).sum())
+    }
+
+    fn check_primes(&self) -> Result<(), ParamsError> {
+        let mut seen = Vec::new();
+        for &prime in self.q.iter().chain(&self.p) {
+            if prime >> MAX_PRIME_BITS != 0 || !is_ntt_prime(prime, self.ring_degree) {
+                return Err(ParamsError::Prime(prime));
+            }
+            if seen.contains(&prime) {
+                return Err(ParamsError::Repeated(prime));
+            }
+            seen.push(prime);
+        }
+        Ok(())
+    }
+
+    fn check_security(&self) -> Result<(), ParamsError> {
+        let bound = max_log_qp_128(self.ring_degree).unwrap_or(0);
+        let log_qp = self.log_qp();
+        match self.security {
+            SecurityLevel::Classical128 if log_qp > f64::from(bound) => {
+                Err(ParamsError::Security { ring_degree: self.ring_degree, log_qp, bound })
+            }
+            SecurityLevel::Classical128 | SecurityLevel::Insecure => Ok(()),
+        }
+    }
+}
+
+/// True for a prime that is 1 modulo `2 * ring_degree`, so that the negacyclic
+/// number-theoretic transform exists.
+pub fn is_ntt_prime(candidate: u64, ring_degree: usize) -> bool {
+    candidate % (2 * ring_degree as u64) == 1 && is_prime(candidate)
+}
+
+/// Primality of any 64-bit number: Miller-Rabin with the first twelve primes as
+/// bases, which is exact in this range (Sorenson and Webster, 2015).
+pub fn is_prime(candidate: u64) -> bool {
+    const BASES: [u64; 12] = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37];
+    if let Some(&base) = BASES.iter().find(|&&base| candidate.is_multiple_of(base)) {
+        return candidate == base;
+    }
+    candidate > 1 && BASES.iter().all(|&base| passes_miller_rabin(candidate, base))
+}
+
+fn passes_miller_rabin(odd: u64, base: u64) -> bool {
+    let twos = (odd - 1).trailing_zeros();
+    let mut power = pow_mod(base, (odd - 1) >> twos, odd);
+    if power == 1 {
+        return true;
+    }
+    for _ in 0..twos {
+        if power == odd - 1 {
+            return true;
+        }
+        power = mul_mod(power, power, odd);
+    }
+    false
+}
+
+fn mul_mod(a: u64, b: u64, modulus: u64) -> u64 {
+    (u128::from(a) * u128::from(b) % u128::from(modulus)) as u64
+}
+
+fn pow_mod(mut base: u64, mut exponent: u64, modulus: u64) -> u64 {
+    let mut power = 1;
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            power = mul_mod(power, base, modulus);
+        }
+        base = mul_mod(base, base, modulus);
+        exponent >>= 1;
+    }
+    power
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn primality_is_exact_on_known_numbers() {
+        let sieve = |n: u64| n > 1 && (2..n).take_while(|d| d * d <= n).all(|d| n % d != 0);
+        assert!((0..5000).all(|n| is_prime(n) == sieve(n)));
+        assert!(is_prime(18_446_744_073_709_551_557));
+        assert!(!is_prime(3_215_031_751), "strong pseudoprime to bases 2, 3, 5, 7");
+    }
+
+    #[test]
+    fn security_table_is_enforced() {
+        let prime = (1..).map(|k| (1u64 << 40) + k * 2048 + 1).find(|&c| is_ntt_prime(c, 1024)).unwrap();
+        let mut params = Params {
+            ring_degree: 1024,
+            q: vec![prime],
+            p: Vec::new(),
+            digit_limbs: 1,
+            security: SecurityLevel::Classical128,
+        };
+        assert!(matches!(params.check(), Err(ParamsError::Security { bound: 27, .. })));
+        params.security = SecurityLevel::Insecure;
+        assert_eq!(params.check(), Ok(()));
+    }
 }

@@ -1,0 +1,142 @@
+//! The reference evaluator: what a circuit computes, on plain slots.
+//!
+//! This is the definition of a circuit's meaning. Types play no part:
+//! `rescale`, `relin` and `drop_level` are the identity on slots. Expects a
+//! circuit that passes [`crate::verify`].
+
+use crate::circuit::{Circuit, Op, Plain, Value};
+
+/// The slots of one ciphertext.
+pub type Slots = Vec<f64>;
+
+/// Runs a circuit on tensors (row-major, one per input) and returns its output
+/// tensors (row-major, one per output).
+///
+/// # Panics
+/// If the number of tensors or their lengths do not match the inputs.
+pub fn eval(circuit: &Circuit, inputs: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    assert_eq!(inputs.len(), circuit.inputs.len(), "one tensor per input");
+    let packed: Vec<_> = circuit.inputs.iter().zip(inputs).map(|(input, tensor)| input.layout.pack(tensor)).collect();
+    let slots = eval_slots(circuit, &packed);
+    circuit.outputs.iter().zip(slots).map(|(output, slots)| output.layout.unpack(&slots)).collect()
+}
+
+/// Runs a circuit on packed inputs (`inputs[i][ct]` are the slots of ciphertext
+/// `ct` of input `i`) and returns packed outputs in the same form. A value is
+/// freed after its last use.
+///
+/// # Panics
+/// If the inputs do not have the shape the circuit declares.
+pub fn eval_slots(circuit: &Circuit, inputs: &[Vec<Slots>]) -> Vec<Vec<Slots>> {
+    let mut machine = Machine::new(circuit, inputs);
+    for value in circuit.values() {
+        machine.step(value);
+    }
+    let outputs = circuit.outputs.iter();
+    outputs.map(|output| output.values.iter().map(|&value| machine.consume(value)).collect()).collect()
+}
+
+/// As [`eval_slots`], but returns the slots of every value, in value order.
+///
+/// # Panics
+/// If the inputs do not have the shape the circuit declares.
+pub fn eval_values(circuit: &Circuit, inputs: &[Vec<Slots>]) -> Vec<Slots> {
+    let mut machine = Machine::new(circuit, inputs);
+    machine.uses.iter_mut().for_each(|uses| *uses = u32::MAX);
+    for value in circuit.values() {
+        machine.step(value);
+    }
+    machine.slots.into_iter().map(|slots| slots.expect("nothing is freed while uses remain")).collect()
+}
+
+struct Machine<'a> {
+    circuit: &'a Circuit,
+    inputs: &'a [Vec<Slots>],
+    slots: Vec<Option<Slots>>,
+    uses: Vec<u32>,
+}
+
+impl<'a> Machine<'a> {
+    fn new(circuit: &'a Circuit, inputs: &'a [Vec<Slots>]) -> Machine<'a> {
+        assert_eq!(inputs.len(), circuit.inputs.len(), "one list of ciphertexts per input");
+        for (input, cts) in circuit.inputs.iter().zip(inputs) {
+            assert_eq!(cts.len(), input.layout.n_cts, "one slot vector per ciphertext of an input");
+            assert!(cts.iter().all(|slots| slots.len() == circuit.n_slots), "slot vectors are full");
+        }
+        Machine { circuit, inputs, slots: vec![None; circuit.nodes.len()], uses: circuit.use_counts() }
+    }
+
+    fn step(&mut self, value: Value) {
+        let circuit = self.circuit;
+        let result = self.compute(&circuit.node(value).op);
+        if self.uses[value.index()] > 0 {
+            self.slots[value.index()] = Some(result);
+        }
+    }
+
+    fn compute(&mut self, op: &Op) -> Slots {
+        match op {
+            Op::Input { input, ct } => self.inputs[*input as usize][*ct as usize].clone(),
+            Op::Zero => vec![0.0; self.circuit.n_slots],
+            Op::Add(values) => self.sum(values),
+            Op::Sub(a, b) => self.zip(*a, *b, |x, y| x - y),
+            Op::Neg(a) => self.map(*a, |x| -x),
+            Op::AddPlain(a, c) => zip_plain(self.consume(*a), self.circuit.plain(*c), |x, y| x + y),
+            Op::Mul(a, b) => self.zip(*a, *b, |x, y| x * y),
+            Op::MulPlain(a, c) => zip_plain(self.consume(*a), self.circuit.plain(*c), |x, y| x * y),
+            Op::MulScalar(a, s) => self.map(*a, |x| x * s),
+            Op::Rotate(a, step) => {
+                let mut slots = self.consume(*a);
+                slots.rotate_left(step.get());
+                slots
+            }
+            Op::Rescale(a) | Op::Relin(a) | Op::DropLevel(a, _) => self.consume(*a),
+        }
+    }
+
+    /// The slots of an operand: its own buffer at the last use, else a copy.
+    fn consume(&mut self, value: Value) -> Slots {
+        let uses = &mut self.uses[value.index()];
+        *uses -= 1;
+        let slots = &mut self.slots[value.index()];
+        let found = if *uses == 0 { slots.take() } else { slots.clone() };
+        found.expect("operands precede users")
+    }
+
+    fn map(&mut self, a: Value, f: impl Fn(f64) -> f64) -> Slots {
+        let mut slots = self.consume(a);
+        slots.iter_mut().for_each(|x| *x = f(*x));
+        slots
+    }
+
+    fn zip(&mut self, a: Value, b: Value, f: impl Fn(f64, f64) -> f64) -> Slots {
+        let mut slots = self.consume(a);
+        let other = self.slots[b.index()].as_ref().expect("operands precede users");
+        slots.iter_mut().zip(other).for_each(|(x, &y)| *x = f(*x, y));
+        self.release(b);
+        slots
+    }
+
+    fn sum(&mut self, values: &[Value]) -> Slots {
+        let mut total = self.consume(values[0]);
+        for &value in &values[1..] {
+            let term = self.slots[value.index()].as_ref().expect("operands precede users");
+            total.iter_mut().zip(term).for_each(|(x, &y)| *x += y);
+            self.release(value);
+        }
+        total
+    }
+
+    fn release(&mut self, value: Value) {
+        self.uses[value.index()] -= 1;
+        if self.uses[value.index()] == 0 {
+            self.slots[value.index()] = None;
+        }
+    }
+}
+
+fn zip_plain(mut slots: Slots, plain: &Plain, f: impl Fn(f64, f64) -> f64) -> Slots {
+    let period = plain.values().iter().cycle();
+    slots.iter_mut().zip(period).for_each(|(x, &y)| *x = f(*x, y));
+    slots
+}

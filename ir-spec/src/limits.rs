@@ -1,0 +1,18 @@
+//! Bounds every circuit, program and file must keep, so that data from outside
+//! cannot ask for more memory than a model that could run would need.
+
+/// Most slots per ciphertext: the largest ring of the security table, halved
+/// for complex packing.
+pub const MAX_SLOTS: usize = 1 << 16;
+
+/// Most slots of all ciphertexts of one layout together.
+pub const MAX_LAYOUT_SLOTS: usize = 1 << 28;
+
+/// Most plaintext values a text or file may unfold to.
+pub const MAX_PLAIN_VALUES: usize = 1 << 28;
+
+/// Most primes of one chain; keeps every scale below it exact in `f64`.
+pub const MAX_PRIMES: usize = 96;
+
+/// Widest prime in bits.
+pub const MAX_PRIME_BITS: u32 = 62;
