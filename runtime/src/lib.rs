@@ -1,1 +1,27 @@
 //! Runs compiled HE programs.
+//!
+//! An [`Executor`] runs a [`Program`](hecc_ir::Program) on a [`Backend`]: plain
+//! slots ([`Clear`]), plain slots with a noise estimate ([`Sim`]) or real
+//! encryption ([`Ckks`]). [`Client`](client::Client) and [`server`] are the two
+//! halves of an application; they exchange bytes in the formats of [`bundle`].
+//! Secret keys exist in [`client`] alone, which a server can leave out
+//! (`default-features = false`).
+//!
+//! Nothing here panics on data from outside: programs, bundles and tensors
+//! are checked and refused with an [`Error`].
+
+pub mod backend;
+pub mod bundle;
+pub mod error;
+pub mod executor;
+pub mod noise;
+pub mod port;
+pub mod report;
+mod rules;
+mod schedule;
+
+pub use backend::{Backend, clear::Clear, sim::Sim};
+pub use error::Error;
+pub use executor::{Encoded, Executor, Prepared};
+pub use noise::NoiseModel;
+pub use report::{LayerTime, RunCost, RunReport};

@@ -1,0 +1,81 @@
+//! What an executor asks of an encryption scheme, and the schemes it knows.
+
+pub mod clear;
+pub mod sim;
+
+use crate::Error;
+use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Scale, Step};
+
+/// A way to compute on ciphertexts: one method for each instruction.
+///
+/// Methods are called from several threads at once and give the same result
+/// from any of them. They refuse operands of unfit types with
+/// [`Error::Operands`]; slot `i` below is taken modulo the slot count.
+pub trait Backend: Send + Sync {
+    /// A ciphertext.
+    type Ct: Clone + Send + Sync;
+    /// An encoded plaintext.
+    type Plain: Send + Sync;
+
+    /// The ring it was made for.
+    fn params(&self) -> &Params;
+
+    /// Checks that every key of `needed` is there.
+    ///
+    /// # Errors
+    /// [`Error::MissingKeys`] with all that are not.
+    fn check_keys(&self, needed: &KeyPlan) -> Result<(), Error>;
+
+    /// Level, scale and degree of a ciphertext.
+    fn ct_type(&self, ct: &Self::Ct) -> CtType;
+
+    /// Bytes of memory a ciphertext takes.
+    fn ct_bytes(&self, ct: &Self::Ct) -> usize;
+
+    /// Bytes of memory an encoded plaintext takes.
+    fn plain_bytes(&self, plain: &Self::Plain) -> usize;
+
+    /// Encodes a plaintext.
+    fn encode(&self, plain: &Plain, level: Level, scale: Scale) -> Result<Self::Plain, Error>;
+
+    /// An encryption of zero without noise.
+    fn zero(&self, ty: CtType) -> Result<Self::Ct, Error>;
+
+    /// For each step, `ct[i + step]`; the rotations may share work.
+    fn rotate_many(&self, ct: &Self::Ct, steps: &[Step]) -> Result<Vec<Self::Ct>, Error>;
+
+    /// Sum of `ct[i] * plain[i]` over all terms.
+    fn inner_product(&self, terms: &[(&Self::Ct, &Self::Plain)]) -> Result<Self::Ct, Error>;
+
+    /// Sum of ciphertexts of one type.
+    fn sum(&self, terms: &[&Self::Ct]) -> Result<Self::Ct, Error>;
+
+    /// `a[i] - b[i]`.
+    fn sub(&self, a: &Self::Ct, b: &Self::Ct) -> Result<Self::Ct, Error>;
+
+    /// `-ct[i]`.
+    fn neg(&self, ct: &Self::Ct) -> Result<Self::Ct, Error>;
+
+    /// `ct[i] + plain[i]`, both at one level and scale.
+    fn add_plain(&self, ct: &Self::Ct, plain: &Self::Plain) -> Result<Self::Ct, Error>;
+
+    /// `ct[i] * scalar`, the scalar rounded to a multiple of `1 / scale`.
+    fn mul_scalar(&self, ct: &Self::Ct, scalar: f64, scale: Scale) -> Result<Self::Ct, Error>;
+
+    /// `a[i] * b[i]`, of degree two.
+    fn mul(&self, a: &Self::Ct, b: &Self::Ct) -> Result<Self::Ct, Error>;
+
+    /// `ct[i] * ct[i]`, of degree two.
+    fn square(&self, ct: &Self::Ct) -> Result<Self::Ct, Error> {
+        self.mul(ct, ct)
+    }
+
+    /// The same slots at degree one.
+    fn relin(&self, ct: &Self::Ct) -> Result<Self::Ct, Error>;
+
+    /// The same slots without the last prime, in level and scale.
+    fn rescale(&self, ct: &Self::Ct) -> Result<Self::Ct, Error>;
+
+    /// The same slots and scale at a lower level.
+    fn drop_level(&self, ct: &Self::Ct, level: Level) -> Result<Self::Ct, Error>;
+}

@@ -1,0 +1,162 @@
+//! Plain slots: what a program means, with levels and scales kept but without
+//! encryption, keys or noise.
+
+use super::Backend;
+use crate::{Error, rules};
+use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Scale, Step};
+
+/// The back end that computes on plain slots.
+#[derive(Clone, Debug)]
+pub struct Clear {
+    params: Params,
+}
+
+/// Slots as a ciphertext of the type would hold them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClearCt {
+    /// All slots.
+    pub slots: Vec<f64>,
+    /// Level, scale and degree.
+    pub ty: CtType,
+}
+
+/// A plaintext with the level and scale it would be encoded at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClearPlain {
+    /// Contents.
+    pub plain: Plain,
+    /// Level.
+    pub level: Level,
+    /// Scale.
+    pub scale: Scale,
+}
+
+impl Clear {
+    /// A back end with the slots and primes of `params`.
+    pub fn new(params: &Params) -> Clear {
+        Clear { params: params.clone() }
+    }
+
+    /// Slots in the shape of a ciphertext.
+    ///
+    /// # Errors
+    /// When the number of slots is not the ring's.
+    pub fn encrypt(&self, slots: &[f64], ty: CtType) -> Result<ClearCt, Error> {
+        if slots.len() != self.params.n_slots() {
+            let expected = self.params.n_slots();
+            return Err(Error::Operands(format!("expected {expected} slots, found {}", slots.len())));
+        }
+        Ok(ClearCt { slots: slots.to_vec(), ty })
+    }
+}
+
+impl ClearCt {
+    fn map(&self, ty: CtType, f: impl Fn(f64) -> f64) -> ClearCt {
+        ClearCt { slots: self.slots.iter().map(|&x| f(x)).collect(), ty }
+    }
+
+    fn zip(&self, other: &ClearCt, ty: CtType, f: impl Fn(f64, f64) -> f64) -> ClearCt {
+        ClearCt { slots: self.slots.iter().zip(&other.slots).map(|(&x, &y)| f(x, y)).collect(), ty }
+    }
+}
+
+impl Backend for Clear {
+    type Ct = ClearCt;
+    type Plain = ClearPlain;
+
+    fn params(&self) -> &Params {
+        &self.params
+    }
+
+    fn check_keys(&self, _needed: &KeyPlan) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn ct_type(&self, ct: &ClearCt) -> CtType {
+        ct.ty
+    }
+
+    fn ct_bytes(&self, ct: &ClearCt) -> usize {
+        size_of_val(&ct.slots[..])
+    }
+
+    fn plain_bytes(&self, plain: &ClearPlain) -> usize {
+        size_of_val(plain.plain.values())
+    }
+
+    fn encode(&self, plain: &Plain, level: Level, scale: Scale) -> Result<ClearPlain, Error> {
+        Ok(ClearPlain { plain: plain.clone(), level, scale })
+    }
+
+    fn zero(&self, ty: CtType) -> Result<ClearCt, Error> {
+        Ok(ClearCt { slots: vec![0.0; self.params.n_slots()], ty })
+    }
+
+    fn rotate_many(&self, ct: &ClearCt, steps: &[Step]) -> Result<Vec<ClearCt>, Error> {
+        let ty = rules::rotate(ct.ty)?;
+        Ok(steps.iter().map(|&step| ClearCt { slots: rotated(&ct.slots, step), ty }).collect())
+    }
+
+    fn inner_product(&self, terms: &[(&ClearCt, &ClearPlain)]) -> Result<ClearCt, Error> {
+        let types = terms.iter().map(|(ct, plain)| rules::mul_plain(ct.ty, plain.level, plain.scale));
+        let ty = rules::sum(types.collect::<Result<Vec<_>, _>>()?.into_iter())?;
+        let mut slots = vec![0.0; self.params.n_slots()];
+        for (ct, plain) in terms {
+            for (i, (sum, x)) in slots.iter_mut().zip(&ct.slots).enumerate() {
+                *sum += x * plain.plain.at(i);
+            }
+        }
+        Ok(ClearCt { slots, ty })
+    }
+
+    fn sum(&self, terms: &[&ClearCt]) -> Result<ClearCt, Error> {
+        let ty = rules::sum(terms.iter().map(|ct| ct.ty))?;
+        let mut slots = vec![0.0; self.params.n_slots()];
+        for ct in terms {
+            slots.iter_mut().zip(&ct.slots).for_each(|(sum, x)| *sum += x);
+        }
+        Ok(ClearCt { slots, ty })
+    }
+
+    fn sub(&self, a: &ClearCt, b: &ClearCt) -> Result<ClearCt, Error> {
+        Ok(a.zip(b, rules::same(a.ty, b.ty)?, |x, y| x - y))
+    }
+
+    fn neg(&self, ct: &ClearCt) -> Result<ClearCt, Error> {
+        Ok(ct.map(ct.ty, |x| -x))
+    }
+
+    fn add_plain(&self, ct: &ClearCt, plain: &ClearPlain) -> Result<ClearCt, Error> {
+        let ty = rules::add_plain(ct.ty, plain.level, plain.scale)?;
+        let slots = ct.slots.iter().enumerate().map(|(i, x)| x + plain.plain.at(i)).collect();
+        Ok(ClearCt { slots, ty })
+    }
+
+    fn mul_scalar(&self, ct: &ClearCt, scalar: f64, scale: Scale) -> Result<ClearCt, Error> {
+        Ok(ct.map(rules::mul_plain(ct.ty, ct.ty.level, scale)?, |x| x * scalar))
+    }
+
+    fn mul(&self, a: &ClearCt, b: &ClearCt) -> Result<ClearCt, Error> {
+        Ok(a.zip(b, rules::mul(a.ty, b.ty)?, |x, y| x * y))
+    }
+
+    fn relin(&self, ct: &ClearCt) -> Result<ClearCt, Error> {
+        Ok(ct.map(rules::relin(ct.ty)?, |x| x))
+    }
+
+    fn rescale(&self, ct: &ClearCt) -> Result<ClearCt, Error> {
+        Ok(ct.map(rules::rescale(ct.ty, &self.params)?, |x| x))
+    }
+
+    fn drop_level(&self, ct: &ClearCt, level: Level) -> Result<ClearCt, Error> {
+        Ok(ct.map(rules::drop_level(ct.ty, level)?, |x| x))
+    }
+}
+
+/// Slots rotated to the left.
+pub(super) fn rotated(slots: &[f64], step: Step) -> Vec<f64> {
+    let mut slots = slots.to_vec();
+    let n_slots = slots.len();
+    slots.rotate_left(step.get() % n_slots);
+    slots
+}

@@ -1,0 +1,241 @@
+//! Plain slots with a noise estimate: predicts the error of an encrypted run
+//! and refuses values that outgrow the modulus, at a fraction of its cost.
+//!
+//! Errors are tracked slot by slot as variances in encoded units, by
+//! [`NoiseModel`], as if all were independent; sums of copies of one value are
+//! therefore underestimated, by at most the square root of their number.
+
+use super::clear::{Clear, ClearCt, ClearPlain};
+use super::Backend;
+use crate::{Error, NoiseModel};
+use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Scale, Step};
+
+/// The back end that computes on plain slots and estimates errors.
+#[derive(Clone, Debug)]
+pub struct Sim {
+    clear: Clear,
+    noise: NoiseModel,
+}
+
+/// Slots and the variance of the error each would carry.
+#[derive(Clone, Debug)]
+pub struct SimCt {
+    clear: ClearCt,
+    variance: Vec<f64>,
+    headroom: f64,
+}
+
+/// A plaintext and the variance of its rounding.
+#[derive(Clone, Debug)]
+pub struct SimPlain {
+    clear: ClearPlain,
+    variance: f64,
+}
+
+impl SimCt {
+    /// The slots without error.
+    pub fn slots(&self) -> &[f64] {
+        &self.clear.slots
+    }
+
+    /// Estimated standard deviation of each slot's error.
+    pub fn std(&self) -> Vec<f64> {
+        let scale = self.clear.ty.scale.factor();
+        self.variance.iter().map(|v| v.sqrt() / scale).collect()
+    }
+
+    /// Estimated root mean square of the error over all slots.
+    pub fn rms_error(&self) -> f64 {
+        let mean = self.variance.iter().sum::<f64>() / self.variance.len() as f64;
+        mean.sqrt() / self.clear.ty.scale.factor()
+    }
+
+    /// Bits that were never used on the way to this ciphertext: the smallest
+    /// distance of an encoded value to the modulus.
+    pub fn headroom(&self) -> f64 {
+        self.headroom
+    }
+}
+
+impl Sim {
+    /// A simulation of encryption with `params`.
+    pub fn new(params: &Params) -> Sim {
+        Sim { clear: Clear::new(params), noise: NoiseModel::new(params) }
+    }
+
+    /// A fresh encryption.
+    ///
+    /// # Errors
+    /// When the number of slots is not the ring's, or a slot does not fit.
+    pub fn encrypt(&self, slots: &[f64], ty: CtType) -> Result<SimCt, Error> {
+        let clear = self.clear.encrypt(slots, ty)?;
+        let variance = vec![self.noise.fresh().powi(2); slots.len()];
+        self.checked(SimCt { clear, variance, headroom: f64::INFINITY })
+    }
+
+    /// An error that the largest over all slots stays below in most runs.
+    pub fn max_error(&self, ct: &SimCt) -> f64 {
+        let largest = ct.std().into_iter().fold(0.0, f64::max);
+        self.noise.largest_of(ct.variance.len(), largest)
+    }
+
+    /// Refuses a result whose encoding does not fit the modulus.
+    fn checked(&self, mut ct: SimCt) -> Result<SimCt, Error> {
+        let largest = ct.clear.slots.iter().fold(0.0f64, |max, x| max.max(x.abs()));
+        let CtType { level, scale, .. } = ct.clear.ty;
+        let needed = if largest > 0.0 { largest.log2() + scale.log2() + 1.0 } else { 0.0 };
+        let available = self.noise.log_modulus(level);
+        if needed > available || largest.is_nan() {
+            return Err(Error::Overflow { needed, available, level });
+        }
+        ct.headroom = ct.headroom.min(available - needed);
+        Ok(ct)
+    }
+
+    /// A result whose errors are those of one operand plus independent ones of
+    /// standard deviation `added`.
+    fn noisier(&self, from: &SimCt, clear: ClearCt, added: f64) -> Result<SimCt, Error> {
+        let variance = from.variance.iter().map(|v| v + added * added).collect();
+        self.checked(SimCt { clear, variance, headroom: from.headroom })
+    }
+
+    fn sum_of_errors(&self, terms: &[&SimCt], clear: ClearCt) -> Result<SimCt, Error> {
+        let mut variance = vec![0.0; clear.slots.len()];
+        for ct in terms {
+            variance.iter_mut().zip(&ct.variance).for_each(|(sum, v)| *sum += v);
+        }
+        self.checked(SimCt { clear, variance, headroom: least_headroom(terms) })
+    }
+}
+
+impl Backend for Sim {
+    type Ct = SimCt;
+    type Plain = SimPlain;
+
+    fn params(&self) -> &Params {
+        self.clear.params()
+    }
+
+    fn check_keys(&self, _needed: &KeyPlan) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn ct_type(&self, ct: &SimCt) -> CtType {
+        ct.clear.ty
+    }
+
+    /// Bytes of the ciphertext that is simulated.
+    fn ct_bytes(&self, ct: &SimCt) -> usize {
+        let ty = ct.clear.ty;
+        (usize::from(ty.degree) + 1) * ty.level.n_limbs() * self.params().ring_degree * size_of::<u64>()
+    }
+
+    /// Bytes of the plaintext that is simulated.
+    fn plain_bytes(&self, plain: &SimPlain) -> usize {
+        plain.clear.level.n_limbs() * self.params().ring_degree * size_of::<u64>()
+    }
+
+    fn encode(&self, plain: &Plain, level: Level, scale: Scale) -> Result<SimPlain, Error> {
+        let variance = self.noise.encode(plain.period()).powi(2);
+        Ok(SimPlain { clear: self.clear.encode(plain, level, scale)?, variance })
+    }
+
+    fn zero(&self, ty: CtType) -> Result<SimCt, Error> {
+        let clear = self.clear.zero(ty)?;
+        let variance = vec![0.0; clear.slots.len()];
+        Ok(SimCt { clear, variance, headroom: f64::INFINITY })
+    }
+
+    fn rotate_many(&self, ct: &SimCt, steps: &[Step]) -> Result<Vec<SimCt>, Error> {
+        let rotated = self.clear.rotate_many(&ct.clear, steps)?;
+        let switched = self.noise.key_switch(ct.clear.ty.level);
+        let with_errors = |(clear, &step): (ClearCt, &Step)| {
+            let variance = super::clear::rotated(&ct.variance, step);
+            let added = if step.is_zero() { 0.0 } else { switched };
+            self.noisier(&SimCt { variance, ..ct.clone() }, clear, added)
+        };
+        rotated.into_iter().zip(steps).map(with_errors).collect()
+    }
+
+    fn inner_product(&self, terms: &[(&SimCt, &SimPlain)]) -> Result<SimCt, Error> {
+        let clear_terms: Vec<_> = terms.iter().map(|(ct, plain)| (&ct.clear, &plain.clear)).collect();
+        let clear = self.clear.inner_product(&clear_terms)?;
+        let mut variance = vec![0.0; clear.slots.len()];
+        for (ct, plain) in terms {
+            let (ct_scale, plain_scale) = (ct.clear.ty.scale.factor(), plain.clear.scale.factor());
+            for (i, sum) in variance.iter_mut().enumerate() {
+                let weight = plain.clear.plain.at(i) * plain_scale;
+                let message = ct.clear.slots[i] * ct_scale;
+                *sum += weight * weight * ct.variance[i] + message * message * plain.variance;
+            }
+        }
+        let operands: Vec<_> = terms.iter().map(|term| term.0).collect();
+        self.checked(SimCt { clear, variance, headroom: least_headroom(&operands) })
+    }
+
+    fn sum(&self, terms: &[&SimCt]) -> Result<SimCt, Error> {
+        let clear_terms: Vec<_> = terms.iter().map(|ct| &ct.clear).collect();
+        self.sum_of_errors(terms, self.clear.sum(&clear_terms)?)
+    }
+
+    fn sub(&self, a: &SimCt, b: &SimCt) -> Result<SimCt, Error> {
+        self.sum_of_errors(&[a, b], self.clear.sub(&a.clear, &b.clear)?)
+    }
+
+    fn neg(&self, ct: &SimCt) -> Result<SimCt, Error> {
+        self.noisier(ct, self.clear.neg(&ct.clear)?, 0.0)
+    }
+
+    fn add_plain(&self, ct: &SimCt, plain: &SimPlain) -> Result<SimCt, Error> {
+        let sum = self.clear.add_plain(&ct.clear, &plain.clear)?;
+        self.noisier(ct, sum, plain.variance.sqrt())
+    }
+
+    fn mul_scalar(&self, ct: &SimCt, scalar: f64, scale: Scale) -> Result<SimCt, Error> {
+        let clear = self.clear.mul_scalar(&ct.clear, scalar, scale)?;
+        let (weight, rounding) = (scalar * scale.factor(), self.noise.scalar());
+        let message = ct.clear.ty.scale.factor() * rounding;
+        let error = |(v, x): (&f64, &f64)| v * weight * weight + (x * message).powi(2);
+        let variance = ct.variance.iter().zip(&ct.clear.slots).map(error).collect();
+        self.checked(SimCt { clear, variance, headroom: ct.headroom })
+    }
+
+    fn mul(&self, a: &SimCt, b: &SimCt) -> Result<SimCt, Error> {
+        let clear = self.clear.mul(&a.clear, &b.clear)?;
+        let (a_scale, b_scale) = (a.clear.ty.scale.factor(), b.clear.ty.scale.factor());
+        let error = |i: usize| {
+            let (x, y) = (a.clear.slots[i] * a_scale, b.clear.slots[i] * b_scale);
+            x * x * b.variance[i] + y * y * a.variance[i] + a.variance[i] * b.variance[i]
+        };
+        let variance = (0..clear.slots.len()).map(error).collect();
+        self.checked(SimCt { clear, variance, headroom: least_headroom(&[a, b]) })
+    }
+
+    fn square(&self, ct: &SimCt) -> Result<SimCt, Error> {
+        let clear = self.clear.square(&ct.clear)?;
+        let scale = ct.clear.ty.scale.factor();
+        let error = |(v, x): (&f64, &f64)| 4.0 * (x * scale).powi(2) * v + 2.0 * v * v;
+        let variance = ct.variance.iter().zip(&ct.clear.slots).map(error).collect();
+        self.checked(SimCt { clear, variance, headroom: ct.headroom })
+    }
+
+    fn relin(&self, ct: &SimCt) -> Result<SimCt, Error> {
+        self.noisier(ct, self.clear.relin(&ct.clear)?, self.noise.key_switch(ct.clear.ty.level))
+    }
+
+    fn rescale(&self, ct: &SimCt) -> Result<SimCt, Error> {
+        let clear = self.clear.rescale(&ct.clear)?;
+        let prime = (ct.clear.ty.scale - clear.ty.scale).factor();
+        let variance = ct.variance.iter().map(|v| v / (prime * prime)).collect();
+        let scaled = SimCt { variance, ..ct.clone() };
+        self.noisier(&scaled, clear, self.noise.rescale(ct.clear.ty.degree))
+    }
+
+    fn drop_level(&self, ct: &SimCt, level: Level) -> Result<SimCt, Error> {
+        self.noisier(ct, self.clear.drop_level(&ct.clear, level)?, 0.0)
+    }
+}
+
+fn least_headroom(operands: &[&SimCt]) -> f64 {
+    operands.iter().fold(f64::INFINITY, |least, ct| least.min(ct.headroom))
+}

@@ -1,0 +1,225 @@
+//! The bytes a client and a server exchange, and the client's key file.
+//!
+//! Every bundle starts with a header: magic, [`Kind`], format number, the
+//! [`Fingerprint`] of the manifest it belongs to, length of the payload and a
+//! checksum of all of it. The checksum finds damage, not forgery. A reader
+//! allocates nothing that the bytes at hand do not pay for.
+//!
+//! | bytes | field |
+//! |---|---|
+//! | 0..4 | `HECB` |
+//! | 4 | kind |
+//! | 5..7 | format number, little-endian as all numbers |
+//! | 7..39 | fingerprint |
+//! | 39..47 | payload length |
+//! | 47..55 | first bytes of SHA-256 of bytes 0..47 and the payload |
+//! | 55.. | payload |
+
+use hecc_ir::Manifest;
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// Format number written; others are refused.
+pub const FORMAT: u16 = 1;
+
+const MAGIC: [u8; 4] = *b"HECB";
+const CHECKED: usize = 47;
+const HEADER: usize = 55;
+
+/// What a bundle holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Evaluation keys of one client for one program.
+    EvalKeys = 1,
+    /// Encrypted inputs.
+    Inputs = 2,
+    /// Encrypted results.
+    Results = 3,
+    /// A client's secret key. Never leaves the client.
+    SecretKey = 4,
+}
+
+impl Kind {
+    fn of(byte: u8) -> Option<Kind> {
+        let all = [Kind::EvalKeys, Kind::Inputs, Kind::Results, Kind::SecretKey];
+        all.into_iter().find(|&kind| kind as u8 == byte)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::EvalKeys => "evaluation keys",
+            Kind::Inputs => "encrypted inputs",
+            Kind::Results => "encrypted results",
+            Kind::SecretKey => "a secret key",
+        })
+    }
+}
+
+/// Why bytes are not the bundle that was expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BundleError {
+    /// The bytes do not start like a bundle.
+    #[error("these bytes are not a hecc bundle")]
+    Magic,
+    /// A bundle that holds something else.
+    #[error("expected {expected}, found {}", .found.map_or("an unknown kind".into(), |kind| kind.to_string()))]
+    Kind {
+        /// What was needed.
+        expected: Kind,
+        /// What the header says, if it is known.
+        found: Option<Kind>,
+    },
+    /// A bundle of another version of hecc.
+    #[error("bundle format {found}, this version reads format {FORMAT}")]
+    Format {
+        /// Format number in the header.
+        found: u16,
+    },
+    /// A bundle made for another program.
+    #[error("made for another program: its manifest is {found}, this one is {expected}")]
+    OtherManifest {
+        /// Fingerprint of the manifest in use.
+        expected: Fingerprint,
+        /// Fingerprint in the header.
+        found: Fingerprint,
+    },
+    /// The bytes end early, or go on after the end.
+    #[error("the bundle is cut off or too long")]
+    Length,
+    /// The bytes were changed.
+    #[error("the bundle is damaged: its checksum does not match")]
+    Checksum,
+    /// The header is fine, the contents are not.
+    #[error("the bundle is malformed: {0}")]
+    Malformed(String),
+}
+
+/// Identity of a manifest: SHA-256 of its serialisation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// The fingerprint of a manifest.
+    pub fn of(manifest: &Manifest) -> Fingerprint {
+        let bytes = postcard::to_allocvec(manifest).expect("a manifest serialises to memory");
+        Fingerprint(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0[..6].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
+/// Builds a bundle.
+pub(crate) struct Writer(Vec<u8>);
+
+impl Writer {
+    /// Starts a bundle; `capacity` bytes of payload fit without reallocation,
+    /// which would leave copies of secrets behind.
+    pub(crate) fn new(kind: Kind, fingerprint: &Fingerprint, capacity: usize) -> Writer {
+        let mut bytes = Vec::with_capacity(HEADER + capacity);
+        bytes.extend(MAGIC);
+        bytes.push(kind as u8);
+        bytes.extend(FORMAT.to_le_bytes());
+        bytes.extend(fingerprint.0);
+        bytes.resize(HEADER, 0);
+        Writer(bytes)
+    }
+
+    /// Appends a number.
+    pub(crate) fn number(&mut self, number: usize) {
+        self.0.extend((number as u64).to_le_bytes());
+    }
+
+    /// Appends a string of bytes and its length.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len());
+        self.0.extend(bytes);
+    }
+
+    /// Fills in length and checksum.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        let length = (self.0.len() - HEADER) as u64;
+        self.0[CHECKED - 8..CHECKED].copy_from_slice(&length.to_le_bytes());
+        let checksum = checksum(&self.0);
+        self.0[CHECKED..HEADER].copy_from_slice(&checksum);
+        self.0
+    }
+}
+
+/// Reads a payload piece by piece.
+pub(crate) struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// Checks the header.
+    pub(crate) fn open(bytes: &'a [u8], kind: Kind, fingerprint: &Fingerprint) -> Result<Self, BundleError> {
+        if !bytes.starts_with(&MAGIC) {
+            return Err(BundleError::Magic);
+        }
+        if bytes.len() < HEADER {
+            return Err(BundleError::Length);
+        }
+        check_header(bytes, kind, fingerprint)?;
+        let payload = &bytes[HEADER..];
+        if Reader(&bytes[CHECKED - 8..]).number()? != payload.len() {
+            return Err(BundleError::Length);
+        }
+        if checksum(bytes) != bytes[CHECKED..HEADER] {
+            return Err(BundleError::Checksum);
+        }
+        Ok(Reader(payload))
+    }
+
+    /// The next number.
+    pub(crate) fn number(&mut self) -> Result<usize, BundleError> {
+        let (number, rest) = self.0.split_first_chunk::<8>().ok_or(BundleError::Length)?;
+        self.0 = rest;
+        usize::try_from(u64::from_le_bytes(*number)).map_err(|_| BundleError::Length)
+    }
+
+    /// The next string of bytes.
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], BundleError> {
+        let length = self.number()?;
+        let (bytes, rest) = self.0.split_at_checked(length).ok_or(BundleError::Length)?;
+        self.0 = rest;
+        Ok(bytes)
+    }
+
+    /// Nothing may follow.
+    pub(crate) fn end(self) -> Result<(), BundleError> {
+        if self.0.is_empty() { Ok(()) } else { Err(BundleError::Length) }
+    }
+}
+
+fn check_header(bytes: &[u8], expected: Kind, fingerprint: &Fingerprint) -> Result<(), BundleError> {
+    let found = u16::from_le_bytes([bytes[5], bytes[6]]);
+    if found != FORMAT {
+        return Err(BundleError::Format { found });
+    }
+    let found = Kind::of(bytes[4]);
+    if found != Some(expected) {
+        return Err(BundleError::Kind { expected, found });
+    }
+    let mut found = [0; 32];
+    found.copy_from_slice(&bytes[7..39]);
+    if found != fingerprint.0 {
+        return Err(BundleError::OtherManifest { expected: *fingerprint, found: Fingerprint(found) });
+    }
+    Ok(())
+}
+
+fn checksum(bytes: &[u8]) -> [u8; 8] {
+    let digest = Sha256::new_with_prefix(&bytes[..CHECKED]).chain_update(&bytes[HEADER..]).finalize();
+    std::array::from_fn(|i| digest[i])
+}

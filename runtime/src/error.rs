@@ -1,0 +1,133 @@
+//! Everything that can go wrong between a program, its keys and its data.
+
+use hecc_ir::{CtType, Level, Step};
+
+/// Why something was refused or could not be computed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The program breaks a rule of the program format.
+    #[error("the program is not valid: {0}")]
+    Program(String),
+    /// The manifest breaks a rule of the manifest format.
+    #[error("the manifest is not valid: {0}")]
+    Manifest(String),
+    /// The back end was made for another ring.
+    #[error("the program and the back end have different ring parameters")]
+    Params,
+    /// Evaluation keys that the program needs and the back end lacks.
+    #[error("missing evaluation keys: {}", missing_keys(.rotations, .relin))]
+    MissingKeys {
+        /// Rotation steps without a key for the level they are used at.
+        rotations: Vec<(Step, Level)>,
+        /// Level that lacks a relinearisation key.
+        relin: Option<Level>,
+    },
+    /// The number of inputs differs from the manifest's.
+    #[error("expected {expected} inputs, found {found}")]
+    InputCount {
+        /// Inputs of the manifest.
+        expected: usize,
+        /// Inputs given.
+        found: usize,
+    },
+    /// The number of ciphertexts of an input or output differs from its layout's.
+    #[error("`{port}` takes {expected} ciphertexts, found {found}")]
+    CtCount {
+        /// Name of the input or output.
+        port: String,
+        /// Ciphertexts of the layout.
+        expected: usize,
+        /// Ciphertexts given.
+        found: usize,
+    },
+    /// A ciphertext has another level, scale or degree than the program says.
+    #[error("{place} has type {}, expected {}", show_type(.found), show_type(.expected))]
+    CtType {
+        /// What carries the ciphertext.
+        place: String,
+        /// Type by the program.
+        expected: CtType,
+        /// Type of the ciphertext.
+        found: CtType,
+    },
+    /// A tensor has another number of elements than its shape.
+    #[error("`{port}` has {expected} elements, found {found}")]
+    Shape {
+        /// Name of the input.
+        port: String,
+        /// Elements of the shape.
+        expected: usize,
+        /// Elements given.
+        found: usize,
+    },
+    /// A tensor element is infinite or not a number.
+    #[error("element {index} of `{port}` is {value}; only finite numbers can be encrypted")]
+    NotFinite {
+        /// Name of the input.
+        port: String,
+        /// Row-major index of the element.
+        index: usize,
+        /// The element.
+        value: f64,
+    },
+    /// A tensor element is outside the range the program was compiled for.
+    #[error("element {index} of `{port}` is {value}, outside the declared range {min} to {max}")]
+    OutOfRange {
+        /// Name of the input.
+        port: String,
+        /// Row-major index of the element.
+        index: usize,
+        /// The element.
+        value: f64,
+        /// Smallest allowed element.
+        min: f64,
+        /// Largest allowed element.
+        max: f64,
+    },
+    /// An operation was applied to operands that it does not take.
+    #[error("{0}")]
+    Operands(String),
+    /// Values grew past what the modulus can hold.
+    #[error("values need {needed:.1} bits, the modulus at {level} holds {available:.1}")]
+    Overflow {
+        /// Base-2 logarithm of the largest encoded value, with sign.
+        needed: f64,
+        /// Base-2 logarithm of the modulus.
+        available: f64,
+        /// Level of the ciphertext.
+        level: Level,
+    },
+    /// An instruction failed.
+    #[error("instruction {instr} ({mnemonic}, layer `{layer}`): {cause}")]
+    Instruction {
+        /// Index of the instruction.
+        instr: usize,
+        /// Its kind.
+        mnemonic: &'static str,
+        /// Model layer it came from.
+        layer: String,
+        /// What went wrong.
+        #[source]
+        cause: Box<Error>,
+    },
+    /// Parameters below 128-bit security that nobody asked for by name.
+    #[error("the ring parameters do not give 128-bit security; only tests may use the insecure variant")]
+    Insecure,
+    /// Bytes that are no bundle, a damaged one, or one for something else.
+    #[error(transparent)]
+    Bundle(#[from] crate::bundle::BundleError),
+    /// Worker threads could not be started.
+    #[error("cannot start worker threads: {0}")]
+    Threads(String),
+}
+
+fn missing_keys(rotations: &[(Step, Level)], relin: &Option<Level>) -> String {
+    let rotations = rotations.iter().map(|(step, level)| format!("rotation by {step} at {level}"));
+    let relin = relin.iter().map(|level| format!("relinearisation at {level}"));
+    rotations.chain(relin).collect::<Vec<_>>().join(", ")
+}
+
+fn show_type(ty: &CtType) -> String {
+    format!("{} scale {} degree {}", ty.level, ty.scale, ty.degree)
+}

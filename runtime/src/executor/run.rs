@@ -1,0 +1,262 @@
+//! One run of a program: the ready queue, the registers and the counts.
+//!
+//! At most one instruction per thread is in flight, always the earliest that
+//! is ready, which keeps the set of live ciphertexts near that of a sequential
+//! run. After a failure only earlier instructions go on, so that the failure
+//! reported is the first in program order whatever the threads did.
+
+use super::{Prepared, Progress, expect_type};
+use crate::report::{Clock, Live, Meter, RunCost, RunReport};
+use crate::schedule::{mnemonic, position};
+use crate::{Backend, Error};
+use hecc_ir::{Instr, Reg};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A register's ciphertext, while it is alive.
+type Slot<Ct> = Mutex<Option<Arc<Live<Ct>>>>;
+
+/// The state of a run.
+pub(super) struct Run<'a, B: Backend> {
+    prepared: &'a Prepared<B>,
+    progress: Progress<'a>,
+    started: Instant,
+    meter: Arc<Meter>,
+    registers: Vec<Slot<B::Ct>>,
+    uses: Vec<AtomicU32>,
+    waits: Vec<AtomicU32>,
+    queue: Mutex<Queue>,
+}
+
+/// What the workers share under one lock.
+#[derive(Default)]
+struct Queue {
+    ready: BinaryHeap<Reverse<u32>>,
+    in_flight: usize,
+    done: usize,
+    failed: Option<(u32, Error)>,
+    clock: Clock,
+}
+
+impl Queue {
+    /// The earliest ready instruction, if a thread is free for it and no
+    /// earlier one has failed.
+    fn next(&mut self, n_threads: usize) -> Option<u32> {
+        if self.in_flight >= n_threads {
+            return None;
+        }
+        let index = self.ready.pop()?.0;
+        if self.failed.as_ref().is_some_and(|(failed, _)| *failed < index) {
+            self.ready.clear();
+            return None;
+        }
+        self.in_flight += 1;
+        Some(index)
+    }
+
+    fn fail(&mut self, index: u32, error: Error) {
+        if self.failed.as_ref().is_none_or(|(failed, _)| index < *failed) {
+            self.failed = Some((index, error));
+        }
+    }
+}
+
+impl<'a, B: Backend> Run<'a, B> {
+    /// Sets up registers and counts and puts the inputs in place.
+    pub(super) fn start(prepared: &'a Prepared<B>, inputs: Vec<Vec<B::Ct>>, progress: Progress<'a>) -> Self {
+        let schedule = &prepared.encoded.schedule;
+        let counters = |counts: &[u32]| counts.iter().map(|&n| AtomicU32::new(n)).collect();
+        let run = Run {
+            prepared,
+            progress,
+            started: Instant::now(),
+            meter: Arc::default(),
+            registers: schedule.uses.iter().map(|_| Slot::default()).collect(),
+            uses: counters(&schedule.uses),
+            waits: counters(&schedule.waits),
+            queue: Mutex::default(),
+        };
+        run.place_inputs(inputs);
+        run
+    }
+
+    /// Runs all instructions and collects the outputs.
+    pub(super) fn finish(self) -> Result<RunReport<B::Ct>, Error> {
+        let ready = |&(_, &waits): &(usize, &u32)| waits == 0;
+        let waits = &self.prepared.encoded.schedule.waits;
+        let first = waits.iter().enumerate().filter(ready).map(|(index, _)| Reverse(index as u32));
+        lock(&self.queue).ready.extend(first);
+        rayon::scope(|scope| self.dispatch(scope));
+        let mut queue = std::mem::take(&mut *lock(&self.queue));
+        match queue.failed.take() {
+            Some((index, cause)) => Err(self.located(index, cause)),
+            None => Ok(self.report(queue.clock)),
+        }
+    }
+
+    fn place_inputs(&self, inputs: Vec<Vec<B::Ct>>) {
+        let live = |ct| {
+            let bytes = self.prepared.backend.ct_bytes(&ct);
+            Arc::new(Live::new(ct, bytes, &self.meter))
+        };
+        let inputs: Vec<Vec<_>> = inputs.into_iter().map(|cts| cts.into_iter().map(live).collect()).collect();
+        for instr in &self.prepared.program().instrs {
+            if let Instr::Input { dst, input, ct } = instr {
+                self.keep(*dst, inputs[*input as usize][*ct as usize].clone());
+            }
+        }
+    }
+
+    /// Hands ready instructions to free threads.
+    fn dispatch<'scope>(&'scope self, scope: &rayon::Scope<'scope>) {
+        let n_threads = self.prepared.encoded.executor.n_threads();
+        loop {
+            let next = lock(&self.queue).next(n_threads);
+            let Some(index) = next else { return };
+            scope.spawn(move |scope| {
+                self.step(index);
+                self.dispatch(scope);
+            });
+        }
+    }
+
+    /// Runs one instruction and releases what waited for it.
+    fn step(&self, index: u32) {
+        let program = self.prepared.program();
+        let instr = &program.instrs[index as usize];
+        let started = Instant::now();
+        let outcome = self.execute(instr);
+        let time = started.elapsed();
+        for reg in instr.reads() {
+            self.release(reg);
+        }
+        let mut queue = lock(&self.queue);
+        queue.in_flight -= 1;
+        match outcome {
+            Ok(()) => self.succeed(&mut queue, index, time),
+            Err(error) => queue.fail(index, error),
+        }
+        let done = queue.done;
+        drop(queue);
+        (self.progress)(done, program.instrs.len());
+    }
+
+    fn succeed(&self, queue: &mut Queue, index: u32, time: Duration) {
+        let program = self.prepared.program();
+        let instr = &program.instrs[index as usize];
+        queue.done += 1;
+        queue.clock.add(program.source_of[index as usize], mnemonic(instr), time);
+        for reg in instr.writes() {
+            for &reader in &self.prepared.encoded.schedule.readers[position(reg)] {
+                if self.waits[reader as usize].fetch_sub(1, Ordering::AcqRel) == 1 {
+                    queue.ready.push(Reverse(reader));
+                }
+            }
+        }
+    }
+
+    fn execute(&self, instr: &Instr) -> Result<(), Error> {
+        let backend = &self.prepared.backend;
+        let plain = |index: &u32| &self.prepared.encoded.plains[*index as usize];
+        let ct = |reg: &Reg| self.read(*reg);
+        match instr {
+            Instr::Input { .. } => Ok(()),
+            Instr::Zero { dst } => self.write(*dst, backend.zero(self.ty(*dst))?),
+            Instr::Rotate { src, outs } => self.rotate(*src, outs),
+            Instr::InnerProduct { dst, terms } => {
+                let cts: Vec<_> = terms.iter().map(|(reg, _)| ct(reg)).collect();
+                let pairs: Vec<_> = cts.iter().zip(terms).map(|(ct, (_, p))| (ct.get(), plain(p))).collect();
+                self.write(*dst, backend.inner_product(&pairs)?)
+            }
+            Instr::Sum { dst, terms } => {
+                let cts: Vec<_> = terms.iter().map(ct).collect();
+                let refs: Vec<_> = cts.iter().map(|ct| ct.get()).collect();
+                self.write(*dst, backend.sum(&refs)?)
+            }
+            Instr::Sub { dst, a, b } => self.write(*dst, backend.sub(ct(a).get(), ct(b).get())?),
+            Instr::Neg { dst, src } => self.write(*dst, backend.neg(ct(src).get())?),
+            Instr::AddPlain { dst, src, plain: p } => {
+                self.write(*dst, backend.add_plain(ct(src).get(), plain(p))?)
+            }
+            Instr::MulScalar { dst, src, scalar, scale } => {
+                self.write(*dst, backend.mul_scalar(ct(src).get(), *scalar, *scale)?)
+            }
+            Instr::Mul { dst, a, b } if a == b => self.write(*dst, backend.square(ct(a).get())?),
+            Instr::Mul { dst, a, b } => self.write(*dst, backend.mul(ct(a).get(), ct(b).get())?),
+            Instr::Relin { dst, src } => self.write(*dst, backend.relin(ct(src).get())?),
+            Instr::Rescale { dst, src } => self.write(*dst, backend.rescale(ct(src).get())?),
+            Instr::DropLevel { dst, src } => {
+                self.write(*dst, backend.drop_level(ct(src).get(), self.ty(*dst).level)?)
+            }
+        }
+    }
+
+    fn rotate(&self, src: Reg, outs: &[(hecc_ir::Step, Reg)]) -> Result<(), Error> {
+        let steps: Vec<_> = outs.iter().map(|out| out.0).collect();
+        let rotated = self.prepared.backend.rotate_many(self.read(src).get(), &steps)?;
+        outs.iter().zip(rotated).try_for_each(|(out, ct)| self.write(out.1, ct))
+    }
+
+    fn ty(&self, reg: Reg) -> hecc_ir::CtType {
+        self.prepared.program().types[position(reg)]
+    }
+
+    fn read(&self, reg: Reg) -> Arc<Live<B::Ct>> {
+        let slot = lock(&self.registers[position(reg)]);
+        slot.clone().expect("a register is alive from its write to its last read")
+    }
+
+    fn write(&self, reg: Reg, ct: B::Ct) -> Result<(), Error> {
+        let found = self.prepared.backend.ct_type(&ct);
+        expect_type(found, self.ty(reg), || format!("the result in register {}", reg.0))?;
+        let bytes = self.prepared.backend.ct_bytes(&ct);
+        self.keep(reg, Arc::new(Live::new(ct, bytes, &self.meter)));
+        Ok(())
+    }
+
+    /// Stores a ciphertext unless nobody will read it.
+    fn keep(&self, reg: Reg, ct: Arc<Live<B::Ct>>) {
+        if self.uses[position(reg)].load(Ordering::Acquire) > 0 {
+            *lock(&self.registers[position(reg)]) = Some(ct);
+        }
+    }
+
+    /// Counts one read; frees the register after the last.
+    fn release(&self, reg: Reg) -> Option<Arc<Live<B::Ct>>> {
+        let last = self.uses[position(reg)].fetch_sub(1, Ordering::AcqRel) == 1;
+        let mut slot = lock(&self.registers[position(reg)]);
+        if last { slot.take() } else { slot.clone() }
+    }
+
+    fn located(&self, index: u32, cause: Error) -> Error {
+        let program = self.prepared.program();
+        let instr = index as usize;
+        let layer = program.sources[program.source_of[instr] as usize].clone();
+        let mnemonic = mnemonic(&program.instrs[instr]);
+        Error::Instruction { instr, mnemonic, layer, cause: Box::new(cause) }
+    }
+
+    fn report(&self, clock: Clock) -> RunReport<B::Ct> {
+        let program = self.prepared.program();
+        let n_threads = self.prepared.encoded.executor.n_threads();
+        let peak_bytes = self.meter.peak();
+        let output = |regs: &Vec<Reg>| regs.iter().map(|&reg| self.output(reg)).collect();
+        let outputs = program.outputs.iter().map(output).collect();
+        let timings = clock.table(|layer| program.sources[layer as usize].clone());
+        let cost = RunCost { timings, wall: self.started.elapsed(), peak_bytes, n_threads };
+        RunReport { outputs, cost }
+    }
+
+    fn output(&self, reg: Reg) -> B::Ct {
+        let ct = self.release(reg).expect("an output register is alive until it is collected");
+        Arc::try_unwrap(ct).map_or_else(|shared| shared.get().clone(), Live::take)
+    }
+}
+
+/// Locks even when another thread panicked: a panic ends the whole run.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

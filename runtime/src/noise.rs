@@ -1,0 +1,91 @@
+//! How much error each operation adds, from the ring parameters alone.
+//!
+//! Errors are standard deviations of the real part of a slot, in encoded
+//! units: divide by a ciphertext's scale to get slot units. A polynomial whose
+//! N coefficients are independent with variance v has complex slots of variance
+//! N v, half of it real. Products with the secret use its average over slots.
+//! Formulas follow Kim, Papadimitriou, Polyakov, "Approximate Homomorphic
+//! Encryption with Reduced Approximation Error" (2022), sections 3 and 4, for
+//! a uniform ternary secret.
+
+use hecc_ir::{Level, Params};
+
+/// Width of the error distribution of fresh encryptions and keys.
+pub const SIGMA: f64 = 3.2;
+
+/// Variance of rounding to an integer.
+const ROUNDING: f64 = 1.0 / 12.0;
+
+/// Variance of a uniform ternary secret's coefficients.
+const SECRET: f64 = 2.0 / 3.0;
+
+/// Error estimates for one ring.
+#[derive(Clone, Debug)]
+pub struct NoiseModel {
+    ring_degree: f64,
+    log_q: Vec<f64>,
+    log_p: f64,
+    digit_limbs: usize,
+}
+
+impl NoiseModel {
+    /// Reads what matters from the parameters.
+    pub fn new(params: &Params) -> NoiseModel {
+        NoiseModel {
+            ring_degree: params.ring_degree as f64,
+            log_q: params.q.iter().map(|&q| (q as f64).log2()).collect(),
+            log_p: params.p.iter().map(|&p| (p as f64).log2()).sum(),
+            digit_limbs: params.digit_limbs.max(1),
+        }
+    }
+
+    /// A fresh encryption under the secret key: its error and the rounding of
+    /// the encoding.
+    pub fn fresh(&self) -> f64 {
+        self.slot_std(SIGMA * SIGMA + ROUNDING)
+    }
+
+    /// Rounding of a plaintext whose slots repeat with `period`: only every
+    /// `n_slots / period`-th coefficient is non-zero.
+    pub fn encode(&self, period: usize) -> f64 {
+        (2.0 * period as f64 * ROUNDING / 2.0).sqrt()
+    }
+
+    /// Relative rounding of a scalar encoded as one integer, in units of the
+    /// integer.
+    pub fn scalar(&self) -> f64 {
+        ROUNDING.sqrt()
+    }
+
+    /// Rounding of a rescale of a ciphertext of the given degree.
+    pub fn rescale(&self, degree: u8) -> f64 {
+        let secret = SECRET * self.ring_degree;
+        let square = if degree > 1 { 2.0 * secret * secret } else { 0.0 };
+        self.slot_std(ROUNDING * (1.0 + secret + square))
+    }
+
+    /// A rotation or relinearisation at `level`: key errors times digits,
+    /// divided by the special primes, and the rounding of that division.
+    pub fn key_switch(&self, level: Level) -> f64 {
+        let limbs = &self.log_q[..level.n_limbs().min(self.log_q.len())];
+        let digit = |primes: &[f64]| (2.0 * (primes.iter().sum::<f64>() - self.log_p)).exp2();
+        let digits: f64 = limbs.chunks(self.digit_limbs).map(digit).sum();
+        let switched = self.slot_std(self.ring_degree * ROUNDING * SIGMA * SIGMA * digits);
+        switched.hypot(self.rescale(1))
+    }
+
+    /// The largest of `n` errors of standard deviation `std` is below this in
+    /// most runs.
+    pub fn largest_of(&self, n: usize, std: f64) -> f64 {
+        std * (2.0 * (2.0 * n.max(1) as f64).ln()).sqrt()
+    }
+
+    /// Base-2 logarithm of the modulus at `level`.
+    pub fn log_modulus(&self, level: Level) -> f64 {
+        self.log_q.iter().take(level.n_limbs()).sum()
+    }
+
+    fn slot_std(&self, coefficient_variance: f64) -> f64 {
+        (self.ring_degree / 2.0 * coefficient_variance).sqrt()
+    }
+}
