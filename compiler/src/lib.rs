@@ -1,2 +1,6 @@
 //! The hecc compiler: from a model description to an executable HE program.
+pub mod cost;
+pub mod lower;
 pub mod model;
+pub mod packing;
+pub mod sparsity;

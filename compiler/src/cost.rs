@@ -1,0 +1,54 @@
+//! Prices packed operations before the circuit exists.
+//!
+//! Packing decides among layouts while ring parameters are not chosen yet, so
+//! it prices with nominal ones: a chain of the network's depth at the ring
+//! degree under consideration. Costs come from the target's measurements.
+
+use hecc_ir::params::{Params, SecurityLevel};
+use hecc_ir::scale::Level;
+use hecc_ir::target::{OpCost, RingCost, Target};
+
+/// Measured costs of the engine on the machine it was developed on.
+pub const DEFAULT_TARGET: &str = include_str!("../targets/ckks-cpu.json");
+
+/// The shipped target profile.
+pub fn default_target() -> Target {
+    serde_json::from_str(DEFAULT_TARGET).expect("the shipped target profile is valid")
+}
+
+/// Nominal parameters of one network at one ring degree.
+#[derive(Clone, Debug)]
+pub struct Nominal {
+    ring: RingCost,
+    params: Params,
+}
+
+/// Ciphertext limbs below the levels a network uses.
+const NOMINAL_BASE_LIMBS: usize = 2;
+const NOMINAL_PRIME: u64 = 1 << 30;
+const NOMINAL_DIGIT_LIMBS: usize = 2;
+
+impl Nominal {
+    /// Prices a network of `depth` levels; `None` when the target has no
+    /// measurements for the ring.
+    pub fn new(target: &Target, ring_degree: usize, depth: usize) -> Option<Nominal> {
+        let params = Params {
+            ring_degree,
+            q: vec![NOMINAL_PRIME; depth + NOMINAL_BASE_LIMBS],
+            p: vec![NOMINAL_PRIME; NOMINAL_DIGIT_LIMBS],
+            digit_limbs: NOMINAL_DIGIT_LIMBS,
+            security: SecurityLevel::Insecure,
+        };
+        Some(Nominal { ring: target.ring(ring_degree)?.clone(), params })
+    }
+
+    /// Prices of single operations.
+    pub fn ops(&self) -> OpCost<'_> {
+        OpCost { ring: &self.ring, params: &self.params }
+    }
+
+    /// The level of a value from which `remaining` levels are still needed.
+    pub fn level(&self, remaining: usize) -> Level {
+        Level((remaining + NOMINAL_BASE_LIMBS - 1) as u32)
+    }
+}

@@ -1,0 +1,125 @@
+//! Assigns every product of a sparse map to a diagonal.
+//!
+//! With a fold, a row's products may be computed in any of its windows, and a
+//! replicated operand offers a column in several slots. Each product takes
+//! the pair with the smallest rotation, which keeps the diagonals few: dense
+//! maps fill a narrow band of steps, convolutions one step per tap.
+
+use crate::sparsity::Matrix;
+use hecc_ir::layout::Layout;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Sums windows of a result: `out[s] = sum over m < copies of v[s + m * stride]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fold {
+    /// Slots between windows.
+    pub stride: usize,
+    /// Number of windows, a power of two; 1 for no fold.
+    pub copies: usize,
+}
+
+impl Fold {
+    /// No fold.
+    pub const NONE: Fold = Fold { stride: 0, copies: 1 };
+
+    /// True when the windows tile the ciphertext, so that every window ends up
+    /// with the whole sum.
+    pub fn is_cyclic(self, n_slots: usize) -> bool {
+        self.stride * self.copies == n_slots
+    }
+
+    /// Rotations that compute it by doubling.
+    pub fn steps(self) -> impl Iterator<Item = usize> {
+        (0..self.copies.trailing_zeros()).map(move |t| self.stride << t)
+    }
+
+    /// The window that brings `distance` (operand slot minus result slot,
+    /// modulo `n_slots`) closest to zero, and the remaining signed step.
+    fn nearest(self, distance: usize, n_slots: usize) -> (usize, i64) {
+        if self.copies == 1 {
+            return (0, centred(distance as i64, n_slots));
+        }
+        let nearest = (distance + self.stride / 2) / self.stride;
+        let window = if self.is_cyclic(n_slots) { nearest % self.copies } else { nearest.min(self.copies - 1) };
+        let candidates = [window, 0];
+        let step = |m: usize| centred(distance as i64 - (m * self.stride) as i64, n_slots);
+        candidates.map(|m| (m, step(m))).into_iter().min_by_key(|c| rank(c.1)).expect("two candidates")
+    }
+}
+
+/// The representative of `step` in `-n/2 .. n/2`.
+pub(crate) fn centred(step: i64, n_slots: usize) -> i64 {
+    let n = n_slots as i64;
+    (step + n / 2).rem_euclid(n) - n / 2
+}
+
+/// Orders steps by length; of two equally long the negative one comes first.
+fn rank(step: i64) -> (i64, i64) {
+    (step.abs(), step)
+}
+
+/// Identity of a diagonal: result ciphertext, operand ciphertext, signed step.
+pub(crate) type DiagonalKey = (u32, u32, i64);
+
+/// Non-zero diagonals: products `(result slot, weight)` by key. The diagonal of
+/// step `d` contributes `weight * operand[slot + d]` to `result[slot]`.
+pub type Diagonals = BTreeMap<(u32, u32, i64), Vec<(u32, f64)>>;
+
+/// A sparse map between two layouts.
+#[derive(Clone, Debug)]
+pub struct PackedMap {
+    /// Products before the fold.
+    pub diagonals: Diagonals,
+    /// How partial sums are brought together.
+    pub fold: Fold,
+}
+
+impl PackedMap {
+    /// Assigns every non-zero of `matrix`.
+    pub fn assign(matrix: &Matrix, operand: &Layout, result: &Layout, fold: Fold) -> PackedMap {
+        let mut diagonals = Diagonals::new();
+        let mut place = |key: DiagonalKey, slot: usize, weight: f64| {
+            diagonals.entry(key).or_default().push((slot as u32, weight));
+        };
+        visit(matrix, operand, result, fold, 0..matrix.n_rows(), &mut place);
+        PackedMap { diagonals, fold }
+    }
+}
+
+/// Rows looked at when only the set of diagonals is wanted.
+const SAMPLE_NONZEROS: usize = 1 << 14;
+
+/// The diagonals a map needs, from evenly spread rows when it is large.
+pub(crate) fn diagonal_keys(matrix: &Matrix, operand: &Layout, result: &Layout, fold: Fold) -> BTreeSet<DiagonalKey> {
+    let every = matrix.n_nonzeros().div_ceil(SAMPLE_NONZEROS).max(1);
+    let last = matrix.n_rows().saturating_sub(1);
+    let rows = (0..matrix.n_rows()).filter(|&r| r % every == 0 || r == last);
+    let mut keys = std::collections::HashSet::new();
+    visit(matrix, operand, result, fold, rows, &mut |key, _, _| {
+        keys.insert(key);
+    });
+    keys.into_iter().collect()
+}
+
+fn visit(
+    matrix: &Matrix,
+    operand: &Layout,
+    result: &Layout,
+    fold: Fold,
+    rows: impl Iterator<Item = usize>,
+    place: &mut impl FnMut(DiagonalKey, usize, f64),
+) {
+    let n = operand.n_slots;
+    for row in rows {
+        let out = result.home[row];
+        for (col, weight) in matrix.row(row) {
+            let options = operand.positions(col).map(|from| {
+                let distance = (from.slot as usize + n - out.slot as usize) % n;
+                let (window, step) = fold.nearest(distance, n);
+                (rank(step), from.ct, window, step)
+            });
+            let (_, ct, window, step) = options.min().expect("an element has a position");
+            place((out.ct, ct, step), (out.slot as usize + window * fold.stride) % n, weight);
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! Chooses a placement for every node and a split for every map, by beam
+//! search over the counted cost of the whole network.
+
+use super::assign::{Diagonals, Fold, PackedMap, diagonal_keys};
+use super::candidates;
+use super::placement::Placement;
+use super::split::{Price, Split};
+use crate::cost::Nominal;
+use crate::sparsity::{Factor, Linear, Matrix, Network, NodeId, NodeKind, Pool, Term};
+use std::rc::Rc;
+
+/// A packed network, ready to be lowered.
+#[derive(Clone, Debug)]
+pub struct PackingPlan {
+    /// Placement of each node's value.
+    pub placements: Vec<Placement>,
+    /// Plan of each linear node; `None` for inputs and activations.
+    pub linear: Vec<Option<LinearPlan>>,
+    /// Estimated time of all linear maps, nanoseconds on one thread.
+    pub cost_ns: f64,
+}
+
+/// How one linear node is computed.
+#[derive(Clone, Debug)]
+pub struct LinearPlan {
+    /// One per term of the node.
+    pub terms: Vec<TermPlan>,
+    /// Brings the partial sums of all terms together.
+    pub fold: Fold,
+}
+
+/// How one term of a linear node is computed.
+#[derive(Clone, Debug)]
+pub enum TermPlan {
+    /// The operand's ciphertexts as they are.
+    Direct,
+    /// A sparse map.
+    Map {
+        /// Rotations that compute a leading pool without products.
+        prefold: Option<Prefold>,
+        /// Products by diagonal, before the fold.
+        diagonals: Diagonals,
+        /// Baby and giant steps.
+        split: Split,
+    },
+}
+
+/// A sum over pool windows by rotations alone; the mean's factor is in the map
+/// that follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefold {
+    /// Window rows and columns.
+    pub kernel: [usize; 2],
+    /// Slots between rows and columns.
+    pub pitch: [usize; 2],
+}
+
+/// Partial plans kept while searching.
+const BEAM_WIDTH: usize = 8;
+
+/// Plans a network for ciphertexts of `n_slots`, priced with `nominal`.
+pub fn plan(network: &Network, n_slots: usize, nominal: &Nominal) -> PackingPlan {
+    let routes = network.nodes.iter().map(|node| routes_of(network, &node.kind)).collect();
+    let search = Search { network, n_slots, nominal, remaining: remaining_levels(network), routes };
+    let mut beam = vec![State::default()];
+    for id in network.ids() {
+        let mut next: Vec<State> = beam.iter().flat_map(|state| search.expand(state, id)).collect();
+        next.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+        beam = Vec::new();
+        for state in next {
+            if beam.len() < BEAM_WIDTH && !beam.iter().any(|kept| search.same_frontier(kept, &state, id)) {
+                beam.push(state);
+            }
+        }
+    }
+    search.realise(beam.swap_remove(0))
+}
+
+/// Levels needed from each node's value to the output.
+fn remaining_levels(network: &Network) -> Vec<usize> {
+    let mut remaining = vec![0; network.nodes.len()];
+    for id in network.ids().collect::<Vec<_>>().into_iter().rev() {
+        let here = remaining[id.0];
+        match &network.node(id).kind {
+            NodeKind::Input => {}
+            NodeKind::Linear(linear) => linear.terms.iter().for_each(|term| {
+                remaining[term.operand.0] = remaining[term.operand.0].max(here + 1);
+            }),
+            NodeKind::Activation(activation) => {
+                let operand = activation.operand.0;
+                remaining[operand] = remaining[operand].max(here + activation.depth());
+            }
+        }
+    }
+    remaining
+}
+
+/// Levels a network needs from input to output.
+pub(crate) fn depth(network: &Network) -> usize {
+    remaining_levels(network).into_iter().max().unwrap_or(0)
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    placements: Vec<Rc<Placement>>,
+    choices: Vec<Option<Rc<Choice>>>,
+    cost: f64,
+}
+
+/// What realising a linear node needs.
+#[derive(Debug)]
+struct Choice {
+    fold: Fold,
+    terms: Vec<Option<(Route, Split)>>,
+}
+
+/// A way to compute a chain of factors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    /// All factors as one map.
+    Composed,
+    /// The leading pool by rotations, the rest as one map.
+    PoolFirst,
+}
+
+/// A term on one route: the operand as the map sees it, and the map.
+struct Leg {
+    route: Route,
+    operand: Placement,
+    factor: Rc<Factor>,
+    prefold: Option<Prefold>,
+}
+
+struct Search<'a> {
+    network: &'a Network,
+    n_slots: usize,
+    nominal: &'a Nominal,
+    remaining: Vec<usize>,
+    /// Of each node, of each term.
+    routes: Vec<Vec<Routes>>,
+}
+
+/// The maps of one term, by route.
+struct Routes {
+    composed: Rc<Factor>,
+    pool_first: Option<(Pool, Rc<Factor>)>,
+}
+
+fn routes_of(network: &Network, kind: &NodeKind) -> Vec<Routes> {
+    let NodeKind::Linear(linear) = kind else { return Vec::new() };
+    let routes = |term: &Term| Routes {
+        composed: Rc::new(composed(network, term)),
+        pool_first: match &term.factors[..] {
+            [Factor { pool: Some(pool), .. }, rest] => Some((*pool, Rc::new(after_window_sum(rest, pool)))),
+            _ => None,
+        },
+    };
+    linear.terms.iter().map(routes).collect()
+}
+
+fn composed(network: &Network, term: &Term) -> Factor {
+    let node = network.node(term.operand);
+    let identity = || Factor {
+        matrix: Matrix::identity(node.shape.n_elements()),
+        shape: node.shape.clone(),
+        stride: Some([1, 1]),
+        pool: None,
+    };
+    term.factors.iter().cloned().reduce(crate::sparsity::compose).unwrap_or_else(identity)
+}
+
+impl Search<'_> {
+    fn expand(&self, state: &State, id: NodeId) -> Vec<State> {
+        let shape = &self.network.node(id).shape;
+        match &self.network.node(id).kind {
+            NodeKind::Input => {
+                let first_rows = self.first_dense_rows(id);
+                let found = candidates::inputs(shape, self.image_base(), first_rows, self.n_slots);
+                found.into_iter().map(|placement| state.with(placement, None, 0.0)).collect()
+            }
+            NodeKind::Activation(activation) => {
+                let placement = state.placements[activation.operand.0].reshaped(shape);
+                vec![state.with(placement, None, 0.0)]
+            }
+            NodeKind::Linear(linear) => self.expand_linear(state, id, linear),
+        }
+    }
+
+    fn expand_linear(&self, state: &State, id: NodeId, linear: &Linear) -> Vec<State> {
+        let shape = &self.network.node(id).shape;
+        if let Some(placement) = direct(state, linear) {
+            let choice = Choice { fold: Fold::NONE, terms: linear.terms.iter().map(|_| None).collect() };
+            return vec![state.with(placement.reshaped(shape), Some(choice), 0.0)];
+        }
+        let price = Price::at(&self.nominal.ops(), self.nominal.level(self.remaining[id.0] + 1));
+        let routes = linear.terms.iter().zip(&self.routes[id.0]);
+        let legs: Vec<Vec<Leg>> = routes.map(|(t, routes)| self.legs(state, t.operand, routes)).collect();
+        let main = main_term(linear);
+        let mut found = Vec::new();
+        for leg in &legs[main] {
+            for (placement, fold) in candidates::results(&leg.operand, shape, leg.factor.stride, self.n_slots) {
+                let priced: Vec<_> = legs.iter().map(|legs| self.price_term(legs, &placement, fold, &price)).collect();
+                let cost = priced.iter().map(|p| p.1).sum::<f64>() + price.folds(fold.steps().count());
+                let terms = priced.into_iter().map(|p| Some(p.0)).collect();
+                found.push(state.with(placement, Some(Choice { fold, terms }), cost));
+            }
+        }
+        found
+    }
+
+    /// The cheapest leg of one term for a given result.
+    fn price_term(&self, legs: &[Leg], result: &Placement, fold: Fold, price: &Price) -> ((Route, Split), f64) {
+        let priced = legs.iter().map(|leg| {
+            let operand = &leg.operand;
+            let keys = diagonal_keys(&leg.factor.matrix, &operand.layout, &result.layout, fold);
+            let (split, cost) = Split::cheapest(&keys, &hints(operand, fold), self.n_slots, price);
+            let prefold = leg.prefold.map_or(0, |p| p.n_rotations()) * operand.layout.n_cts;
+            ((leg.route, split), cost + price.rotate(prefold))
+        });
+        priced.min_by(|a, b| a.1.total_cmp(&b.1)).expect("a term has a leg")
+    }
+
+    fn legs(&self, state: &State, operand: NodeId, routes: &Routes) -> Vec<Leg> {
+        let placement = &state.placements[operand.0];
+        let factor = Rc::clone(&routes.composed);
+        let mut legs =
+            vec![Leg { route: Route::Composed, operand: (**placement).clone(), factor, prefold: None }];
+        if let Some((pool, rest)) = &routes.pool_first
+            && let Some((pooled, prefold)) = pool_placement(placement, &self.network.node(operand).shape.0, pool)
+        {
+            let factor = Rc::clone(rest);
+            legs.push(Leg { route: Route::PoolFirst, operand: pooled, factor, prefold: Some(prefold) });
+        }
+        legs
+    }
+
+    /// Rows of the first map that reads the input, when it is not an image map.
+    fn first_dense_rows(&self, input: NodeId) -> Option<usize> {
+        let reads = |linear: &Linear| linear.terms.iter().any(|t| t.operand == input);
+        self.network.nodes.iter().find_map(|node| match &node.kind {
+            NodeKind::Linear(linear) if reads(linear) => {
+                let factors = &linear.terms[main_term(linear)].factors;
+                let is_image = factors.iter().all(|f| f.stride.is_some());
+                (!is_image).then(|| node.shape.n_elements())
+            }
+            _ => None,
+        })
+    }
+
+    /// Rows and columns a plane must have so that every image derived from the
+    /// input by strided maps fits its grid.
+    fn image_base(&self) -> Option<[usize; 2]> {
+        let mut base: Option<[usize; 2]> = None;
+        let mut strides: Vec<Option<[usize; 2]>> = Vec::new();
+        for node in &self.network.nodes {
+            let stride = match &node.kind {
+                NodeKind::Input => Some([1, 1]),
+                NodeKind::Activation(activation) => strides[activation.operand.0],
+                NodeKind::Linear(linear) => {
+                    let term = &linear.terms[main_term(linear)];
+                    let steps = term.factors.iter().map(|f| f.stride);
+                    steps.fold(strides[term.operand.0], |s, f| Some([s?[0] * f?[0], s?[1] * f?[1]]))
+                }
+            };
+            if let (Some([sy, sx]), &[_, h, w]) = (stride, node.shape.0.as_slice()) {
+                let so_far = base.unwrap_or([0, 0]);
+                base = Some([so_far[0].max(h * sy), so_far[1].max(w * sx)]);
+            }
+            strides.push(stride);
+        }
+        base
+    }
+
+    /// True when two states agree on every placement that a later node reads.
+    fn same_frontier(&self, a: &State, b: &State, after: NodeId) -> bool {
+        let later = &self.network.nodes[after.0 + 1..];
+        let read = |id: usize| {
+            later.iter().any(|node| match &node.kind {
+                NodeKind::Input => false,
+                NodeKind::Linear(linear) => linear.terms.iter().any(|t| t.operand.0 == id),
+                NodeKind::Activation(activation) => activation.operand.0 == id,
+            })
+        };
+        (0..=after.0).filter(|&id| read(id)).all(|id| a.placements[id] == b.placements[id])
+    }
+
+    /// Assigns every product of the chosen plan.
+    fn realise(&self, state: State) -> PackingPlan {
+        let linear = self.network.ids().map(|id| {
+            let choice = state.choices[id.0].as_ref()?;
+            let NodeKind::Linear(linear) = &self.network.node(id).kind else { return None };
+            let chosen = linear.terms.iter().zip(&choice.terms).zip(&self.routes[id.0]);
+            let terms = chosen.map(|((term, chosen), routes)| match chosen {
+                None => TermPlan::Direct,
+                Some((route, split)) => {
+                    let legs = self.legs(&state, term.operand, routes);
+                    let leg = legs.into_iter().find(|leg| leg.route == *route).expect("the leg was priced");
+                    let matrix = leg.factor.matrix.scale_rows(|_| term.scale);
+                    let result = &state.placements[id.0].layout;
+                    let map = PackedMap::assign(&matrix, &leg.operand.layout, result, choice.fold);
+                    TermPlan::Map { prefold: leg.prefold, diagonals: map.diagonals, split: *split }
+                }
+            });
+            Some(LinearPlan { terms: terms.collect(), fold: choice.fold })
+        });
+        let linear = linear.collect();
+        let placements = state.placements.iter().map(|p| (**p).clone()).collect();
+        PackingPlan { placements, linear, cost_ns: state.cost }
+    }
+}
+
+impl State {
+    fn with(&self, placement: Placement, choice: Option<Choice>, cost: f64) -> State {
+        let mut next = self.clone();
+        next.placements.push(Rc::new(placement));
+        next.choices.push(choice.map(Rc::new));
+        next.cost += cost;
+        next
+    }
+}
+
+impl Prefold {
+    /// Rotations it takes: one per further row, one per further column.
+    pub fn n_rotations(&self) -> usize {
+        self.kernel[0] + self.kernel[1] - 2
+    }
+}
+
+/// The result's placement when no term needs a product.
+fn direct(state: &State, linear: &Linear) -> Option<Placement> {
+    let first = &state.placements[linear.terms[0].operand.0];
+    let same = |operand: NodeId| state.placements[operand.0].layout.home == first.layout.home;
+    let plain = linear.terms.iter().all(|t| t.factors.is_empty() && same(t.operand));
+    plain.then(|| {
+        let mut placement = (**first).clone();
+        let shared = |replica: &u32| {
+            linear.terms.iter().all(|t| state.placements[t.operand.0].layout.replicas.contains(replica))
+        };
+        placement.layout.replicas.retain(shared);
+        placement.layout.dirty = linear.terms.iter().any(|t| state.placements[t.operand.0].layout.dirty);
+        placement
+    })
+}
+
+/// The term with most products decides the result's placement.
+fn main_term(linear: &Linear) -> usize {
+    let n_products = |i: &usize| linear.terms[*i].factors.iter().map(|f| f.matrix.n_nonzeros()).sum::<usize>();
+    (0..linear.terms.len()).max_by_key(n_products).expect("a linear node has terms")
+}
+
+/// Where a pool's window sums sit when rotations compute them.
+fn pool_placement(operand: &Placement, shape: &[usize], pool: &Pool) -> Option<(Placement, Prefold)> {
+    let grid = operand.grid?;
+    let &[channels, height, width] = shape else { return None };
+    let out = [0, 1].map(|axis| (shape[axis + 1] - pool.kernel[axis]) / pool.stride[axis] + 1);
+    let mut layout = operand.layout.clone();
+    layout.home = Vec::with_capacity(channels * out[0] * out[1]);
+    for pixel in 0..channels * out[0] * out[1] {
+        let (channel, y, x) = (pixel / (out[0] * out[1]), pixel / out[1] % out[0], pixel % out[1]);
+        let source = (channel * height + y * pool.stride[0]) * width + x * pool.stride[1];
+        layout.home.push(operand.layout.home[source]);
+    }
+    layout.shape = hecc_ir::Shape(vec![channels, out[0], out[1]]);
+    layout.dirty = true;
+    let placement = Placement { layout, grid: Some(grid.strided(pool.stride)) };
+    Some((placement, Prefold { kernel: pool.kernel, pitch: grid.pitch() }))
+}
+
+/// The map after a pool, taking window sums instead of means.
+fn after_window_sum(rest: &Factor, pool: &Pool) -> Factor {
+    let mean = 1.0 / (pool.kernel[0] * pool.kernel[1]) as f64;
+    Factor { matrix: rest.matrix.scale_rows(|_| mean), ..rest.clone() }
+}
+
+/// Distances that suggest themselves as giant steps.
+fn hints(operand: &Placement, fold: Fold) -> Vec<usize> {
+    let mut hints = vec![fold.stride];
+    if let Some(grid) = operand.grid {
+        let [row, col] = grid.pitch();
+        hints.extend([grid.base[1], row, 2 * row, col, grid.block, 2 * grid.block]);
+    }
+    hints
+}

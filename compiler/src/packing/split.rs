@@ -1,0 +1,97 @@
+//! Baby-step giant-step: writes each rotation as a sum of two, so that few
+//! distinct ones are needed.
+//!
+//! Baby rotations act on operands before the products and are shared by every
+//! result ciphertext; giant rotations act on partial sums and are shared by
+//! every operand ciphertext.
+
+use super::assign::{DiagonalKey, centred};
+use hecc_ir::scale::Level;
+use hecc_ir::target::OpCost;
+use std::collections::BTreeSet;
+
+/// `step = giant + baby` with the baby in `-offset .. unit - offset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// Distance between giant steps.
+    pub unit: i64,
+    /// Shift of the baby range below zero.
+    pub offset: i64,
+}
+
+impl Split {
+    /// The baby part of a step.
+    pub fn baby(self, step: i64) -> i64 {
+        (step + self.offset).rem_euclid(self.unit) - self.offset
+    }
+
+    /// The giant part of a step.
+    pub fn giant(self, step: i64) -> i64 {
+        step - self.baby(step)
+    }
+
+    /// The cheapest split of a set of diagonals, and its cost with products.
+    /// `hints` are distances the layouts suggest as units.
+    pub(crate) fn cheapest(keys: &BTreeSet<DiagonalKey>, hints: &[usize], n_slots: usize, price: &Price) -> (Split, f64) {
+        let min_step = keys.iter().map(|k| k.2).min().unwrap_or(0);
+        let small = 1..=MAX_PLAIN_UNIT;
+        let powers = (0..=n_slots.trailing_zeros()).map(|bit| 1i64 << bit);
+        let mut units: Vec<i64> = small.chain(powers).chain(hints.iter().map(|&h| h as i64)).collect();
+        units.retain(|&unit| unit > 0);
+        units.sort_unstable();
+        units.dedup();
+        let offsets = |unit: i64| [0, unit / 2, (-min_step).rem_euclid(unit)];
+        let splits = units.into_iter().flat_map(|unit| offsets(unit).map(|offset| Split { unit, offset }));
+        let priced = splits.map(|split| (split, price.rotations(keys, split, n_slots)));
+        let (split, rotations) = priced.min_by(|a, b| a.1.total_cmp(&b.1)).expect("there is a unit");
+        (split, rotations + keys.len() as f64 * price.product)
+    }
+}
+
+/// Units tried besides powers of two and hints.
+const MAX_PLAIN_UNIT: i64 = 40;
+
+/// Prices of what a linear map is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Price {
+    decompose: f64,
+    apply_key: f64,
+    rotate: f64,
+    product: f64,
+    folded_rotate: f64,
+}
+
+impl Price {
+    /// Prices at the level a map runs at.
+    pub(crate) fn at(ops: &OpCost<'_>, level: Level) -> Price {
+        Price {
+            decompose: ops.decompose(level),
+            apply_key: ops.apply_key(level),
+            rotate: ops.rotate(level),
+            product: ops.mul_plain(level),
+            folded_rotate: ops.rotate(level.below().unwrap_or(level)),
+        }
+    }
+
+    /// Price of `n` rotations of different ciphertexts.
+    pub(crate) fn rotate(&self, n: usize) -> f64 {
+        n as f64 * self.rotate
+    }
+
+    /// Price of `n` rotations of rescaled results.
+    pub(crate) fn folds(&self, n: usize) -> f64 {
+        n as f64 * self.folded_rotate
+    }
+
+    fn rotations(&self, keys: &BTreeSet<DiagonalKey>, split: Split, n_slots: usize) -> f64 {
+        let mut babies: Vec<_> = keys.iter().map(|k| (k.1, split.baby(k.2))).filter(|b| b.1 != 0).collect();
+        let mut giants: Vec<_> =
+            keys.iter().map(|k| (k.0, centred(split.giant(k.2), n_slots))).filter(|g| g.1 != 0).collect();
+        babies.sort_unstable();
+        babies.dedup();
+        giants.sort_unstable();
+        giants.dedup();
+        let operands = babies.chunk_by(|a, b| a.0 == b.0).count();
+        operands as f64 * self.decompose + babies.len() as f64 * self.apply_key + giants.len() as f64 * self.rotate
+    }
+}

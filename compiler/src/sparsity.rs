@@ -1,0 +1,14 @@
+//! Linear layers as sparse matrices, and a model as their alternation with
+//! activations.
+//!
+//! Everything linear (convolution, dense, pool, batch norm, residual sum, data
+//! movement) becomes a [`Matrix`] that holds non-zero weights only; neighbours
+//! are composed. What is left is a [`Network`]: linear nodes and activations.
+
+mod layers;
+mod matrix;
+mod network;
+
+pub use matrix::Matrix;
+pub(crate) use network::compose;
+pub use network::{Activation, Factor, Linear, Network, NodeId, NodeKind, Pool, Term};

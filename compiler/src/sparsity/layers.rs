@@ -1,0 +1,62 @@
+//! The matrix of each linear layer kind.
+
+use super::matrix::Matrix;
+use crate::model::{AvgPool, Conv, Dense};
+
+/// Matrix of a convolution from `input` `[c, h, w]` to `output` `[c, h, w]`.
+pub fn conv_matrix(conv: &Conv, input: &[usize], output: &[usize]) -> Matrix {
+    let [out_channels, in_per_group, kernel_h, kernel_w] = conv.weight_shape;
+    let out_per_group = out_channels / conv.groups;
+    let row = |index: usize| {
+        let [channel, y, x] = unravel(index, output);
+        let first_in = channel / out_per_group * in_per_group;
+        let mut entries = Vec::with_capacity(in_per_group * kernel_h * kernel_w);
+        for (i, ky, kx) in triples(in_per_group, kernel_h, kernel_w) {
+            let weight = conv.weight[((channel * in_per_group + i) * kernel_h + ky) * kernel_w + kx];
+            let row = tap(y, conv.stride[0], ky * conv.dilation[0], conv.padding[0], input[1]);
+            let col = tap(x, conv.stride[1], kx * conv.dilation[1], conv.padding[1], input[2]);
+            if let (Some(row), Some(col)) = (row, col) {
+                entries.push((((first_in + i) * input[1] + row) * input[2] + col, weight));
+            }
+        }
+        entries
+    };
+    Matrix::from_rows(input.iter().product(), (0..output.iter().product()).map(row))
+}
+
+/// Matrix of a dense layer.
+pub fn dense_matrix(dense: &Dense, n_inputs: usize) -> Matrix {
+    let rows = dense.weight.chunks(n_inputs.max(1));
+    Matrix::from_rows(n_inputs, rows.map(|row| row.iter().copied().enumerate().collect()))
+}
+
+/// Matrix of an average pool from `input` `[c, h, w]` to `output` `[c, h, w]`.
+pub fn pool_matrix(pool: &AvgPool, input: &[usize], output: &[usize]) -> Matrix {
+    let row = |index: usize| {
+        let [channel, y, x] = unravel(index, output);
+        let inside: Vec<usize> = triples(1, pool.kernel[0], pool.kernel[1])
+            .filter_map(|(_, ky, kx)| {
+                let row = tap(y, pool.stride[0], ky, pool.padding[0], input[1])?;
+                let col = tap(x, pool.stride[1], kx, pool.padding[1], input[2])?;
+                Some((channel * input[1] + row) * input[2] + col)
+            })
+            .collect();
+        let counted = if pool.count_include_pad { pool.kernel[0] * pool.kernel[1] } else { inside.len() };
+        inside.into_iter().map(|col| (col, 1.0 / counted as f64)).collect()
+    };
+    Matrix::from_rows(input.iter().product(), (0..output.iter().product()).map(row))
+}
+
+/// Input coordinate that a window at `position` reads, unless it is padding.
+fn tap(position: usize, stride: usize, offset: usize, padding: usize, extent: usize) -> Option<usize> {
+    (position * stride + offset).checked_sub(padding).filter(|&at| at < extent)
+}
+
+fn unravel(index: usize, shape: &[usize]) -> [usize; 3] {
+    let plane = shape[1] * shape[2];
+    [index / plane, index % plane / shape[2], index % shape[2]]
+}
+
+fn triples(a: usize, b: usize, c: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    (0..a).flat_map(move |i| (0..b).flat_map(move |j| (0..c).map(move |k| (i, j, k))))
+}

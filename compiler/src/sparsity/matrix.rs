@@ -1,0 +1,144 @@
+//! Sparse matrices by rows. Zeros are dropped when a row is made, so every
+//! entry anyone sees is a product that has to be computed.
+
+/// A sparse matrix in compressed row form.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matrix {
+    n_cols: usize,
+    starts: Vec<usize>,
+    cols: Vec<u32>,
+    weights: Vec<f64>,
+}
+
+impl Matrix {
+    /// Collects rows of `(column, weight)`; weights on one column add up.
+    pub fn from_rows(n_cols: usize, rows: impl IntoIterator<Item = Vec<(usize, f64)>>) -> Matrix {
+        let mut matrix = Matrix { n_cols, starts: vec![0], cols: Vec::new(), weights: Vec::new() };
+        for mut row in rows {
+            row.sort_unstable_by_key(|entry| entry.0);
+            matrix.push_sorted(&row);
+        }
+        matrix
+    }
+
+    /// The matrix that changes nothing.
+    pub fn identity(n: usize) -> Matrix {
+        Matrix::from_rows(n, (0..n).map(|i| vec![(i, 1.0)]))
+    }
+
+    /// Number of rows.
+    pub fn n_rows(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Number of columns.
+    pub fn n_cols(&self) -> usize {
+        self.n_cols
+    }
+
+    /// Number of non-zero entries.
+    pub fn n_nonzeros(&self) -> usize {
+        self.cols.len()
+    }
+
+    /// Non-zero entries of a row as `(column, weight)`, columns ascending.
+    pub fn row(&self, row: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
+        let range = self.starts[row]..self.starts[row + 1];
+        let cols = self.cols[range.clone()].iter().map(|&c| c as usize);
+        cols.zip(self.weights[range].iter().copied())
+    }
+
+    /// The map that applies `first` and then `self`.
+    pub fn after(&self, first: &Matrix) -> Matrix {
+        let mut sums = Accumulator::new(first.n_cols);
+        let rows = (0..self.n_rows()).map(|r| {
+            for (middle, weight) in self.row(r) {
+                first.row(middle).for_each(|(col, inner)| sums.add(col, weight * inner));
+            }
+            sums.take()
+        });
+        Matrix::from_rows(first.n_cols, rows)
+    }
+
+    /// Multiplies row `r` by `factor(r)`.
+    pub fn scale_rows(&self, factor: impl Fn(usize) -> f64) -> Matrix {
+        let scaled = |r: usize| self.row(r).map(|(c, w)| (c, w * factor(r))).collect();
+        Matrix::from_rows(self.n_cols, (0..self.n_rows()).map(scaled))
+    }
+
+    /// Result row `i` is row `source[i]`.
+    pub fn select_rows(&self, source: &[usize]) -> Matrix {
+        Matrix::from_rows(self.n_cols, source.iter().map(|&r| self.row(r).collect()))
+    }
+
+    /// Matrix-vector product.
+    pub fn apply(&self, x: &[f64]) -> Vec<f64> {
+        let dot = |r: usize| self.row(r).map(|(c, w)| w * x[c]).sum();
+        (0..self.n_rows()).map(dot).collect()
+    }
+
+    /// True when the map changes nothing.
+    pub fn is_identity(&self) -> bool {
+        self.n_rows() == self.n_cols
+            && (0..self.n_rows()).all(|r| self.row(r).eq(std::iter::once((r, 1.0))))
+    }
+
+    fn push_sorted(&mut self, row: &[(usize, f64)]) {
+        for run in row.chunk_by(|a, b| a.0 == b.0) {
+            let weight: f64 = run.iter().map(|entry| entry.1).sum();
+            if weight != 0.0 {
+                self.cols.push(run[0].0 as u32);
+                self.weights.push(weight);
+            }
+        }
+        self.starts.push(self.cols.len());
+    }
+}
+
+/// Adds up one sparse row at a time in a dense scratch vector.
+struct Accumulator {
+    sums: Vec<f64>,
+    touched: Vec<usize>,
+    is_touched: Vec<bool>,
+}
+
+impl Accumulator {
+    fn new(len: usize) -> Accumulator {
+        Accumulator { sums: vec![0.0; len], touched: Vec::new(), is_touched: vec![false; len] }
+    }
+
+    fn add(&mut self, index: usize, value: f64) {
+        if !std::mem::replace(&mut self.is_touched[index], true) {
+            self.touched.push(index);
+        }
+        self.sums[index] += value;
+    }
+
+    fn take(&mut self) -> Vec<(usize, f64)> {
+        let touched = std::mem::take(&mut self.touched);
+        let drain = |index: usize| {
+            self.is_touched[index] = false;
+            (index, std::mem::take(&mut self.sums[index]))
+        };
+        touched.into_iter().map(drain).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn composition_applies_first_then_second() {
+        let first = Matrix::from_rows(3, [vec![(0, 2.0), (2, 1.0)], vec![(1, -1.0)]]);
+        let second = Matrix::from_rows(2, [vec![(0, 1.0), (1, 3.0)], vec![(0, 0.5)]]);
+        let x = [1.0, 2.0, 3.0];
+        assert_eq!(second.after(&first).apply(&x), second.apply(&first.apply(&x)));
+    }
+
+    #[test]
+    fn zeros_and_cancelled_weights_are_dropped() {
+        let matrix = Matrix::from_rows(2, [vec![(0, 1.0), (0, -1.0), (1, 0.0)], vec![(1, 4.0)]]);
+        assert_eq!(matrix.n_nonzeros(), 1);
+    }
+}
