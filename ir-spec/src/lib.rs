@@ -10,6 +10,7 @@ pub mod circuit;
 pub mod eval;
 pub mod layout;
 pub mod limits;
+pub mod noise;
 pub mod params;
 pub mod program;
 pub mod scale;

@@ -8,7 +8,8 @@
 //! Encryption with Reduced Approximation Error" (2022), sections 3 and 4, for
 //! a uniform ternary secret.
 
-use hecc_ir::{Level, Params};
+use crate::params::Params;
+use crate::scale::Level;
 
 /// Width of the error distribution of fresh encryptions and keys.
 pub const SIGMA: f64 = 3.2;
