@@ -6,15 +6,22 @@
 //! format, and the executable [`Program`] with the files that carry it.
 //! `SPEC.md` beside this crate is the same content for readers.
 
+pub mod builder;
 pub mod circuit;
 pub mod eval;
 pub mod layout;
 pub mod limits;
 pub mod noise;
+pub mod ops;
 pub mod params;
+pub mod plain;
 pub mod program;
 pub mod scale;
 pub mod target;
+#[cfg(feature = "testing")]
+pub mod testing;
+#[cfg(feature = "text")]
+pub mod text;
 pub mod verify;
 
 pub use circuit::{Builder, Circuit, Const, CtType, Input, Node, Op, Output, Plain, Source, Stage, Value};

@@ -6,7 +6,7 @@
 pub const MAX_SLOTS: usize = 1 << 16;
 
 /// Most slots of all ciphertexts of one layout together.
-pub const MAX_LAYOUT_SLOTS: usize = 1 << 28;
+pub const MAX_LAYOUT_SLOTS: usize = 1 << 26;
 
 /// Most plaintext values a text or file may unfold to.
 pub const MAX_PLAIN_VALUES: usize = 1 << 28;

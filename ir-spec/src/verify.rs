@@ -7,6 +7,8 @@
 
 mod typing;
 
+pub(crate) use typing::range_problems;
+
 use crate::circuit::{Circuit, Op, Plain, Stage, Value};
 use crate::layout::Layout;
 use crate::limits::MAX_SLOTS;
@@ -168,9 +170,18 @@ impl<'a> Verifier<'a> {
             format!("slot count {n_slots} is not a power of two up to {MAX_SLOTS}")
         });
         self.header_params();
-        let layers = self.circuit.sources.iter().map(String::as_str);
-        if let Some(name) = repeated(layers) {
-            self.report(Rule::UniqueName, Place::Layers, format!("two layers are named {name:?}"));
+        self.names();
+    }
+
+    fn names(&mut self) {
+        let circuit = self.circuit;
+        let layers = repeated(circuit.sources.iter().map(String::as_str)).map(|i| (Place::Layers, &circuit.sources[i]));
+        let inputs = repeated(circuit.inputs.iter().map(|input| input.name.as_str()));
+        let inputs = inputs.map(|i| (Place::Input(i), &circuit.inputs[i].name));
+        let outputs = repeated(circuit.outputs.iter().map(|output| output.name.as_str()));
+        let outputs = outputs.map(|i| (Place::Output(i), &circuit.outputs[i].name));
+        for (place, name) in [layers, inputs, outputs].into_iter().flatten() {
+            self.report(Rule::UniqueName, place, format!("the name {name:?} is taken"));
         }
     }
 
@@ -202,9 +213,6 @@ impl<'a> Verifier<'a> {
             self.layout(&input.layout, place);
             let (low, high) = input.range;
             self.require(low <= high, Rule::InputRange, place, || format!("{low} to {high} is no range"));
-            self.require(circuit.inputs[..index].iter().all(|other| other.name != input.name), Rule::UniqueName, place, || {
-                format!("two inputs are named {:?}", input.name)
-            });
         }
     }
 
@@ -294,9 +302,6 @@ impl<'a> Verifier<'a> {
         for (index, output) in circuit.outputs.iter().enumerate() {
             let place = Place::Output(index);
             self.layout(&output.layout, place);
-            self.require(circuit.outputs[..index].iter().all(|other| other.name != output.name), Rule::UniqueName, place, || {
-                format!("two outputs are named {:?}", output.name)
-            });
             let (expected, found) = (output.layout.n_cts, output.values.len());
             self.require(expected == found, Rule::OutputShape, place, || {
                 format!("{found} values for a layout of {expected} ciphertexts")
@@ -321,7 +326,8 @@ fn divides(plain: &Plain, n_slots: usize) -> bool {
     n_slots.is_multiple_of(plain.period())
 }
 
-fn repeated<'s>(mut names: impl Iterator<Item = &'s str>) -> Option<&'s str> {
+/// Index of the first name that occurred before.
+fn repeated<'s>(mut names: impl Iterator<Item = &'s str>) -> Option<usize> {
     let mut seen = HashSet::new();
-    names.find(|name| !seen.insert(*name))
+    names.position(|name| !seen.insert(name))
 }
