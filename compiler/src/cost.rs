@@ -4,6 +4,7 @@
 //! it prices with nominal ones: a chain of the network's depth at the ring
 //! degree under consideration. Costs come from the target's measurements.
 
+use hecc_ir::circuit::{Circuit, Op, Value};
 use hecc_ir::params::{Params, SecurityLevel};
 use hecc_ir::scale::Level;
 use hecc_ir::target::{OpCost, RingCost, Target};
@@ -51,4 +52,26 @@ impl Nominal {
     pub fn level(&self, remaining: usize) -> Level {
         Level((remaining + NOMINAL_BASE_LIMBS - 1) as u32)
     }
+}
+
+/// Price of a circuit with rescales in place, nanoseconds on one thread.
+/// Rotations of one value share a decomposition.
+pub fn price(circuit: &Circuit, level_of: impl Fn(Value) -> Option<Level>, ops: &OpCost<'_>) -> f64 {
+    let mut total = 0.0;
+    let mut decomposed = std::collections::HashSet::new();
+    for value in circuit.values() {
+        let Some(level) = level_of(value) else { continue };
+        total += match &circuit.node(value).op {
+            Op::Input { .. } | Op::Zero | Op::DropLevel(..) => 0.0,
+            Op::Add(values) => (values.len() - 1) as f64 * ops.add(level),
+            Op::Sub(..) | Op::Neg(_) | Op::AddPlain(..) => ops.add(level),
+            Op::Mul(..) => ops.mul(level),
+            Op::MulPlain(..) | Op::MulScalar(..) => ops.mul_plain(level),
+            Op::Rotate(a, _) if decomposed.insert((*a, level)) => ops.rotate(level),
+            Op::Rotate(..) => ops.apply_key(level),
+            Op::Rescale(_) => ops.rescale(level),
+            Op::Relin(_) => ops.relin(level),
+        };
+    }
+    total
 }

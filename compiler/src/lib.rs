@@ -3,4 +3,5 @@ pub mod cost;
 pub mod lower;
 pub mod model;
 pub mod packing;
+pub mod schedule;
 pub mod sparsity;

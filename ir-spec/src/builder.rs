@@ -26,11 +26,11 @@ struct Key {
 }
 
 impl Builder {
-    /// Starts an empty circuit with the header of `like` (name, stage, slots,
-    /// params, inputs, sources), as a pass that rebuilds it does.
+    /// Starts a circuit with the header and the constants of `like` and no
+    /// nodes, as a pass that rebuilds it does: handles of constants stay valid.
     pub fn like(like: &Circuit) -> Builder {
-        let header = Circuit { consts: Vec::new(), nodes: Vec::new(), outputs: Vec::new(), ..like.clone() };
-        Builder::from_header(header)
+        let rebuilt = Circuit { nodes: Vec::new(), outputs: Vec::new(), ..like.clone() };
+        Builder::from_header(rebuilt)
     }
 
     /// Starts an empty abstract circuit.
@@ -102,6 +102,11 @@ impl Builder {
             Ok(value) => value,
             Err(op) => self.intern(op, None),
         }
+    }
+
+    /// Appends an op as it stands, shared but not folded.
+    pub fn push_unfolded(&mut self, op: Op) -> Value {
+        self.intern(op, None)
     }
 
     /// Appends an op of a leveled circuit, shared but not folded: levels and

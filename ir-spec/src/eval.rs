@@ -49,6 +49,22 @@ pub fn eval_values(circuit: &Circuit, inputs: &[Vec<Slots>]) -> Vec<Slots> {
     machine.slots.into_iter().map(|slots| slots.expect("nothing is freed while uses remain")).collect()
 }
 
+/// As [`eval_slots`], but hands the slots of every value to `visit` and returns
+/// nothing; memory stays bounded by what is live.
+///
+/// # Panics
+/// If the inputs do not have the shape the circuit declares.
+pub fn eval_each(circuit: &Circuit, inputs: &[Vec<Slots>], mut visit: impl FnMut(Value, &[f64])) {
+    let mut machine = Machine::new(circuit, inputs);
+    for value in circuit.values() {
+        let slots = machine.compute(&circuit.node(value).op);
+        visit(value, &slots);
+        if machine.uses[value.index()] > 0 {
+            machine.slots[value.index()] = Some(slots);
+        }
+    }
+}
+
 struct Machine<'a> {
     circuit: &'a Circuit,
     inputs: &'a [Vec<Slots>],

@@ -14,6 +14,7 @@ pub mod limits;
 pub mod noise;
 pub mod ops;
 pub mod params;
+pub mod primes;
 pub mod plain;
 pub mod program;
 pub mod scale;

@@ -1,0 +1,19 @@
+//! Gives an abstract circuit levels, scales and ring parameters.
+//!
+//! Three passes and a search: [`place_rescales`] decides where products are
+//! rescaled and relinearised, [`assign_levels`] how many primes each value
+//! needs, [`Typing`] writes the leveled circuit with exact scales. The search
+//! in [`choose`] tries prime chains of one ring and takes the cheapest whose
+//! predicted error meets the requested precision.
+
+mod levels;
+mod params;
+mod place;
+mod predict;
+mod typing;
+
+pub use levels::{Levels, assign_levels};
+pub use params::{Candidate, Magnitudes, ParamsError, Request, Scheduled, choose};
+pub use place::place_rescales;
+pub use predict::{Prediction, magnitudes, predict};
+pub use typing::{Chain, type_circuit};

@@ -1,0 +1,262 @@
+//! Chooses the prime chain of one ring degree.
+//!
+//! A chain has one prime per rescale, a base of one or two primes that holds
+//! the output, and special primes for key switching. Fewer, larger key-
+//! switching digits cost more special primes and so leave less for precision;
+//! each candidate takes the largest scale that fits the security bound, and
+//! the cheapest one whose predicted error is small enough wins.
+
+use super::levels::{Levels, assign_levels};
+use super::predict::{Prediction, predict};
+use super::typing::{Chain, rescaled_values, type_circuit};
+use crate::cost::price;
+use hecc_ir::circuit::{Circuit, Op};
+use hecc_ir::params::{Params, SecurityLevel, max_log_qp_128};
+use hecc_ir::primes::nearest_ntt_prime;
+use hecc_ir::scale::{Level, Scale};
+use hecc_ir::target::{OpCost, RingCost};
+use std::collections::BTreeMap;
+
+/// What the chosen parameters must satisfy.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Request {
+    /// Largest allowed error relative to the largest output element.
+    pub precision: f64,
+    /// Security to keep.
+    pub security: SecurityLevel,
+    /// Bits that values may grow beyond what the samples showed.
+    pub headroom_bits: f64,
+    /// Widest prime the engine takes.
+    pub max_prime_bits: u32,
+}
+
+/// A leveled circuit and what is expected of it.
+#[derive(Clone, Debug)]
+pub struct Scheduled {
+    /// The leveled circuit.
+    pub circuit: Circuit,
+    /// Expected error.
+    pub prediction: Prediction,
+    /// Estimated time, nanoseconds on one thread.
+    pub cost_ns: f64,
+}
+
+/// Why one ring degree does not do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ParamsError {
+    /// The modulus the depth asks for exceeds the security bound.
+    TooDeep {
+        /// Rescales on the longest path.
+        depth: u32,
+        /// Largest secure modulus, bits.
+        max_log_qp: u32,
+    },
+    /// The best chain is not precise enough.
+    TooCoarse {
+        /// Relative error of the best chain.
+        reached: f64,
+    },
+}
+
+/// One chain under consideration.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    bits: f64,
+    base_bits: f64,
+    base_limbs: usize,
+    last_plain_bits: f64,
+    digit_limbs: usize,
+    special_bits: f64,
+    special_limbs: usize,
+}
+
+/// What a value's scale is, relative to the canonical one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Clean,
+    Raw,
+    Terminal,
+}
+
+/// Largest magnitudes by kind and by level above the base, base-2 logarithms.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Magnitudes {
+    largest: BTreeMap<(Kind, u32), f64>,
+}
+
+impl Magnitudes {
+    /// Sorts the magnitudes of a circuit with rescales in place.
+    pub fn of(circuit: &Circuit, levels: &Levels, largest: &[f64]) -> Magnitudes {
+        let rescaled = rescaled_values(circuit);
+        let mut raw = vec![false; circuit.nodes.len()];
+        let mut found = BTreeMap::new();
+        for value in circuit.values() {
+            let op = &circuit.node(value).op;
+            let multiplies = matches!(op, Op::Mul(..) | Op::MulPlain(..) | Op::MulScalar(..));
+            let passes = !matches!(op, Op::Rescale(_)) && op.operands().iter().any(|v| raw[v.index()]);
+            raw[value.index()] = multiplies || passes;
+            let Some(level) = levels.of(value) else { continue };
+            let kind = match (raw[value.index()], rescaled[value.index()]) {
+                (false, _) => Kind::Clean,
+                (true, true) => Kind::Raw,
+                (true, false) => Kind::Terminal,
+            };
+            let log2 = largest[value.index()].max(f64::MIN_POSITIVE).log2();
+            let known = found.entry((kind, level.0 - levels.base.0)).or_insert(log2);
+            *known = log2.max(*known);
+        }
+        Magnitudes { largest: found }
+    }
+
+    /// Bits the base must have so that every value fits its modulus.
+    fn base_bits(&self, bits: f64, last_plain_bits: f64, headroom_bits: f64) -> f64 {
+        let sign = 1.0;
+        let needed = self.largest.iter().map(|(&(kind, above), &log2)| {
+            let scale = match kind {
+                Kind::Clean => bits,
+                Kind::Raw => 2.0 * bits,
+                Kind::Terminal => bits + last_plain_bits,
+            };
+            scale + log2.max(0.0) + sign + headroom_bits - f64::from(above) * bits
+        });
+        needed.fold(bits, f64::max)
+    }
+}
+
+/// Room for the error of a key switch: bits of the special primes beyond the
+/// widest digit.
+const SPECIAL_MARGIN_BITS: f64 = 2.0;
+const MIN_SCALE_BITS: f64 = 20.0;
+const LAST_PLAIN_BITS: [f64; 3] = [18.0, 22.0, 26.0];
+const MAX_DIGIT_LIMBS: usize = 8;
+
+/// Chooses a chain for a circuit with rescales in place.
+///
+/// `samples` are input tensors; `largest` holds the magnitude of each value
+/// over them.
+///
+/// # Errors
+/// When no chain of this ring is deep or precise enough.
+pub fn choose(
+    circuit: &Circuit,
+    largest: &[f64],
+    samples: &[Vec<f64>],
+    request: &Request,
+    ring: &RingCost,
+) -> Result<Scheduled, ParamsError> {
+    let levels = assign_levels(circuit, Level(0));
+    let magnitudes = Magnitudes::of(circuit, &levels, largest);
+    let budget = match request.security {
+        SecurityLevel::Classical128 => max_log_qp_128(ring.ring_degree).unwrap_or(0),
+        SecurityLevel::Insecure => u32::from(u16::MAX),
+    };
+    let mut chains: Vec<(f64, Chain, Levels)> = candidates(levels.depth(), &magnitudes, request, f64::from(budget))
+        .into_iter()
+        .filter_map(|candidate| build(candidate, levels.depth(), ring.ring_degree, request))
+        .filter(|chain| chain.params.log_qp() <= f64::from(budget))
+        .map(|chain| {
+            let base = Level(chain.params.max_level().0 - levels.depth());
+            let levels = assign_levels(circuit, base);
+            let ops = OpCost { ring, params: &chain.params };
+            (price(circuit, |v| levels.of(v), &ops), chain, levels)
+        })
+        .collect();
+    chains.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut reached = f64::INFINITY;
+    for (cost_ns, chain, levels) in chains {
+        let typed = type_circuit(circuit, &levels, &chain);
+        let prediction = worst(&typed, samples);
+        if prediction.relative() <= request.precision {
+            return Ok(Scheduled { circuit: typed, prediction, cost_ns });
+        }
+        reached = reached.min(prediction.relative());
+    }
+    Err(match reached {
+        f64::INFINITY => ParamsError::TooDeep { depth: levels.depth(), max_log_qp: budget },
+        _ => ParamsError::TooCoarse { reached },
+    })
+}
+
+/// Samples the prediction runs on; errors hardly depend on the input.
+const PREDICTION_SAMPLES: usize = 2;
+
+fn worst(circuit: &Circuit, samples: &[Vec<f64>]) -> Prediction {
+    let predictions = samples.iter().take(PREDICTION_SAMPLES).map(|sample| predict(circuit, sample));
+    predictions.max_by(|a, b| a.relative().total_cmp(&b.relative())).expect("there is a sample")
+}
+
+fn candidates(depth: u32, magnitudes: &Magnitudes, request: &Request, budget: f64) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    for base_limbs in [1, 2] {
+        for last_plain_bits in LAST_PLAIN_BITS {
+            for digit_limbs in 1..=MAX_DIGIT_LIMBS.min(base_limbs + depth as usize) {
+                let shape = (base_limbs, last_plain_bits, digit_limbs);
+                found.extend(widest(shape, depth, magnitudes, request, budget));
+            }
+        }
+    }
+    found
+}
+
+/// The candidate of a shape with the largest scale that fits the budget.
+fn widest(
+    (base_limbs, last_plain_bits, digit_limbs): (usize, f64, usize),
+    depth: u32,
+    magnitudes: &Magnitudes,
+    request: &Request,
+    budget: f64,
+) -> Option<Candidate> {
+    let max_bits = f64::from(request.max_prime_bits);
+    let half_bits = (2.0 * MIN_SCALE_BITS) as u32..=2 * request.max_prime_bits;
+    half_bits.rev().map(|half| f64::from(half) / 2.0).find_map(|bits| {
+        let base_bits = magnitudes.base_bits(bits, last_plain_bits, request.headroom_bits);
+        let limb = base_bits / base_limbs as f64;
+        let in_base = digit_limbs.min(base_limbs);
+        let first_digit = limb * in_base as f64 + bits * (digit_limbs - in_base) as f64;
+        let special_bits = first_digit.max(bits * digit_limbs as f64) + SPECIAL_MARGIN_BITS;
+        let special_limbs = (special_bits / (max_bits - 0.1)).ceil();
+        let fits = f64::from(depth) * bits + base_bits + special_bits < budget - 0.1;
+        let in_range = limb >= MIN_SCALE_BITS && limb < max_bits - 0.1 && bits < max_bits - 0.1;
+        (fits && in_range).then_some(Candidate {
+            bits,
+            base_bits,
+            base_limbs,
+            last_plain_bits,
+            digit_limbs,
+            special_bits,
+            special_limbs: special_limbs as usize,
+        })
+    })
+}
+
+/// Finds the primes of a candidate; each rescale prime is the nearest to the
+/// scale it has to divide, so scales hardly drift.
+fn build(candidate: Candidate, depth: u32, ring_degree: usize, request: &Request) -> Option<Chain> {
+    let mut taken = Vec::new();
+    let mut next = |log2: f64| {
+        let prime = nearest_ntt_prime(log2, ring_degree, request.max_prime_bits, &taken)?;
+        taken.push(prime);
+        Some(prime)
+    };
+    let mut scale = Scale::from_log2(candidate.bits);
+    let mut canonical = vec![scale];
+    let mut q = Vec::new();
+    for _ in 0..depth {
+        let prime = next(scale.log2())?;
+        scale = scale + scale - Scale::of_prime(prime);
+        canonical.push(scale);
+        q.push(prime);
+    }
+    for _ in 1..candidate.base_limbs {
+        canonical.push(scale);
+    }
+    for _ in 0..candidate.base_limbs {
+        q.push(next(candidate.base_bits / candidate.base_limbs as f64)?);
+    }
+    let special = candidate.special_bits / candidate.special_limbs as f64;
+    let p = (0..candidate.special_limbs).map(|_| next(special)).collect::<Option<Vec<u64>>>()?;
+    q.reverse();
+    canonical.reverse();
+    let params = Params { ring_degree, q, p, digit_limbs: candidate.digit_limbs, security: request.security };
+    Some(Chain { params, canonical, last_plain: Scale::from_log2(candidate.last_plain_bits) })
+}

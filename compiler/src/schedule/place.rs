@@ -1,0 +1,160 @@
+//! Places rescales and relinearisations.
+//!
+//! Expects an abstract circuit; leaves an untyped one in which every product
+//! is rescaled once, as late as that saves work: sums of products are rescaled
+//! as one, and rotations of partial sums happen before. A value that several
+//! ops read is rescaled where it is made. What no later product reads is
+//! *terminal*: it stays at the scale of its product, and the rescale and its
+//! prime are saved. Degree-2 values are relinearised when an op needs degree 1.
+
+use hecc_ir::circuit::{Builder, Circuit, Op, Output, Value};
+
+/// Runs the pass.
+pub fn place_rescales(circuit: &Circuit) -> Circuit {
+    let mut placer = Placer {
+        builder: Builder::like(circuit),
+        placed: Vec::with_capacity(circuit.nodes.len()),
+        terminal: terminal_values(circuit),
+        uses: circuit.use_counts(),
+    };
+    for value in circuit.values() {
+        placer.builder.set_source_handle(circuit.node(value).source);
+        let placed = placer.place(value, circuit.node(value).op.clone());
+        placer.placed.push(placed);
+    }
+    for output in &circuit.outputs {
+        let values = output.values.iter().map(|&v| placer.output(v)).collect();
+        placer.builder.output(Output { values, ..output.clone() });
+    }
+    placer.builder.finish()
+}
+
+/// A value of the new circuit and what still has to happen to it.
+#[derive(Clone, Copy, Debug)]
+struct Placed {
+    value: Value,
+    /// Carries the scale of a product.
+    raw: bool,
+    degree: u8,
+}
+
+impl Placed {
+    fn clean(value: Value) -> Placed {
+        Placed { value, raw: false, degree: 1 }
+    }
+}
+
+struct Placer {
+    builder: Builder,
+    placed: Vec<Placed>,
+    terminal: Vec<bool>,
+    uses: Vec<u32>,
+}
+
+/// True for values from which no product can be reached.
+fn terminal_values(circuit: &Circuit) -> Vec<bool> {
+    let mut terminal = vec![true; circuit.nodes.len()];
+    for (index, node) in circuit.nodes.iter().enumerate().rev() {
+        let multiplies = matches!(node.op, Op::Mul(..) | Op::MulPlain(..) | Op::MulScalar(..));
+        for operand in node.op.operands() {
+            terminal[operand.index()] &= terminal[index] && !multiplies;
+        }
+    }
+    terminal
+}
+
+impl Placer {
+    fn place(&mut self, value: Value, op: Op) -> Placed {
+        let result = match op {
+            Op::Input { .. } | Op::Zero => Placed::clean(self.builder.push(op)),
+            Op::Add(values) => self.sum(value, &values),
+            Op::Sub(a, b) => {
+                let terms = self.aligned(value, &[a, b]);
+                self.emit(Op::Sub(terms[0].value, terms[1].value), &terms)
+            }
+            Op::Neg(a) => self.follow(a, Op::Neg),
+            Op::AddPlain(a, c) => self.follow(a, |a| Op::AddPlain(a, c)),
+            Op::Rotate(a, step) => {
+                let linear = self.relined(self.at(a));
+                Placed { value: self.builder.push(Op::Rotate(linear.value, step)), ..linear }
+            }
+            Op::Mul(a, b) => {
+                let (a, b) = (self.cleaned(self.at(a)), self.cleaned(self.at(b)));
+                Placed { value: self.builder.push(Op::Mul(a.value, b.value)), raw: true, degree: 2 }
+            }
+            Op::MulPlain(a, c) => self.scaled(a, |a| Op::MulPlain(a, c)),
+            Op::MulScalar(a, s) => self.scaled(a, |a| Op::MulScalar(a, s)),
+            Op::Rescale(_) | Op::Relin(_) | Op::DropLevel(..) => unreachable!("abstract circuits have no levels"),
+        };
+        let shared = self.uses[value.index()] > 1;
+        if shared && !self.terminal[value.index()] { self.cleaned(result) } else { result }
+    }
+
+    fn at(&self, value: Value) -> Placed {
+        self.placed[value.index()]
+    }
+
+    fn follow(&mut self, operand: Value, op: impl Fn(Value) -> Op) -> Placed {
+        let operand = self.at(operand);
+        Placed { value: self.builder.push(op(operand.value)), ..operand }
+    }
+
+    fn scaled(&mut self, operand: Value, op: impl Fn(Value) -> Op) -> Placed {
+        let operand = self.cleaned(self.at(operand));
+        Placed { value: self.builder.push(op(operand.value)), raw: true, degree: 1 }
+    }
+
+    fn sum(&mut self, value: Value, values: &[Value]) -> Placed {
+        let terms = self.aligned(value, values);
+        let op = Op::Add(terms.iter().map(|t| t.value).collect());
+        self.emit(op, &terms)
+    }
+
+    fn emit(&mut self, op: Op, terms: &[Placed]) -> Placed {
+        let degree = terms.iter().map(|t| t.degree).max().unwrap_or(1);
+        Placed { value: self.builder.push(op), raw: terms.iter().any(|t| t.raw), degree }
+    }
+
+    /// Operands of a sum, all raw or all clean. A terminal sum lifts clean
+    /// operands, any other one rescales the raw ones.
+    fn aligned(&mut self, sum: Value, values: &[Value]) -> Vec<Placed> {
+        let terms: Vec<Placed> = values.iter().map(|&v| self.at(v)).collect();
+        let n_raw = terms.iter().filter(|t| t.raw).count();
+        if n_raw == 0 || n_raw == terms.len() {
+            return terms;
+        }
+        let lift = self.terminal[sum.index()];
+        let align = |t: Placed| match (t.raw, lift) {
+            (false, true) => self.lifted(t),
+            (true, false) => self.cleaned(t),
+            (true, true) | (false, false) => t,
+        };
+        terms.into_iter().map(align).collect()
+    }
+
+    /// A product by one: scale of a product, slots as they are. The builder
+    /// would fold it away, so it is appended as it stands.
+    fn lifted(&mut self, operand: Placed) -> Placed {
+        Placed { value: self.builder.push_unfolded(Op::MulScalar(operand.value, 1.0)), raw: true, degree: 1 }
+    }
+
+    fn relined(&mut self, operand: Placed) -> Placed {
+        if operand.degree == 1 {
+            return operand;
+        }
+        Placed { value: self.builder.push(Op::Relin(operand.value)), degree: 1, ..operand }
+    }
+
+    fn cleaned(&mut self, operand: Placed) -> Placed {
+        if !operand.raw {
+            return operand;
+        }
+        let linear = self.relined(operand);
+        Placed::clean(self.builder.push(Op::Rescale(linear.value)))
+    }
+
+    fn output(&mut self, value: Value) -> Value {
+        let linear = self.relined(self.at(value));
+        linear.value
+    }
+}

@@ -1,0 +1,194 @@
+//! Predicts the error of a leveled circuit from the noise of its operations.
+//!
+//! Runs the circuit on plain slots and carries, slot by slot, the variance of
+//! the error each ciphertext would have, in slot units.
+
+use hecc_ir::circuit::{Circuit, Op, Value};
+use hecc_ir::eval::eval_each;
+use hecc_ir::noise::NoiseModel;
+use hecc_ir::scale::Scale;
+
+/// What an encrypted run is expected to deliver.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction {
+    /// Largest error of an output element that most runs stay below.
+    pub max_error: f64,
+    /// Largest output element seen.
+    pub max_output: f64,
+}
+
+impl Prediction {
+    /// Error relative to the largest output element.
+    pub fn relative(&self) -> f64 {
+        self.max_error / self.max_output.max(f64::MIN_POSITIVE)
+    }
+}
+
+/// Largest magnitude of each value's slots over sample inputs (tensors).
+pub fn magnitudes(circuit: &Circuit, samples: &[Vec<f64>]) -> Vec<f64> {
+    let mut largest = vec![0.0f64; circuit.nodes.len()];
+    for sample in samples {
+        let packed = [circuit.inputs[0].layout.pack(sample)];
+        eval_each(circuit, &packed, |value, slots| {
+            let seen = &mut largest[value.index()];
+            *seen = slots.iter().fold(*seen, |max, x| max.max(x.abs()));
+        });
+    }
+    largest
+}
+
+/// Runs the prediction on one sample input (a tensor).
+pub fn predict(circuit: &Circuit, sample: &[f64]) -> Prediction {
+    let params = circuit.params.as_ref().expect("a leveled circuit has parameters");
+    let mut machine = Machine {
+        circuit,
+        noise: NoiseModel::new(params),
+        packed: circuit.inputs[0].layout.pack(sample),
+        values: vec![None; circuit.nodes.len()],
+        uses: circuit.use_counts(),
+    };
+    for value in circuit.values() {
+        let result = machine.step(value);
+        machine.values[value.index()] = (machine.uses[value.index()] > 0).then_some(result);
+    }
+    let mut prediction = Prediction { max_error: 0.0, max_output: 0.0 };
+    for output in &circuit.outputs {
+        for home in &output.layout.home {
+            let value = machine.get(output.values[home.ct as usize]);
+            let slot = home.slot as usize;
+            let error = machine.noise.largest_of(output.layout.home.len(), value.variance[slot].sqrt());
+            prediction.max_error = prediction.max_error.max(error);
+            prediction.max_output = prediction.max_output.max(value.slots[slot].abs());
+        }
+    }
+    prediction
+}
+
+/// Slots, and the variance of each slot's error in slot units.
+#[derive(Clone, Debug)]
+struct Noisy {
+    slots: Vec<f64>,
+    variance: Vec<f64>,
+}
+
+struct Machine<'a> {
+    circuit: &'a Circuit,
+    noise: NoiseModel,
+    packed: Vec<Vec<f64>>,
+    values: Vec<Option<Noisy>>,
+    uses: Vec<u32>,
+}
+
+impl Machine<'_> {
+    fn get(&self, value: Value) -> &Noisy {
+        self.values[value.index()].as_ref().expect("operands precede users")
+    }
+
+    /// An operand, out of the arena at its last use.
+    fn consume(&mut self, value: Value) -> Noisy {
+        let uses = &mut self.uses[value.index()];
+        *uses -= 1;
+        let held = &mut self.values[value.index()];
+        let found = if *uses == 0 { held.take() } else { held.clone() };
+        found.expect("operands precede users")
+    }
+
+    fn scale(&self, value: Value) -> Scale {
+        self.circuit.ty(value).scale
+    }
+
+    /// Variance in slot units of an error given in encoded units.
+    fn variance(&self, encoded_std: f64, scale: Scale) -> f64 {
+        (encoded_std / scale.factor()).powi(2)
+    }
+
+    fn step(&mut self, value: Value) -> Noisy {
+        let ty = self.circuit.ty(value);
+        match &self.circuit.node(value).op {
+            Op::Input { ct, .. } => {
+                let slots = self.packed[*ct as usize].clone();
+                let fresh = self.variance(self.noise.fresh(), ty.scale);
+                Noisy { variance: vec![fresh; slots.len()], slots }
+            }
+            Op::Zero => Noisy { slots: vec![0.0; self.circuit.n_slots], variance: vec![0.0; self.circuit.n_slots] },
+            Op::Add(values) => {
+                let first = self.consume(values[0]);
+                values[1..].iter().fold(first, |sum, &v| combine(sum, &self.consume(v), |a, b| a + b))
+            }
+            Op::Sub(a, b) => combine(self.consume(*a), &self.consume(*b), |a, b| a - b),
+            Op::Neg(a) => scaled(self.consume(*a), -1.0),
+            Op::AddPlain(a, c) => {
+                let plain = self.circuit.plain(*c);
+                let rounding = self.variance(self.noise.encode(plain.period()), ty.scale);
+                let mut result = noisier(self.consume(*a), rounding);
+                result.slots.iter_mut().enumerate().for_each(|(i, x)| *x += plain.at(i));
+                result
+            }
+            Op::Mul(a, b) => product(self.consume(*a), self.consume(*b)),
+            Op::MulPlain(a, c) => {
+                let plain = self.circuit.plain(*c);
+                let rounding = self.variance(self.noise.encode(plain.period()), ty.scale - self.scale(*a));
+                let mut result = self.consume(*a);
+                for (i, (x, v)) in result.slots.iter_mut().zip(&mut result.variance).enumerate() {
+                    let weight = plain.at(i);
+                    *v = *v * weight * weight + *x * *x * rounding;
+                    *x *= weight;
+                }
+                result
+            }
+            Op::MulScalar(a, s) => {
+                let rounding = self.variance(self.noise.scalar(), ty.scale - self.scale(*a));
+                let operand = self.consume(*a);
+                let added: Vec<f64> = operand.slots.iter().map(|x| x * x * rounding).collect();
+                let mut result = scaled(operand, *s);
+                result.variance.iter_mut().zip(added).for_each(|(v, a)| *v += a);
+                result
+            }
+            Op::Rotate(a, step) => {
+                let added = self.variance(self.noise.key_switch(ty.level), ty.scale);
+                let mut result = noisier(self.consume(*a), added);
+                result.slots.rotate_left(step.get());
+                result.variance.rotate_left(step.get());
+                result
+            }
+            Op::Rescale(a) => {
+                let added = self.variance(self.noise.rescale(ty.degree), ty.scale);
+                noisier(self.consume(*a), added)
+            }
+            Op::Relin(a) => {
+                let added = self.variance(self.noise.key_switch(ty.level), ty.scale);
+                noisier(self.consume(*a), added)
+            }
+            Op::DropLevel(a, _) => self.consume(*a),
+        }
+    }
+}
+
+fn noisier(mut value: Noisy, added: f64) -> Noisy {
+    value.variance.iter_mut().for_each(|v| *v += added);
+    value
+}
+
+fn scaled(mut value: Noisy, factor: f64) -> Noisy {
+    value.slots.iter_mut().for_each(|x| *x *= factor);
+    value.variance.iter_mut().for_each(|v| *v *= factor * factor);
+    value
+}
+
+fn combine(mut a: Noisy, b: &Noisy, op: impl Fn(f64, f64) -> f64) -> Noisy {
+    a.slots.iter_mut().zip(&b.slots).for_each(|(x, &y)| *x = op(*x, y));
+    a.variance.iter_mut().zip(&b.variance).for_each(|(v, w)| *v += w);
+    a
+}
+
+/// Errors of a product. Operands are often the same ciphertext, whose errors
+/// add up in full, so both parts are added before they are squared.
+fn product(mut a: Noisy, b: Noisy) -> Noisy {
+    for i in 0..a.slots.len() {
+        let (x, y) = (a.slots[i].abs(), b.slots[i].abs());
+        let (s, t) = (a.variance[i].sqrt(), b.variance[i].sqrt());
+        a.variance[i] = (x * t + y * s + s * t).powi(2);
+        a.slots[i] *= b.slots[i];
+    }
+    a
+}
