@@ -1,0 +1,134 @@
+//! Loops over the residues of one limb, each in a portable form and, for
+//! primes below 2^50 on machines that have it, a vector form in [`crate::simd`].
+//!
+//! Both forms take and leave canonical residues, so they agree bit for bit.
+
+use crate::modulus::{Factor, Modulus};
+
+/// Defines the entry point of each kernel, which picks the form.
+macro_rules! kernels {
+    ($($(#[$doc:meta])* $name:ident($($arg:ident: $ty:ty),*);)*) => { $(
+        $(#[$doc])*
+        #[inline]
+        pub(crate) fn $name(m: &Modulus, $($arg: $ty),*) {
+            match m.ifma {
+                Some(ifma) => ifma.$name(m, $($arg),*),
+                None => portable::$name(m, $($arg),*),
+            }
+        }
+    )* };
+}
+
+kernels! {
+    /// x += y.
+    add_assign(x: &mut [u64], y: &[u64]);
+    /// x -= y.
+    sub_assign(x: &mut [u64], y: &[u64]);
+    /// x *= factor.
+    scale(x: &mut [u64], factor: Factor);
+    /// x = x · factor + offset.
+    scale_offset(x: &mut [u64], factor: Factor, offset: u64);
+    /// out = (x - y) · factor, where `out` holds y.
+    sub_scale(out: &mut [u64], x: &[u64], factor: Factor);
+    /// out = Σ a·b over pairs of limbs.
+    dot(out: &mut [u64], a: &[&[u64]], b: &[&[u64]]);
+    /// (out0, out1) = (Σ a·b0, Σ a·b1) over triples of limbs.
+    dot2(out0: &mut [u64], out1: &mut [u64], a: &[&[u64]], b0: &[&[u64]], b1: &[&[u64]]);
+}
+
+/// out = (x mod p) - offset, for x below 2^52, or any x when `wide`.
+pub(crate) fn reduce_offset(m: &Modulus, out: &mut [u64], x: &[u64], offset: u64, wide: bool) {
+    match m.ifma.filter(|_| !wide) {
+        Some(ifma) => ifma.reduce_offset(m, out, x, offset),
+        None => portable::reduce_offset(m, out, x, offset),
+    }
+}
+
+/// out = Σ weight·y over at most 15 limbs of words below 2^50, or of any words
+/// below 2^61 when `wide`.
+pub(crate) fn combine(m: &Modulus, out: &mut [u64], y: &[&[u64]], weights: &[u64], wide: bool) {
+    match m.ifma.filter(|_| !wide) {
+        Some(ifma) => ifma.combine(m, out, y, weights),
+        None => portable::combine(m, out, y, weights),
+    }
+}
+
+/// out[i] = x[source[i]].
+pub(crate) fn permute(out: &mut [u64], x: &[u64], source: &[u32]) {
+    debug_assert_eq!(x.len(), source.len());
+    for (out, &i) in out.iter_mut().zip(source) {
+        *out = x[i as usize];
+    }
+}
+
+/// The forms every machine runs.
+pub(crate) mod portable {
+    use super::*;
+
+    /// Products of primes below 2^61 that a double word holds.
+    const LAZY_TERMS: usize = 32;
+
+    pub(crate) fn add_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
+        x.iter_mut().zip(y).for_each(|(x, &y)| *x = m.add(*x, y));
+    }
+
+    pub(crate) fn sub_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
+        x.iter_mut().zip(y).for_each(|(x, &y)| *x = m.sub(*x, y));
+    }
+
+    pub(crate) fn scale(m: &Modulus, x: &mut [u64], factor: Factor) {
+        x.iter_mut().for_each(|x| *x = m.scale(*x, factor));
+    }
+
+    pub(crate) fn scale_offset(m: &Modulus, x: &mut [u64], factor: Factor, offset: u64) {
+        x.iter_mut().for_each(|x| *x = m.add(m.scale(*x, factor), offset));
+    }
+
+    pub(crate) fn sub_scale(m: &Modulus, out: &mut [u64], x: &[u64], factor: Factor) {
+        out.iter_mut().zip(x).for_each(|(y, &x)| *y = m.scale(x + m.p - *y, factor));
+    }
+
+    pub(crate) fn reduce_offset(m: &Modulus, out: &mut [u64], x: &[u64], offset: u64) {
+        out.iter_mut().zip(x).for_each(|(out, &x)| *out = m.sub(m.reduce(x), offset));
+    }
+
+    pub(crate) fn combine(m: &Modulus, out: &mut [u64], y: &[&[u64]], weights: &[u64]) {
+        for (i, out) in out.iter_mut().enumerate() {
+            let sum = y.iter().zip(weights).map(|(y, &w)| u128::from(y[i]) * u128::from(w)).sum();
+            *out = m.reduce_wide(sum);
+        }
+    }
+
+    pub(crate) fn dot(m: &Modulus, out: &mut [u64], a: &[&[u64]], b: &[&[u64]]) {
+        const LANES: usize = 8;
+        for (block, out) in out.chunks_exact_mut(LANES).enumerate() {
+            let at = block * LANES;
+            let mut sums = [0u128; LANES];
+            for (a, b) in a.chunks(LAZY_TERMS).zip(b.chunks(LAZY_TERMS)) {
+                sums = sums.map(|sum| u128::from(m.reduce_wide(sum)));
+                for (a, b) in a.iter().zip(b) {
+                    add_products(&mut sums, &a[at..at + LANES], &b[at..at + LANES]);
+                }
+            }
+            out.iter_mut().zip(sums).for_each(|(out, sum)| *out = m.reduce_wide(sum));
+        }
+    }
+
+    fn add_products(sums: &mut [u128], a: &[u64], b: &[u64]) {
+        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += u128::from(a) * u128::from(b);
+        }
+    }
+
+    pub(crate) fn dot2(
+        m: &Modulus,
+        out0: &mut [u64],
+        out1: &mut [u64],
+        a: &[&[u64]],
+        b0: &[&[u64]],
+        b1: &[&[u64]],
+    ) {
+        dot(m, out0, a, b0);
+        dot(m, out1, a, b1);
+    }
+}

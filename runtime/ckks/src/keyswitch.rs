@@ -1,0 +1,132 @@
+//! Hybrid key switching and division by primes.
+//!
+//! Source: Han and Ki, "Better bootstrapping for approximate homomorphic
+//! encryption" (2020), section 3; digits are read centred.
+
+use crate::basis::{Base, Lifted};
+use crate::context::Context;
+use crate::error::Error;
+use crate::kernels;
+use crate::keys::KeySwitchKey;
+use crate::poly::{Poly, by_limb};
+use rayon::prelude::*;
+
+/// Keys applied together while one limb's digits stay in cache.
+const GROUP: usize = 4;
+
+/// The digits of a polynomial modulo every extended prime, ready for any
+/// number of keys.
+pub(crate) struct Decomposed<'a> {
+    source: &'a Poly,
+    level: usize,
+    /// The context's numbers of the extended primes.
+    primes: Vec<usize>,
+    /// Per extended prime, the digits that do not contain it.
+    digits: Vec<Poly>,
+}
+
+impl<'a> Decomposed<'a> {
+    /// Decomposes a polynomial at `level`.
+    pub fn new(ctx: &Context, source: &'a Poly, level: usize) -> Decomposed<'a> {
+        let bases: Vec<&Base> = ctx.digits(level).collect();
+        let lifted = lift_all(ctx, &bases, |i| source.limb(i));
+        let primes = ctx.extended(level);
+        let digits = primes.par_iter().map(|&prime| digits_at(ctx, prime, &bases, &lifted)).collect();
+        Decomposed { source, level, primes, digits }
+    }
+
+    /// All digits modulo one extended prime; the digit that contains it is the
+    /// polynomial itself.
+    fn at(&self, ctx: &Context, t: usize) -> Vec<&[u64]> {
+        let mut all: Vec<&[u64]> = self.digits[t].limbs().collect();
+        if t <= self.level {
+            all.insert(t / ctx.params().digit_limbs, self.source.limb(t));
+        }
+        all
+    }
+
+    /// Products with each key, divided by the special modulus.
+    pub fn switch(&self, ctx: &Context, keys: &[&KeySwitchKey]) -> Vec<[Poly; 2]> {
+        keys.chunks(GROUP).flat_map(|group| self.switch_group(ctx, group)).collect()
+    }
+
+    fn switch_group(&self, ctx: &Context, keys: &[&KeySwitchKey]) -> Vec<[Poly; 2]> {
+        let zero = || Poly::zero(ctx.ring_degree(), self.primes.len());
+        let mut products: Vec<Poly> = (0..2 * keys.len()).map(|_| zero()).collect();
+        by_limb(&mut products).into_par_iter().enumerate().for_each(|(t, mut outs)| {
+            let digits = self.at(ctx, t);
+            for (out, key) in outs.chunks_exact_mut(2).zip(keys) {
+                self.apply(ctx, t, &digits, key, out);
+            }
+        });
+        let quotients = divide(ctx, ctx.special_base(), &products, self.level + 1);
+        pairs(quotients)
+    }
+
+    /// Product of the digits with one key modulo one extended prime.
+    fn apply(&self, ctx: &Context, t: usize, digits: &[&[u64]], key: &KeySwitchKey, out: &mut [&mut [u64]]) {
+        let place = if t <= self.level { t } else { t + key.level - self.level };
+        let halves = |half: usize| -> Vec<&[u64]> {
+            (0..digits.len()).map(|digit| key.pair(place, digit)[half]).collect()
+        };
+        let [out0, out1] = out else { unreachable!("pairs of outputs") };
+        let modulus = &ctx.moduli()[self.primes[t]];
+        kernels::dot2(modulus, out0, out1, digits, &halves(0), &halves(1));
+    }
+}
+
+/// Lifts the limbs of several bases, limbs in parallel.
+fn lift_all<'a>(ctx: &Context, bases: &[&Base], limb: impl Fn(usize) -> &'a [u64] + Sync) -> Vec<Lifted> {
+    let places: Vec<(usize, usize)> =
+        bases.iter().enumerate().flat_map(|(j, base)| (0..base.limbs().len()).map(move |i| (j, i))).collect();
+    let lift = |&(j, i): &(usize, usize)| bases[j].lift_limb(ctx, i, limb(bases[j].limbs().start + i));
+    let mut words = places.par_iter().map(lift).collect::<Vec<_>>().into_iter();
+    bases.iter().map(|base| base.join(words.by_ref().take(base.limbs().len()).collect())).collect()
+}
+
+fn digits_at(ctx: &Context, prime: usize, bases: &[&Base], lifted: &[Lifted]) -> Poly {
+    let foreign = || bases.iter().zip(lifted).filter(|(base, _)| !base.limbs().contains(&prime));
+    let mut digits = Poly::zero(ctx.ring_degree(), foreign().count());
+    for (out, (base, lifted)) in digits.limbs_mut().zip(foreign()) {
+        base.convert(ctx, lifted, prime, out);
+        ctx.forward(prime, out);
+    }
+    digits
+}
+
+/// Divides polynomials by the product of a base, rounding to nearest; their
+/// last limbs are those of the base, and the first `n_limbs` remain.
+pub(crate) fn divide(ctx: &Context, base: &Base, polys: &[Poly], n_limbs: usize) -> Vec<Poly> {
+    let lifted: Vec<Lifted> = polys.par_iter().map(|poly| lift_tail(ctx, base, poly, n_limbs)).collect();
+    let mut quotients: Vec<Poly> = polys.iter().map(|_| Poly::zero(ctx.ring_degree(), n_limbs)).collect();
+    by_limb(&mut quotients).into_par_iter().enumerate().for_each(|(t, outs)| {
+        for ((out, poly), lifted) in outs.into_iter().zip(polys).zip(&lifted) {
+            base.convert(ctx, lifted, t, out);
+            ctx.forward(t, out);
+            kernels::sub_scale(&ctx.moduli()[t], out, poly.limb(t), base.inverse(t));
+        }
+    });
+    quotients
+}
+
+/// Lifts the limbs of a base that follow the first `n_limbs` of a polynomial.
+fn lift_tail(ctx: &Context, base: &Base, poly: &Poly, n_limbs: usize) -> Lifted {
+    let words = (0..base.limbs().len()).into_par_iter();
+    base.join(words.map(|i| base.lift_limb(ctx, i, poly.limb(n_limbs + i))).collect())
+}
+
+fn pairs(polys: Vec<Poly>) -> Vec<[Poly; 2]> {
+    let mut polys = polys.into_iter();
+    std::iter::from_fn(|| Some([polys.next()?, polys.next()?])).collect()
+}
+
+impl KeySwitchKey {
+    /// Checks that the key may serve a ciphertext.
+    pub(crate) fn check_serves(&self, ctx: &Context, level: usize) -> Result<(), Error> {
+        ctx.check_owns(self.fingerprint)?;
+        match level <= self.level {
+            true => Ok(()),
+            false => Err(Error::KeyLevel { key: self.level, ciphertext: level }),
+        }
+    }
+}

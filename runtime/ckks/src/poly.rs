@@ -1,0 +1,106 @@
+//! Polynomials in transformed residue form.
+
+use crate::context::Context;
+use crate::kernels;
+use rayon::prelude::*;
+
+/// Residues of one polynomial modulo several primes, limb after limb.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Poly {
+    degree: usize,
+    words: Vec<u64>,
+}
+
+impl Poly {
+    pub fn zero(degree: usize, n_limbs: usize) -> Poly {
+        Poly { degree, words: vec![0; degree * n_limbs] }
+    }
+
+    /// Adopts limbs that lie one after another.
+    pub fn from_words(degree: usize, words: Vec<u64>) -> Poly {
+        debug_assert!(words.len().is_multiple_of(degree));
+        Poly { degree, words }
+    }
+
+    /// Fills each limb in parallel, given its number.
+    pub fn build(degree: usize, n_limbs: usize, fill: impl Fn(usize, &mut [u64]) + Sync) -> Poly {
+        let mut poly = Poly::zero(degree, n_limbs);
+        poly.par_limbs_mut().for_each(|(t, limb)| fill(t, limb));
+        poly
+    }
+
+    pub fn limb(&self, t: usize) -> &[u64] {
+        &self.words[t * self.degree..(t + 1) * self.degree]
+    }
+
+    pub fn limbs(&self) -> impl Iterator<Item = &[u64]> {
+        self.words.chunks_exact(self.degree)
+    }
+
+    pub fn limbs_mut(&mut self) -> impl Iterator<Item = &mut [u64]> {
+        self.words.chunks_exact_mut(self.degree)
+    }
+
+    pub fn par_limbs_mut(&mut self) -> impl IndexedParallelIterator<Item = (usize, &mut [u64])> {
+        self.words.par_chunks_exact_mut(self.degree).enumerate()
+    }
+
+    /// The first `n_limbs` limbs.
+    pub fn prefix(&self, n_limbs: usize) -> Poly {
+        Poly { degree: self.degree, words: self.words[..n_limbs * self.degree].to_vec() }
+    }
+
+    pub fn byte_size(&self) -> usize {
+        size_of_val(self.words.as_slice())
+    }
+
+    /// self += other, over the limbs of self.
+    pub fn add_assign(&mut self, ctx: &Context, other: &Poly) {
+        self.par_limbs_mut().for_each(|(t, limb)| {
+            kernels::add_assign(&ctx.moduli()[t], limb, other.limb(t));
+        });
+    }
+
+    /// self -= other, over the limbs of self.
+    pub fn sub_assign(&mut self, ctx: &Context, other: &Poly) {
+        self.par_limbs_mut().for_each(|(t, limb)| {
+            kernels::sub_assign(&ctx.moduli()[t], limb, other.limb(t));
+        });
+    }
+
+    /// Σ a·b over pairs of polynomials that have `n_limbs` limbs or more.
+    pub fn dot(ctx: &Context, n_limbs: usize, a: &[&Poly], b: &[&Poly]) -> Poly {
+        Poly::build(ctx.ring_degree(), n_limbs, |t, out| {
+            kernels::dot(&ctx.moduli()[t], out, &limbs_at(a, t), &limbs_at(b, t));
+        })
+    }
+
+    /// (Σ a·b0, Σ a·b1), as [`Poly::dot`].
+    pub fn dot2(ctx: &Context, n_limbs: usize, a: &[&Poly], b0: &[&Poly], b1: &[&Poly]) -> [Poly; 2] {
+        let zero = || Poly::zero(ctx.ring_degree(), n_limbs);
+        let (mut out0, mut out1) = (zero(), zero());
+        out0.par_limbs_mut().zip(out1.par_limbs_mut()).for_each(|((t, out0), (_, out1))| {
+            let [a, b0, b1] = [a, b0, b1].map(|polys| limbs_at(polys, t));
+            kernels::dot2(&ctx.moduli()[t], out0, out1, &a, &b0, &b1);
+        });
+        [out0, out1]
+    }
+}
+
+fn limbs_at<'a>(polys: &[&'a Poly], t: usize) -> Vec<&'a [u64]> {
+    polys.iter().map(|poly| poly.limb(t)).collect()
+}
+
+/// The limbs of several polynomials, grouped by limb instead of by polynomial.
+pub(crate) fn by_limb<'a>(polys: impl IntoIterator<Item = &'a mut Poly>) -> Vec<Vec<&'a mut [u64]>> {
+    let mut groups: Vec<Vec<&mut [u64]>> = Vec::new();
+    for poly in polys {
+        for (t, limb) in poly.limbs_mut().enumerate() {
+            if groups.len() <= t {
+                groups.push(Vec::new());
+            }
+            groups[t].push(limb);
+        }
+    }
+    groups
+}

@@ -1,0 +1,199 @@
+//! Randomness: uniform residues, ternary secrets, Gaussian errors.
+//!
+//! All of it is ChaCha20, keyed by the operating system. Samplers of secret
+//! values run the same instructions whatever they draw.
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::modulus::Modulus;
+use crate::poly::Poly;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use rayon::prelude::*;
+use zeroize::Zeroizing;
+
+/// 32 bytes that expand to uniform polynomials.
+pub(crate) type Seed = [u8; 32];
+
+/// Small secret coefficients, wiped on drop.
+pub(crate) type Small = Zeroizing<Vec<i64>>;
+
+/// A stream of secret random words.
+pub(crate) struct Prng(ChaCha20Rng);
+
+impl Prng {
+    /// Keyed by the operating system.
+    pub fn from_entropy() -> Result<Prng, Error> {
+        let mut seed = Zeroizing::new([0; 32]);
+        getrandom::fill(seed.as_mut()).map_err(|_| Error::Entropy)?;
+        Ok(Prng::from_seed(*seed))
+    }
+
+    /// Repeatable.
+    pub fn from_seed(seed: Seed) -> Prng {
+        Prng(ChaCha20Rng::from_seed(seed))
+    }
+
+    /// A fresh seed for [`expand`]; what it expands to is public.
+    pub fn public_seed(&mut self) -> Seed {
+        let mut seed = [0; 32];
+        self.0.fill_bytes(&mut seed);
+        seed
+    }
+
+    /// Uniform over -1, 0, 1 up to a bias of 2^-64.
+    pub fn ternary(&mut self, n: usize) -> Small {
+        let draw = |_| ((u128::from(self.0.next_u64()) * 3) >> 64) as i64 - 1;
+        Zeroizing::new((0..n).map(draw).collect())
+    }
+
+    /// Discrete Gaussian of width 3.2 by inversion of its distribution table,
+    /// read to the end for each sample; distance from the ideal below 2^-60.
+    pub fn gaussian(&mut self, n: usize) -> Small {
+        let draw = |_| gaussian_from(self.0.next_u64());
+        Zeroizing::new((0..n).map(draw).collect())
+    }
+}
+
+/// One Gaussian sample from 63 uniform bits and a sign.
+#[inline]
+fn gaussian_from(word: u64) -> i64 {
+    let (sign, point) = (-((word & 1) as i64), word >> 1);
+    let magnitude: i64 = AT_MOST.iter().map(|&bound| i64::from(point >= bound)).sum();
+    (magnitude ^ sign) - sign
+}
+
+/// 2^63 · P(|x| ≤ k) for k = 0, 1, …, where P(x) ~ exp(-x²/2·3.2²).
+const AT_MOST: [u64; 29] = [
+    1149872835429266008,
+    3340023666152832877,
+    5231742854224525755,
+    6713673034491318533,
+    7766573326200196558,
+    8445050402542556633,
+    8841576285654612683,
+    9051758678878186096,
+    9152802451769415979,
+    9196859074767746705,
+    9214281206174004120,
+    9220529764022708440,
+    9222562339745873205,
+    9223161995634596963,
+    9223322447917711088,
+    9223361386320111732,
+    9223369956674611011,
+    9223371667508612690,
+    9223371977254386295,
+    9223372028116140532,
+    9223372035690845298,
+    9223372036713969870,
+    9223372036839307001,
+    9223372036853232777,
+    9223372036854636067,
+    9223372036854764319,
+    9223372036854774950,
+    9223372036854775749,
+    9223372036854775804,
+];
+
+/// Fills a limb with uniform residues: stream `stream` of a public seed.
+/// Rejection leaks nothing, since what it expands is public.
+pub(crate) fn expand(seed: &Seed, stream: u64, m: &Modulus, limb: &mut [u64]) {
+    let mut rng = ChaCha20Rng::from_seed(*seed);
+    rng.set_stream(stream);
+    let mask = u64::MAX >> m.p.leading_zeros();
+    for word in limb {
+        *word = loop {
+            let candidate = rng.next_u64() & mask;
+            if candidate < m.p {
+                break candidate;
+            }
+        };
+    }
+}
+
+/// A uniform polynomial over the first `n_limbs` primes, in transformed form.
+pub(crate) fn expand_poly(ctx: &Context, seed: &Seed, n_limbs: usize) -> Poly {
+    Poly::build(ctx.ring_degree(), n_limbs, |t, limb| expand(seed, t as u64, &ctx.moduli()[t], limb))
+}
+
+/// Small coefficients modulo the given primes, in transformed form.
+pub(crate) fn transform_small(ctx: &Context, small: &[i64], primes: &[usize]) -> Zeroizing<Poly> {
+    let mut poly = Zeroizing::new(Poly::zero(ctx.ring_degree(), primes.len()));
+    poly.par_limbs_mut().zip(primes).for_each(|((_, limb), &prime)| {
+        lift_small(&ctx.moduli()[prime], small, limb);
+        ctx.forward(prime, limb);
+    });
+    poly
+}
+
+/// Coefficients smaller than the prime to residues, without branches on them.
+fn lift_small(m: &Modulus, small: &[i64], limb: &mut [u64]) {
+    for (word, &x) in limb.iter_mut().zip(small) {
+        *word = (x as u64).wrapping_add(m.p & (x >> 63) as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const N: usize = 1 << 18;
+
+    fn moments(samples: &[i64]) -> (f64, f64) {
+        let mean = samples.iter().sum::<i64>() as f64 / samples.len() as f64;
+        let square = samples.iter().map(|x| x * x).sum::<i64>() as f64 / samples.len() as f64;
+        (mean, square - mean * mean)
+    }
+
+    #[test]
+    fn gaussian_has_its_width() {
+        let samples = Prng::from_seed([1; 32]).gaussian(N);
+        let (mean, variance) = moments(&samples);
+        assert!(mean.abs() < 5.0 * 3.2 / (N as f64).sqrt(), "{mean}");
+        assert!((variance / 10.24 - 1.0).abs() < 5.0 * (2.0 / N as f64).sqrt(), "{variance}");
+        let beyond = samples.iter().filter(|x| x.abs() > 6).count() as f64 / N as f64;
+        assert!((beyond - 0.0414).abs() < 0.003, "{beyond}");
+    }
+
+    #[test]
+    fn gaussian_table_is_symmetric_and_bounded() {
+        assert_eq!(gaussian_from(0), 0);
+        assert_eq!(gaussian_from(u64::MAX), -29);
+        assert_eq!(gaussian_from(u64::MAX - 1), 29);
+        assert!(AT_MOST.is_sorted());
+    }
+
+    #[test]
+    fn ternary_is_uniform() {
+        let samples = Prng::from_seed([2; 32]).ternary(N);
+        for value in -1..=1 {
+            let share = samples.iter().filter(|&&x| x == value).count() as f64 / N as f64;
+            assert!((share - 1.0 / 3.0).abs() < 0.005, "{value}: {share}");
+        }
+        assert!(samples.iter().all(|x| (-1..=1).contains(x)));
+    }
+
+    #[test]
+    fn expansion_is_uniform_and_depends_on_seed_and_stream() {
+        let m = Modulus::new(crate::primes::near(40, 32, 1, &[]).unwrap()[0], 32);
+        let draw = |seed, stream| {
+            let mut limb = vec![0; 1 << 14];
+            expand(&[seed; 32], stream, &m, &mut limb);
+            limb
+        };
+        let limb = draw(1, 1);
+        let mean = limb.iter().map(|&x| x as f64 / m.p as f64).sum::<f64>() / limb.len() as f64;
+        assert!((mean - 0.5).abs() < 5.0 * (1.0 / 12.0 / limb.len() as f64).sqrt(), "{mean}");
+        assert!(limb.iter().all(|&x| x < m.p));
+        assert_eq!(limb, draw(1, 1));
+        assert_ne!(limb, draw(2, 1));
+        assert_ne!(limb, draw(1, 2));
+    }
+
+    #[test]
+    fn entropy_differs() {
+        let draw = || Prng::from_entropy().unwrap().public_seed();
+        assert_ne!(draw(), draw());
+    }
+}
