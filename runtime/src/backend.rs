@@ -1,5 +1,6 @@
 //! What an executor asks of an encryption scheme, and the schemes it knows.
 
+pub mod ckks;
 pub mod clear;
 pub mod sim;
 

@@ -15,6 +15,7 @@
 //! | 47..55 | first bytes of SHA-256 of bytes 0..47 and the payload |
 //! | 55.. | payload |
 
+
 use hecc_ir::Manifest;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -138,13 +139,18 @@ impl Writer {
     }
 
     /// Appends a number.
-    pub(crate) fn number(&mut self, number: usize) {
-        self.0.extend((number as u64).to_le_bytes());
+    pub(crate) fn number(&mut self, number: u64) {
+        self.0.extend(number.to_le_bytes());
+    }
+
+    /// Appends a count.
+    pub(crate) fn count(&mut self, count: usize) {
+        self.number(count as u64);
     }
 
     /// Appends a string of bytes and its length.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
-        self.number(bytes.len());
+        self.count(bytes.len());
         self.0.extend(bytes);
     }
 
@@ -172,7 +178,7 @@ impl<'a> Reader<'a> {
         }
         check_header(bytes, kind, fingerprint)?;
         let payload = &bytes[HEADER..];
-        if Reader(&bytes[CHECKED - 8..]).number()? != payload.len() {
+        if Reader(&bytes[CHECKED - 8..]).count()? != payload.len() {
             return Err(BundleError::Length);
         }
         if checksum(bytes) != bytes[CHECKED..HEADER] {
@@ -182,15 +188,20 @@ impl<'a> Reader<'a> {
     }
 
     /// The next number.
-    pub(crate) fn number(&mut self) -> Result<usize, BundleError> {
+    pub(crate) fn number(&mut self) -> Result<u64, BundleError> {
         let (number, rest) = self.0.split_first_chunk::<8>().ok_or(BundleError::Length)?;
         self.0 = rest;
-        usize::try_from(u64::from_le_bytes(*number)).map_err(|_| BundleError::Length)
+        Ok(u64::from_le_bytes(*number))
+    }
+
+    /// The next count.
+    pub(crate) fn count(&mut self) -> Result<usize, BundleError> {
+        usize::try_from(self.number()?).map_err(|_| BundleError::Length)
     }
 
     /// The next string of bytes.
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], BundleError> {
-        let length = self.number()?;
+        let length = self.count()?;
         let (bytes, rest) = self.0.split_at_checked(length).ok_or(BundleError::Length)?;
         self.0 = rest;
         Ok(bytes)
@@ -223,3 +234,6 @@ fn checksum(bytes: &[u8]) -> [u8; 8] {
     let digest = Sha256::new_with_prefix(&bytes[..CHECKED]).chain_update(&bytes[HEADER..]).finalize();
     std::array::from_fn(|i| digest[i])
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,6 +111,9 @@ pub enum Error {
         #[source]
         cause: Box<Error>,
     },
+    /// The encryption scheme refused.
+    #[error(transparent)]
+    Ckks(#[from] hecc_ckks::Error),
     /// Parameters below 128-bit security that nobody asked for by name.
     #[error("the ring parameters do not give 128-bit security; only tests may use the insecure variant")]
     Insecure,

@@ -130,6 +130,11 @@ impl<B: Backend> Prepared<B> {
         &self.encoded.program
     }
 
+    /// Bytes of memory its plaintexts take.
+    pub fn plain_bytes(&self) -> usize {
+        self.encoded.plain_bytes(&self.backend)
+    }
+
     /// The back end.
     pub fn backend(&self) -> &B {
         &self.backend

@@ -19,7 +19,7 @@ pub mod report;
 mod rules;
 mod schedule;
 
-pub use backend::{Backend, clear::Clear, sim::Sim};
+pub use backend::{Backend, ckks::Ckks, clear::Clear, sim::Sim};
 pub use error::Error;
 pub use executor::{Encoded, Executor, Prepared};
 pub use hecc_ir::noise::{self, NoiseModel};

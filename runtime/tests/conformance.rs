@@ -6,8 +6,11 @@
 mod common;
 
 use common::{Draft, params, rms, values};
-use hecc_ir::{CtType, Program, Reg};
-use hecc_runtime::{Backend, Clear, Sim};
+use hecc_ckks::{Context, Encoder, EvalKeys, KeyGenerator, SecretKey};
+use hecc_ir::{CtType, Manifest, Params, Program, Reg};
+use hecc_runtime::backend::ckks::{self, CkksCt};
+use hecc_runtime::{Backend, Ckks, Clear, Sim};
+use std::sync::Arc;
 
 /// Slots of an input by slot index.
 type Slots = Vec<f64>;
@@ -212,6 +215,75 @@ impl Harness for SimHarness {
     fn decrypt(&self, ct: &<Sim as Backend>::Ct) -> Slots {
         ct.slots().to_vec()
     }
+}
+
+struct CkksHarness {
+    context: Arc<Context>,
+    params: Params,
+    secret: SecretKey,
+    keys: EvalKeys,
+}
+
+impl Harness for CkksHarness {
+    type Backend = Ckks;
+    const TOLERANCE: f64 = 1e-6;
+
+    fn new(program: &Program) -> Self {
+        let Manifest { params, keys, .. } = &program.manifest;
+        let context = Context::new(&ckks::params(params)).unwrap();
+        let mut generator = KeyGenerator::insecure_from_seed(&context, 1);
+        let rotations: Vec<_> = keys.rotations.iter().map(|(s, l)| (s.get(), l.0 as usize)).collect();
+        let keys = generator.eval_keys(keys.relin.map(|level| level.0 as usize), &rotations).unwrap();
+        CkksHarness { context, params: params.clone(), secret: generator.secret_key().clone(), keys }
+    }
+
+    fn backend(&self) -> Ckks {
+        Ckks::new(&self.context, &self.params, self.keys.clone())
+    }
+
+    fn encrypt(&self, slots: &[f64], ty: CtType) -> CkksCt {
+        let encoder = Encoder::new(&self.context);
+        let plain = encoder.encode(slots, ty.level.0 as usize, ty.scale.factor()).unwrap();
+        CkksCt::new(self.secret.encrypt(&plain).unwrap(), ty.scale)
+    }
+
+    fn decrypt(&self, ct: &CkksCt) -> Slots {
+        let plain = self.secret.decrypt(ct.inner()).unwrap();
+        Encoder::new(&self.context).decode(&plain, ct.ty().scale.factor()).unwrap()
+    }
+}
+
+/// Factor by which the simulated error may miss the measured one.
+const NOISE_FACTOR: f64 = 2.0;
+
+/// Root mean square errors of a case, encrypted and as simulated.
+fn errors(case: &Case, ring_degree: usize, digit_limbs: usize) -> (f64, f64) {
+    let program = program_of(case, ring_degree, digit_limbs);
+    let expected = (case.expected)(&common::inputs(&program));
+    let ckks = CkksHarness::new(&program);
+    let report = common::run(&program, ckks.backend(), 2, |_, x, ty| ckks.encrypt(x, ty)).unwrap();
+    let measured = rms(&ckks.decrypt(&report.outputs[0][0]), &expected);
+    let sim = SimHarness::new(&program);
+    let report = common::run(&program, sim.backend(), 2, |_, x, ty| sim.encrypt(x, ty)).unwrap();
+    (measured, report.outputs[0][0].rms_error())
+}
+
+#[test]
+fn simulated_errors_match_measured_ones() {
+    for (ring_degree, digit_limbs) in [(1024, 1), (4096, 2)] {
+        for case in CASES {
+            let (measured, simulated) = errors(case, ring_degree, digit_limbs);
+            let ratio = simulated / measured;
+            println!("{:20} N={ring_degree} {measured:.2e} {simulated:.2e} ratio {ratio:.2}", case.name);
+            assert!((1.0 / NOISE_FACTOR..NOISE_FACTOR).contains(&ratio), "{}: {ratio}", case.name);
+        }
+    }
+}
+
+#[test]
+fn ckks_conforms() {
+    conforms::<CkksHarness>(1024, 1);
+    conforms::<CkksHarness>(2048, 2);
 }
 
 #[test]

@@ -1,0 +1,220 @@
+//! Real encryption: RNS-CKKS by `hecc-ckks`, with scales kept exact.
+
+use super::Backend;
+use crate::{Error, rules};
+use hecc_ckks::{Ciphertext, Context, Encoder, EvalKeys, Evaluator, Plaintext};
+use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Scale, SecurityLevel, Step};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// The back end that computes on ciphertexts.
+pub struct Ckks {
+    params: Params,
+    encoder: Encoder,
+    evaluator: Evaluator,
+    keys: EvalKeys,
+}
+
+/// A ciphertext and its exact scale.
+#[derive(Clone, Debug)]
+pub struct CkksCt {
+    inner: Ciphertext,
+    scale: Scale,
+}
+
+/// A plaintext and its exact scale.
+#[derive(Clone, Debug)]
+pub struct CkksPlain {
+    inner: Plaintext,
+    scale: Scale,
+}
+
+impl CkksCt {
+    /// A ciphertext whose slots are encoded at `scale`.
+    pub fn new(inner: Ciphertext, scale: Scale) -> CkksCt {
+        CkksCt { inner, scale }
+    }
+
+    /// The ciphertext without its scale.
+    pub fn inner(&self) -> &Ciphertext {
+        &self.inner
+    }
+
+    /// Level, scale and degree.
+    pub fn ty(&self) -> CtType {
+        let degree = u8::try_from(self.inner.degree()).unwrap_or(u8::MAX);
+        CtType { level: Level(self.inner.level() as u32), scale: self.scale, degree }
+    }
+}
+
+impl CkksPlain {
+    fn level(&self) -> Level {
+        Level(self.inner.level() as u32)
+    }
+}
+
+impl Ckks {
+    /// A back end for one ring and one client's keys.
+    pub fn new(context: &Arc<Context>, params: &Params, keys: EvalKeys) -> Ckks {
+        let (encoder, evaluator) = (Encoder::new(context), Evaluator::new(context));
+        Ckks { params: params.clone(), encoder, evaluator, keys }
+    }
+
+    /// An operand at the degree of a sum: times the constant one at scale one.
+    fn at_degree<'a>(&self, ct: &'a Ciphertext, degree: u8) -> Result<Cow<'a, Ciphertext>, Error> {
+        if ct.degree() == usize::from(degree) {
+            return Ok(Cow::Borrowed(ct));
+        }
+        let one = self.encoder.encode(&[1.0], ct.level(), 1.0)?;
+        let zero = Ciphertext::zero(self.evaluator.context(), ct.level(), 0.0)?;
+        let lifted = self.evaluator.mul(ct, &self.evaluator.add_plain(&zero, &one)?)?;
+        Ok(Cow::Owned(lifted))
+    }
+}
+
+/// A result of `ty` and what is behind it.
+fn typed(inner: Ciphertext, ty: CtType) -> CkksCt {
+    CkksCt { inner, scale: ty.scale }
+}
+
+impl Backend for Ckks {
+    type Ct = CkksCt;
+    type Plain = CkksPlain;
+
+    fn params(&self) -> &Params {
+        &self.params
+    }
+
+    fn check_keys(&self, needed: &KeyPlan) -> Result<(), Error> {
+        let serves = |key: Option<usize>, level: Level| key.is_some_and(|max| max >= level.0 as usize);
+        let galois = |step: Step| self.keys.galois.get(step.get()).map(|key| key.level());
+        let rotations: Vec<_> = needed.rotations.iter().map(|(&step, &level)| (step, level)).collect();
+        let rotations: Vec<_> = rotations.into_iter().filter(|&(step, level)| !serves(galois(step), level)).collect();
+        let held = self.keys.relin.as_ref().map(|key| key.level());
+        let relin = needed.relin.filter(|&level| !serves(held, level));
+        if rotations.is_empty() && relin.is_none() {
+            return Ok(());
+        }
+        Err(Error::MissingKeys { rotations, relin })
+    }
+
+    fn ct_type(&self, ct: &CkksCt) -> CtType {
+        ct.ty()
+    }
+
+    fn ct_bytes(&self, ct: &CkksCt) -> usize {
+        ct.inner.byte_size()
+    }
+
+    fn plain_bytes(&self, plain: &CkksPlain) -> usize {
+        plain.inner.byte_size()
+    }
+
+    fn encode(&self, plain: &Plain, level: Level, scale: Scale) -> Result<CkksPlain, Error> {
+        let inner = self.encoder.encode(plain.values(), level.0 as usize, scale.factor())?;
+        Ok(CkksPlain { inner, scale })
+    }
+
+    fn zero(&self, ty: CtType) -> Result<CkksCt, Error> {
+        let zero = Ciphertext::zero(self.evaluator.context(), ty.level.0 as usize, ty.scale.log2())?;
+        Ok(typed(zero, ty))
+    }
+
+    fn rotate_many(&self, ct: &CkksCt, steps: &[Step]) -> Result<Vec<CkksCt>, Error> {
+        let ty = rules::rotate(ct.ty())?;
+        let steps: Vec<usize> = steps.iter().map(|step| step.get()).collect();
+        let rotated = self.evaluator.rotate_many(&ct.inner, &steps, &self.keys.galois)?;
+        Ok(rotated.into_iter().map(|inner| typed(inner, ty)).collect())
+    }
+
+    fn inner_product(&self, terms: &[(&CkksCt, &CkksPlain)]) -> Result<CkksCt, Error> {
+        let types = terms.iter().map(|(ct, plain)| rules::mul_plain(ct.ty(), plain.level(), plain.scale));
+        let ty = rules::sum(types.collect::<Result<Vec<_>, _>>()?.into_iter())?;
+        let inner: Vec<_> = terms.iter().map(|(ct, plain)| (&ct.inner, &plain.inner)).collect();
+        Ok(typed(self.evaluator.inner_product(&inner)?, ty))
+    }
+
+    fn sum(&self, terms: &[&CkksCt]) -> Result<CkksCt, Error> {
+        let ty = rules::sum(terms.iter().map(|ct| ct.ty()))?;
+        let lifted = terms.iter().map(|ct| self.at_degree(&ct.inner, ty.degree));
+        let lifted = lifted.collect::<Result<Vec<_>, _>>()?;
+        Ok(typed(self.evaluator.sum(&lifted.iter().map(|ct| &**ct).collect::<Vec<_>>())?, ty))
+    }
+
+    fn sub(&self, a: &CkksCt, b: &CkksCt) -> Result<CkksCt, Error> {
+        let ty = rules::same(a.ty(), b.ty())?;
+        let (a, b) = (self.at_degree(&a.inner, ty.degree)?, self.at_degree(&b.inner, ty.degree)?);
+        Ok(typed(self.evaluator.sub(&a, &b)?, ty))
+    }
+
+    fn neg(&self, ct: &CkksCt) -> Result<CkksCt, Error> {
+        Ok(typed(self.evaluator.neg(&ct.inner)?, ct.ty()))
+    }
+
+    fn add_plain(&self, ct: &CkksCt, plain: &CkksPlain) -> Result<CkksCt, Error> {
+        let ty = rules::add_plain(ct.ty(), plain.level(), plain.scale)?;
+        Ok(typed(self.evaluator.add_plain(&ct.inner, &plain.inner)?, ty))
+    }
+
+    fn mul_scalar(&self, ct: &CkksCt, scalar: f64, scale: Scale) -> Result<CkksCt, Error> {
+        let ty = rules::mul_plain(ct.ty(), ct.ty().level, scale)?;
+        Ok(typed(self.evaluator.mul_scalar(&ct.inner, scalar, scale.factor())?, ty))
+    }
+
+    fn mul(&self, a: &CkksCt, b: &CkksCt) -> Result<CkksCt, Error> {
+        let ty = rules::mul(a.ty(), b.ty())?;
+        Ok(typed(self.evaluator.mul(&a.inner, &b.inner)?, ty))
+    }
+
+    fn square(&self, ct: &CkksCt) -> Result<CkksCt, Error> {
+        let ty = rules::mul(ct.ty(), ct.ty())?;
+        Ok(typed(self.evaluator.square(&ct.inner)?, ty))
+    }
+
+    fn relin(&self, ct: &CkksCt) -> Result<CkksCt, Error> {
+        let ty = rules::relin(ct.ty())?;
+        Ok(typed(self.evaluator.relin(&ct.inner, self.keys.relin_key()?)?, ty))
+    }
+
+    fn rescale(&self, ct: &CkksCt) -> Result<CkksCt, Error> {
+        let ty = rules::rescale(ct.ty(), &self.params)?;
+        Ok(typed(self.evaluator.rescale(&ct.inner)?, ty))
+    }
+
+    fn drop_level(&self, ct: &CkksCt, level: Level) -> Result<CkksCt, Error> {
+        let ty = rules::drop_level(ct.ty(), level)?;
+        Ok(typed(self.evaluator.drop_level(&ct.inner, level.0 as usize)?, ty))
+    }
+}
+
+/// Ring parameters in the scheme's terms.
+pub fn params(params: &Params) -> hecc_ckks::Params {
+    let security = match params.security {
+        SecurityLevel::Classical128 => hecc_ckks::Security::Classical128,
+        SecurityLevel::Insecure => hecc_ckks::Security::InsecureByName,
+    };
+    let Params { ring_degree, q, p, digit_limbs, .. } = params.clone();
+    hecc_ckks::Params { ring_degree, q, p, digit_limbs, security }
+}
+
+/// A fresh encryption of slots.
+#[cfg(feature = "client")]
+pub(crate) fn encrypt(
+    encoder: &Encoder,
+    secret: &hecc_ckks::SecretKey,
+    slots: &[f64],
+    ty: CtType,
+) -> Result<CkksCt, Error> {
+    let plain = encoder.encode(slots, ty.level.0 as usize, ty.scale.factor())?;
+    Ok(typed(secret.encrypt(&plain)?, ty))
+}
+
+/// The slots of a ciphertext.
+#[cfg(feature = "client")]
+pub(crate) fn decrypt(
+    encoder: &Encoder,
+    secret: &hecc_ckks::SecretKey,
+    ct: &CkksCt,
+) -> Result<Vec<f64>, Error> {
+    Ok(encoder.decode(&secret.decrypt(&ct.inner)?, ct.scale.factor())?)
+}
