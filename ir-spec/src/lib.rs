@@ -29,7 +29,7 @@ pub use circuit::{Builder, Circuit, Const, CtType, Input, Node, Op, Output, Plai
 pub use eval::eval;
 pub use layout::{Layout, Position, Shape};
 pub use params::{Params, SecurityLevel};
-pub use program::{Instr, KeyPlan, Manifest, Program, Reg};
+pub use program::{Instr, KeyPlan, Manifest, OpCounts, Program, ProgramError, Reg};
 pub use scale::{Level, Scale, Step};
 pub use target::Target;
 pub use verify::{VerifyError, verify};

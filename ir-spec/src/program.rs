@@ -6,12 +6,18 @@
 //! per term. A [`Manifest`] is all a client needs: parameters, layouts and
 //! keys to make. It holds no weights.
 
+mod check;
+mod stats;
+
 use crate::circuit::{CtType, Plain};
 use crate::layout::Layout;
 use crate::params::Params;
 use crate::scale::{Level, Scale, Step};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+pub use check::{ProgramError, ProgramPlace, ProgramRule};
+pub use stats::OpCounts;
 
 /// A virtual register; each is written once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,31 +38,106 @@ pub struct PlainUse {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Instr {
     /// Ciphertext `ct` of input `input`.
-    Input { dst: Reg, input: u32, ct: u32 },
+    Input {
+        /// Register it writes.
+        dst: Reg,
+        /// Index into [`Manifest::inputs`].
+        input: u32,
+        /// Which of the input's ciphertexts.
+        ct: u32,
+    },
     /// An encryption of zero without noise.
-    Zero { dst: Reg },
+    Zero {
+        /// Register it writes.
+        dst: Reg,
+    },
     /// All rotations of one ciphertext at one level.
-    Rotate { src: Reg, outs: Vec<(Step, Reg)> },
+    Rotate {
+        /// Register all of them read.
+        src: Reg,
+        /// Steps and the registers they write.
+        outs: Vec<(Step, Reg)>,
+    },
     /// Sum of products with plaintexts ([`Program::plains`]).
-    InnerProduct { dst: Reg, terms: Vec<(Reg, u32)> },
+    InnerProduct {
+        /// Register it writes.
+        dst: Reg,
+        /// Registers and their plaintexts, indices into [`Program::plains`].
+        terms: Vec<(Reg, u32)>,
+    },
     /// Sum of ciphertexts.
-    Sum { dst: Reg, terms: Vec<Reg> },
+    Sum {
+        /// Register it writes.
+        dst: Reg,
+        /// Registers to add.
+        terms: Vec<Reg>,
+    },
     /// Difference of two ciphertexts.
-    Sub { dst: Reg, a: Reg, b: Reg },
+    Sub {
+        /// Register it writes.
+        dst: Reg,
+        /// First operand.
+        a: Reg,
+        /// Second operand.
+        b: Reg,
+    },
     /// Negation.
-    Neg { dst: Reg, src: Reg },
+    Neg {
+        /// Register it writes.
+        dst: Reg,
+        /// Register it reads.
+        src: Reg,
+    },
     /// Sum with a plaintext.
-    AddPlain { dst: Reg, src: Reg, plain: u32 },
+    AddPlain {
+        /// Register it writes.
+        dst: Reg,
+        /// Register it reads.
+        src: Reg,
+        /// Index into [`Program::plains`].
+        plain: u32,
+    },
     /// Product with a scalar, encoded at `scale` as one integer.
-    MulScalar { dst: Reg, src: Reg, scalar: f64, scale: Scale },
+    MulScalar {
+        /// Register it writes.
+        dst: Reg,
+        /// Register it reads.
+        src: Reg,
+        /// The factor.
+        scalar: f64,
+        /// Scale the factor is encoded at.
+        scale: Scale,
+    },
     /// Product of two ciphertexts (a square when they are the same register).
-    Mul { dst: Reg, a: Reg, b: Reg },
+    Mul {
+        /// Register it writes.
+        dst: Reg,
+        /// First operand.
+        a: Reg,
+        /// Second operand.
+        b: Reg,
+    },
     /// Degree 2 to degree 1.
-    Relin { dst: Reg, src: Reg },
+    Relin {
+        /// Register it writes.
+        dst: Reg,
+        /// Register it reads.
+        src: Reg,
+    },
     /// Division by the last prime.
-    Rescale { dst: Reg, src: Reg },
+    Rescale {
+        /// Register it writes.
+        dst: Reg,
+        /// Register it reads.
+        src: Reg,
+    },
     /// Forgets primes down to the level of `dst`.
-    DropLevel { dst: Reg, src: Reg },
+    DropLevel {
+        /// Register it writes.
+        dst: Reg,
+        /// Register it reads.
+        src: Reg,
+    },
 }
 
 impl Instr {
@@ -140,6 +221,7 @@ pub struct Program {
     /// What clients see.
     pub manifest: Manifest,
     /// Plaintext contents.
+    #[serde(deserialize_with = "crate::plain::bounded_arena")]
     pub consts: Vec<Plain>,
     /// Plaintexts to encode.
     pub plains: Vec<PlainUse>,

@@ -7,7 +7,7 @@
 
 mod typing;
 
-pub(crate) use typing::range_problems;
+pub(crate) use typing::{Form, range_problems, result_problems};
 
 use crate::circuit::{Circuit, Op, Plain, Stage, Value};
 use crate::layout::Layout;

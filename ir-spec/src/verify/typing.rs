@@ -1,7 +1,7 @@
 //! The typing rules of leveled circuits.
 //!
-//! [`result_problems`] holds the rules of the ops that compute something from
-//! ciphertext operands; programs are held to the same rules.
+//! [`result_problems`] holds them by [`Form`], what ops and instructions have in
+//! common; circuits and programs are held to the same rules.
 
 use super::{Place, Rule, Verifier};
 use crate::circuit::{CtType, Op, Value};
@@ -17,7 +17,7 @@ impl Verifier<'_> {
         }
         let op = &self.circuit.node(value).op;
         let operands: Option<Vec<CtType>> = op.operands().into_iter().map(|v| self.circuit.node(v).ty).collect();
-        for (rule, message) in operands.map_or(Vec::new(), |operands| result_problems(op, &operands, ty, params)) {
+        for (rule, message) in operands.map_or(Vec::new(), |operands| result_problems(Form::of(op), &operands, ty, params)) {
             self.report(rule, place, message);
         }
     }
@@ -42,41 +42,80 @@ pub(crate) fn range_problems(ty: CtType, params: &Params) -> Vec<Problem> {
     problems
 }
 
-/// What is wrong with the type of `op`'s result, given its operands' types.
-pub(crate) fn result_problems(op: &Op, operands: &[CtType], ty: CtType, params: &Params) -> Vec<Problem> {
+/// How the type of a result follows from the types of operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// No operands; degree 1.
+    Fresh,
+    /// Equal levels and scales; the highest degree.
+    Sum,
+    /// The operand's type.
+    Same,
+    /// The operand's type, of degree 1.
+    Rotation,
+    /// Equal levels, degree 1; scales add up, degree 2.
+    Product,
+    /// A product with a plaintext: a higher scale.
+    PlainProduct,
+    /// One level and one prime's scale less.
+    Rescale,
+    /// Degree 2 to degree 1.
+    Relin,
+    /// A lower level, this one if it is given.
+    DropLevel(Option<Level>),
+}
+
+impl Form {
+    fn of(op: &Op) -> Form {
+        match op {
+            Op::Input { .. } | Op::Zero => Form::Fresh,
+            Op::Add(_) | Op::Sub(..) => Form::Sum,
+            Op::Neg(_) | Op::AddPlain(..) => Form::Same,
+            Op::Rotate(..) => Form::Rotation,
+            Op::Mul(..) => Form::Product,
+            Op::MulPlain(..) | Op::MulScalar(..) => Form::PlainProduct,
+            Op::Rescale(_) => Form::Rescale,
+            Op::Relin(_) => Form::Relin,
+            Op::DropLevel(_, level) => Form::DropLevel(Some(*level)),
+        }
+    }
+}
+
+/// What is wrong with the type of a result, given its operands' types.
+pub(crate) fn result_problems(form: Form, operands: &[CtType], ty: CtType, params: &Params) -> Vec<Problem> {
     let mut check = Check { ty, problems: Vec::new() };
     let max_degree = operands.iter().map(|t| t.degree).max().unwrap_or(1);
-    match op {
-        Op::Input { .. } | Op::Zero => check.degree(1),
-        Op::Add(_) | Op::Sub(..) => {
+    match form {
+        Form::Fresh => check.degree(1),
+        Form::Sum => {
             check.same_level(operands);
             check.same_scale(operands);
             check.degree(max_degree);
         }
-        Op::Neg(_) | Op::AddPlain(..) => check.kept(operands[0]),
-        Op::Rotate(..) => {
+        Form::Same => check.kept(operands[0]),
+        Form::Rotation => {
             check.kept(operands[0]);
             check.operand_degree(operands, 1);
         }
-        Op::Mul(..) => {
+        Form::Product => {
             check.same_level(operands);
             check.scale(operands[0].scale + operands[1].scale);
             check.operand_degree(operands, 1);
             check.degree(2);
         }
-        Op::MulPlain(..) | Op::MulScalar(..) => {
+        Form::PlainProduct => {
             check.same_level(operands);
             check.scale_above(operands[0].scale);
             check.degree(max_degree);
         }
-        Op::Rescale(_) => check.rescaled(operands[0], params),
-        Op::Relin(_) => {
+        Form::Rescale => check.rescaled(operands[0], params),
+        Form::Relin => {
             check.same_level(operands);
             check.same_scale(operands);
             check.operand_degree(operands, 2);
             check.degree(1);
         }
-        Op::DropLevel(_, level) => check.dropped(operands[0], *level),
+        Form::DropLevel(level) => check.dropped(operands[0], level.unwrap_or(ty.level)),
     }
     check.problems
 }

@@ -1,0 +1,53 @@
+//! Checks of a manifest.
+
+use super::super::{Manifest, Port};
+use super::{Errors, ProgramPlace, ProgramRule};
+use crate::scale::Level;
+use std::collections::HashSet;
+
+pub(super) fn check(manifest: &Manifest) -> Errors {
+    let mut errors = Errors::default();
+    if let Err(error) = manifest.params.check() {
+        errors.report(ProgramRule::ParamsSound, ProgramPlace::Params, error.to_string());
+        return errors;
+    }
+    ports(&mut errors, manifest, &manifest.inputs, ProgramPlace::Input);
+    ports(&mut errors, manifest, &manifest.outputs, ProgramPlace::Output);
+    keys(&mut errors, manifest);
+    errors
+}
+
+fn ports(errors: &mut Errors, manifest: &Manifest, ports: &[Port], place: fn(usize) -> ProgramPlace) {
+    let mut names = HashSet::new();
+    for (index, port) in ports.iter().enumerate() {
+        let place = place(index);
+        let new = names.insert(port.name.as_str());
+        errors.require(new, ProgramRule::PortSound, place, || format!("the name {:?} is taken", port.name));
+        if let Err(error) = port.layout.check(manifest.params.n_slots()) {
+            errors.report(ProgramRule::PortSound, place, error.to_string());
+        }
+        let (low, high) = port.range;
+        errors.require(low <= high, ProgramRule::PortSound, place, || format!("{low} to {high} is no range"));
+        let degree = port.ty.degree;
+        errors.require(degree == 1, ProgramRule::PortSound, place, || format!("degree {degree} is not 1"));
+        errors.type_range(port.ty, &manifest.params, ProgramRule::PortSound, place);
+    }
+}
+
+fn keys(errors: &mut Errors, manifest: &Manifest) {
+    let (keys, params) = (&manifest.keys, &manifest.params);
+    let place = ProgramPlace::Keys;
+    let any = !keys.rotations.is_empty() || keys.relin.is_some();
+    errors.require(!any || !params.p.is_empty(), ProgramRule::KeyRange, place, || {
+        "evaluation keys need special primes".to_owned()
+    });
+    for step in keys.rotations.keys() {
+        errors.require(!step.is_zero() && step.get() < params.n_slots(), ProgramRule::KeyRange, place, || {
+            format!("step {step} is no rotation of {} slots", params.n_slots())
+        });
+    }
+    let levels = keys.rotations.values().copied().chain(keys.relin);
+    for level in levels.filter(|&level: &Level| level > params.max_level()) {
+        errors.report(ProgramRule::KeyRange, place, format!("{level} is above {}", params.max_level()));
+    }
+}

@@ -1,0 +1,162 @@
+//! What circuits and programs consist of: the numbers optimisations are judged by.
+
+use super::{Instr, KeyPlan, Program, Reg};
+use crate::circuit::{Circuit, Op};
+use std::collections::HashSet;
+use std::ops::AddAssign;
+
+/// How many operations of each kind run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpCounts {
+    /// Rotations by a step other than zero.
+    pub rotations: usize,
+    /// Groups of rotations that share one decomposition.
+    pub hoisted_groups: usize,
+    /// Relinearisations.
+    pub relins: usize,
+    /// Rotations and relinearisations: applications of an evaluation key.
+    pub key_switches: usize,
+    /// Products with a plaintext.
+    pub mul_plain: usize,
+    /// Products with a scalar.
+    pub mul_scalar: usize,
+    /// Products of two ciphertexts.
+    pub mul_ct: usize,
+    /// Additions and subtractions of two ciphertexts; a sum of n terms is n - 1.
+    pub adds: usize,
+    /// Sums with a plaintext.
+    pub add_plain: usize,
+    /// Negations.
+    pub negs: usize,
+    /// Rescales.
+    pub rescales: usize,
+    /// Level drops.
+    pub drop_levels: usize,
+}
+
+impl AddAssign for OpCounts {
+    fn add_assign(&mut self, other: OpCounts) {
+        self.rotations += other.rotations;
+        self.hoisted_groups += other.hoisted_groups;
+        self.relins += other.relins;
+        self.key_switches += other.key_switches;
+        self.mul_plain += other.mul_plain;
+        self.mul_scalar += other.mul_scalar;
+        self.mul_ct += other.mul_ct;
+        self.adds += other.adds;
+        self.add_plain += other.add_plain;
+        self.negs += other.negs;
+        self.rescales += other.rescales;
+        self.drop_levels += other.drop_levels;
+    }
+}
+
+impl Instr {
+    /// What this instruction consists of.
+    pub fn op_counts(&self) -> OpCounts {
+        let none = OpCounts::default();
+        match self {
+            Instr::Input { .. } | Instr::Zero { .. } => none,
+            Instr::Rotate { outs, .. } => {
+                let rotations = outs.iter().filter(|(step, _)| !step.is_zero()).count();
+                OpCounts { rotations, key_switches: rotations, hoisted_groups: rotations.min(1), ..none }
+            }
+            Instr::InnerProduct { terms, .. } => {
+                OpCounts { mul_plain: terms.len(), adds: terms.len().saturating_sub(1), ..none }
+            }
+            Instr::Sum { terms, .. } => OpCounts { adds: terms.len().saturating_sub(1), ..none },
+            Instr::Sub { .. } => OpCounts { adds: 1, ..none },
+            Instr::Neg { .. } => OpCounts { negs: 1, ..none },
+            Instr::AddPlain { .. } => OpCounts { add_plain: 1, ..none },
+            Instr::MulScalar { .. } => OpCounts { mul_scalar: 1, ..none },
+            Instr::Mul { .. } => OpCounts { mul_ct: 1, ..none },
+            Instr::Relin { .. } => OpCounts { relins: 1, key_switches: 1, ..none },
+            Instr::Rescale { .. } => OpCounts { rescales: 1, ..none },
+            Instr::DropLevel { .. } => OpCounts { drop_levels: 1, ..none },
+        }
+    }
+}
+
+impl Program {
+    /// What all instructions together consist of.
+    pub fn op_counts(&self) -> OpCounts {
+        let mut total = OpCounts::default();
+        self.instrs.iter().for_each(|instr| total += instr.op_counts());
+        total
+    }
+
+    /// Rescales on the longest path. Expects a program that verifies.
+    pub fn depth(&self) -> usize {
+        let mut depth_of = vec![0; self.types.len()];
+        for instr in &self.instrs {
+            let below = instr.reads().into_iter().map(|Reg(reg)| depth_of[reg as usize]).max().unwrap_or(0);
+            let depth = below + instr.op_counts().rescales;
+            instr.writes().into_iter().for_each(|Reg(reg)| depth_of[reg as usize] = depth);
+        }
+        depth_of.into_iter().max().unwrap_or(0)
+    }
+
+    /// The evaluation keys its instructions need, each with the highest level
+    /// it is used at. Expects registers in range.
+    pub fn required_keys(&self) -> KeyPlan {
+        let mut keys = KeyPlan::default();
+        for instr in &self.instrs {
+            if let Instr::Rotate { src, outs } = instr {
+                let level = self.types[src.0 as usize].level;
+                for (step, _) in outs.iter().filter(|(step, _)| !step.is_zero()) {
+                    let highest = keys.rotations.entry(*step).or_insert(level);
+                    *highest = level.max(*highest);
+                }
+            }
+            if let Instr::Relin { src, .. } = instr {
+                keys.relin = keys.relin.max(Some(self.types[src.0 as usize].level));
+            }
+        }
+        keys
+    }
+}
+
+impl Op {
+    /// What this op consists of; a rotation counts as one hoisted group.
+    pub fn op_counts(&self) -> OpCounts {
+        let none = OpCounts::default();
+        match self {
+            Op::Input { .. } | Op::Zero => none,
+            Op::Add(values) => OpCounts { adds: values.len().saturating_sub(1), ..none },
+            Op::Sub(..) => OpCounts { adds: 1, ..none },
+            Op::Neg(_) => OpCounts { negs: 1, ..none },
+            Op::AddPlain(..) => OpCounts { add_plain: 1, ..none },
+            Op::Mul(..) => OpCounts { mul_ct: 1, ..none },
+            Op::MulPlain(..) => OpCounts { mul_plain: 1, ..none },
+            Op::MulScalar(..) => OpCounts { mul_scalar: 1, ..none },
+            Op::Rotate(_, step) if step.is_zero() => none,
+            Op::Rotate(..) => OpCounts { rotations: 1, key_switches: 1, hoisted_groups: 1, ..none },
+            Op::Rescale(_) => OpCounts { rescales: 1, ..none },
+            Op::Relin(_) => OpCounts { relins: 1, key_switches: 1, ..none },
+            Op::DropLevel(..) => OpCounts { drop_levels: 1, ..none },
+        }
+    }
+}
+
+impl Circuit {
+    /// What all nodes together consist of; rotations of one value are one
+    /// hoisted group.
+    pub fn op_counts(&self) -> OpCounts {
+        let mut total = OpCounts::default();
+        self.nodes.iter().for_each(|node| total += node.op.op_counts());
+        let rotated = self.nodes.iter().filter(|node| node.op.op_counts().rotations > 0);
+        total.hoisted_groups = rotated.flat_map(|node| node.op.operands()).collect::<HashSet<_>>().len();
+        total
+    }
+
+    /// Products of any kind on the longest path.
+    pub fn depth(&self) -> usize {
+        let mut depth_of: Vec<usize> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let below = node.op.operands().into_iter().map(|value| depth_of[value.index()]).max().unwrap_or(0);
+            let product = matches!(node.op, Op::Mul(..) | Op::MulPlain(..) | Op::MulScalar(..));
+            depth_of.push(below + usize::from(product));
+        }
+        depth_of.into_iter().max().unwrap_or(0)
+    }
+}
