@@ -4,6 +4,14 @@
 //! dependency order. Tensors have no batch axis: an image is
 //! `[channels, height, width]`, a vector `[features]`.
 
+mod builder;
+mod eval;
+mod fold;
+mod shape;
+
+pub use builder::ModelBuilder;
+pub use shape::{MAX_ELEMENTS, ShapeError, result_shape, within_limits};
+
 use hecc_ir::Shape;
 
 /// Handle of a layer; index into [`Model::layers`].

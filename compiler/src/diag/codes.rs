@@ -1,0 +1,132 @@
+//! Every diagnostic code with its meaning: the source of `hecc explain` and of
+//! the book's page of codes.
+//!
+//! A code is never reused for another meaning.
+
+use serde::{Serialize, Serializer};
+use std::fmt;
+
+macro_rules! codes {
+    ($($name:ident = $code:literal, $title:literal, $explanation:literal;)*) => {
+        /// A stable diagnostic code.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(#[doc = concat!($code, ": ", $title, ".")] $name,)*
+        }
+
+        impl Code {
+            /// Every code, in order.
+            pub const ALL: &'static [Code] = &[$(Code::$name,)*];
+
+            /// How it is written, such as `H020`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $code,)* }
+            }
+
+            /// What kind of problem it is, in a few words.
+            pub fn title(self) -> &'static str {
+                match self { $(Code::$name => $title,)* }
+            }
+
+            /// What it means and what usually helps, in a sentence or two.
+            pub fn explanation(self) -> &'static str {
+                match self { $(Code::$name => $explanation,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    UnreadableFile = "H001", "cannot read a file",
+        "The file does not exist, is not a file, or the system refused to open it.";
+    UnknownFormat = "H002", "unknown file format",
+        "hecc reads models from .hec and .onnx files, weights from .npz and .safetensors files, and data sets from .npz files.";
+    MalformedFile = "H003", "damaged or truncated file",
+        "The file has the right kind but its contents contradict themselves. Write or download it again.";
+    FileTooLarge = "H004", "file or tensor beyond the size limit",
+        "Sizes are bounded so that a crafted file cannot exhaust memory. The message names the limit.";
+    UnknownTensor = "H005", "tensor not found",
+        "The model asks for a tensor that the weights file does not hold. Names are compared exactly.";
+    ElementType = "H006", "unsupported element type",
+        "Weights may be f16, bf16, f32, f64 or integers. Convert strings, complex numbers and objects before saving.";
+    NotFinite = "H007", "weight is NaN or infinite",
+        "An encrypted program cannot compute with NaN or infinity. Training has usually diverged; use an earlier checkpoint.";
+    Syntax = "H010", "the model text does not parse",
+        "The text does not follow the grammar of the model language.";
+    UnknownName = "H011", "unknown name",
+        "A layer reads a value that no earlier line defines. Values must be defined before they are read.";
+    DuplicateName = "H012", "name defined twice",
+        "Every value has one definition. Choose another name for the second.";
+    UnknownLayerKind = "H013", "unknown kind of layer",
+        "The word before the parenthesis is none of the layers that the model language knows.";
+    BadArgument = "H014", "wrong argument",
+        "An argument is missing, given twice, not known to this layer, or has the wrong form.";
+    BadDeclaration = "H015", "missing or repeated declaration",
+        "A model has exactly one input, one output and at most one source of weights.";
+    UnusedLayer = "H016", "layer has no effect on the output",
+        "The output does not depend on this layer. It is left out.";
+    ShapeMismatch = "H020", "shapes do not fit",
+        "The shapes of a layer's inputs and weights contradict each other.";
+    NotEnoughLevels = "H021", "not enough levels for this model",
+        "The chain of multiplications is longer than the ciphertext modulus allows. Lower polynomial degrees, pick a larger target, or allow bootstrapping.";
+    BadParameter = "H022", "impossible layer parameter",
+        "A size, stride, padding or coefficient makes no sense, such as a stride of zero.";
+    TensorTooLarge = "H023", "tensor beyond the size limit",
+        "No value inside a network may hold more elements than the limit in the message.";
+    UnsupportedOp = "H030", "operation not supported",
+        "The ONNX graph uses an operation that hecc does not translate. The help line says what to use instead.";
+    NotHeFriendly = "H031", "operation has no encrypted form yet",
+        "Comparisons and exponentials cannot be computed directly under encryption. Replace the operation by a polynomial one and retrain.";
+    UnsupportedAttribute = "H032", "attribute value not supported",
+        "The operation is known, but not with this setting.";
+    GraphCycle = "H033", "the graph has a cycle",
+        "Values depend on themselves; a feed-forward network cannot. The file was not written by a correct exporter.";
+    UndefinedValue = "H034", "value is never defined",
+        "A node reads a value that no node, initialiser or input provides.";
+    InputsAndOutputs = "H035", "a model needs one input and one output",
+        "hecc compiles networks with one encrypted input and one encrypted output. Export the part of the model that has this form.";
+    InputShape = "H036", "input shape not usable",
+        "The input needs fixed extents except for the batch. Export with a fixed image or feature size.";
+    NeedsConstant = "H037", "operand must be constant",
+        "Weights, axes and shapes must be known when compiling; here one depends on the encrypted input.";
+    EncryptedProduct = "H038", "product of two different encrypted values",
+        "Only polynomials of a single value are supported as activations, not products of two branches.";
+    ExternalData = "H039", "external data not usable",
+        "Tensors stored beside an ONNX file must lie in the same folder and be as long as the model says.";
+    OnnxVersion = "H040", "ONNX version not supported",
+        "Export with a common operator set, such as 17.";
+    BadDataSet = "H050", "data set not usable",
+        "A data set file holds `x` with one sample per first index and, optionally, integer labels `y`.";
+    DataMismatch = "H051", "data set does not fit the model",
+        "Samples must have as many elements as the model's input, within its declared range.";
+}
+
+impl Code {
+    /// Finds a code by how it is written, ignoring case.
+    pub fn parse(text: &str) -> Option<Code> {
+        Code::ALL.iter().copied().find(|code| code.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Code;
+
+    #[test]
+    fn codes_are_unique_and_parse() {
+        assert!(Code::ALL.windows(2).all(|pair| pair[0].as_str() < pair[1].as_str()));
+        assert!(Code::ALL.iter().all(|&code| Code::parse(code.as_str()) == Some(code)));
+    }
+}

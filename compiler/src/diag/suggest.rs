@@ -1,0 +1,26 @@
+//! Did-you-mean hints.
+
+/// The candidate a misspelt `name` most likely meant, if one is close enough.
+pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    const LONGEST: usize = 64;
+    if name.len() > LONGEST {
+        return None;
+    }
+    let tolerated = (name.chars().count() / 3).max(1);
+    let near = candidates.into_iter().filter(|c| c.len() <= LONGEST);
+    let measured = near.map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate));
+    measured.filter(|&(distance, _)| distance <= tolerated).min().map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::closest;
+
+    #[test]
+    fn finds_near_names_only() {
+        let names = ["conv", "dense", "avg_pool"];
+        assert_eq!(closest("cnov", names), Some("conv"));
+        assert_eq!(closest("avgpool", names), Some("avg_pool"));
+        assert_eq!(closest("transpose", names), None);
+    }
+}

@@ -1,0 +1,123 @@
+//! What each ONNX operator becomes.
+
+mod linear;
+mod pointwise;
+pub(super) mod reshape;
+mod window;
+
+use super::fold;
+use super::import::{Importer, Value};
+use super::node::{Failure, Node};
+use crate::diag::{Code, Diagnostic, Diagnostics, closest};
+
+/// Operators that become layers, moves or polynomials.
+const KNOWN: &[&str] = &[
+    "Conv", "Gemm", "MatMul", "BatchNormalization", "AveragePool", "GlobalAveragePool",
+    "ReduceMean", "Add", "Sub", "Mul", "Div", "Pow", "Neg", "Sum", "Flatten", "Reshape",
+    "Transpose", "Squeeze", "Unsqueeze", "Identity", "Cast", "Dropout", "Constant", "Shape",
+];
+
+/// The value of a node's first result. Operators that only lack an encrypted
+/// form are reported here and passed over, so that what follows them is
+/// checked too.
+pub(super) fn translate<'a>(
+    importer: &mut Importer<'a>,
+    node: Node<'a>,
+    diagnostics: &mut Diagnostics,
+) -> Result<Value, Failure> {
+    if let Some(problem) = unfriendly(node) {
+        diagnostics.push(problem);
+        return stand_in(importer, node);
+    }
+    if !matches!(node.proto.domain.as_str(), "" | "ai.onnx") {
+        let title = format!("`{}` belongs to the operator set `{}`", node.op(), node.proto.domain);
+        let help = "export with standard ONNX operators only";
+        return Err(node.problem(Code::UnsupportedOp, title).help(help).into());
+    }
+    if let Some(constant) = fold::fold(importer, node)? {
+        return Ok(constant);
+    }
+    match node.op() {
+        "Conv" => window::conv(importer, node),
+        "AveragePool" => window::average_pool(importer, node),
+        "GlobalAveragePool" => window::global_average_pool(importer, node),
+        "ReduceMean" => window::reduce_mean(importer, node),
+        "Gemm" => linear::gemm(importer, node),
+        "MatMul" => linear::mat_mul(importer, node),
+        "BatchNormalization" => linear::batch_normalization(importer, node),
+        "Add" | "Sum" => pointwise::sum(importer, node),
+        "Sub" => pointwise::difference(importer, node),
+        "Mul" => pointwise::product(importer, node),
+        "Div" => pointwise::quotient(importer, node),
+        "Pow" => pointwise::power(importer, node),
+        "Neg" => pointwise::negation(importer, node),
+        "Identity" | "Cast" | "Dropout" => same(importer, node),
+        "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => reshape::reshape(importer, node),
+        "Transpose" => reshape::transpose(importer, node),
+        _ => Err(unsupported(node).into()),
+    }
+}
+
+/// The operand itself: what changes it, types and training, is not here.
+fn same<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
+    if node.op() == "Cast" && !matches!(node.int("to", 1), 1 | 10 | 11 | 16) {
+        let title = "the encrypted value is cast to integers";
+        return Err(node.problem(Code::UnsupportedOp, title).help("keep it a float").into());
+    }
+    let mut flow = importer.flow(node, 0)?;
+    flow.exclusive = importer.stays_exclusive(node, 0, &flow);
+    Ok(Value::Flow(flow))
+}
+
+/// A value of the right shape for an operator without encrypted form.
+fn stand_in<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
+    match node.op() {
+        "MaxPool" => window::average_pool(importer, node),
+        "GlobalMaxPool" => window::global_average_pool(importer, node),
+        _ => match importer.operand(node, 0)? {
+            Value::Flow(flow) => Ok(Value::Flow(flow)),
+            Value::Constant(_) | Value::Unknown => Err(Failure::Operand),
+        },
+    }
+}
+
+/// The message for an operator that needs a polynomial in its place.
+fn unfriendly(node: Node<'_>) -> Option<Diagnostic> {
+    let help = match node.op() {
+        "Relu" | "LeakyRelu" | "PRelu" | "Elu" | "Selu" | "Celu" | "Clip" | "HardSwish"
+        | "HardSigmoid" | "ThresholdedRelu" | "Mish" | "Sigmoid" | "Tanh" | "Gelu" | "Erf"
+        | "Softplus" | "Softsign" | "Swish" | "Exp" | "Log" | "Abs" | "Sign" => {
+            "hecc cannot yet make it HE-friendly: replace it by a square (x * x) or another \
+             low-degree polynomial and retrain"
+        }
+        "MaxPool" | "GlobalMaxPool" => {
+            "hecc cannot yet make it HE-friendly: replace it by an average pool and retrain"
+        }
+        "Softmax" | "LogSoftmax" | "Hardmax" => {
+            "leave it out of the export: the largest output stays the largest, and the client \
+             can apply it after decryption"
+        }
+        "ArgMax" | "TopK" => "leave it out of the export and let the client do it after decryption",
+        _ => return None,
+    };
+    let title = format!("`{}` has no encrypted form", node.op());
+    Some(node.problem(Code::NotHeFriendly, title).help(help))
+}
+
+fn unsupported(node: Node<'_>) -> Diagnostic {
+    let title = format!("the operator `{}` is not supported", node.op());
+    let problem = node.problem(Code::UnsupportedOp, title);
+    match node.op() {
+        "LayerNormalization" | "InstanceNormalization" | "GroupNormalization" | "LpNormalization"
+        | "ReduceSum" | "ReduceMax" | "Sqrt" | "Reciprocal" => {
+            problem.help("statistics of encrypted values are costly: use batch normalisation")
+        }
+        "LSTM" | "GRU" | "RNN" | "Loop" | "If" | "Scan" => {
+            problem.help("only feed-forward networks are supported: unroll or replace it")
+        }
+        op => match closest(op, KNOWN.iter().copied()) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem.help(format!("rewrite it with: {}", KNOWN.join(", "))),
+        },
+    }
+}

@@ -1,0 +1,153 @@
+//! Convolutions and means over windows.
+
+use super::super::fold::integers;
+use super::super::import::{Importer, Value};
+use super::super::node::{Failure, Node, axis};
+use crate::diag::{Code, Diagnostic};
+use crate::model::{AvgPool, Conv, LayerId, LayerKind};
+use hecc_ir::Shape;
+
+/// A convolution with constant weights.
+pub(super) fn conv<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
+    let x = image(importer, node)?;
+    let weight = importer.constant(node, 1)?;
+    let weight_shape: [usize; 4] = weight.shape[..].try_into().map_err(|_| {
+        let title = format!("the weight has shape {}", Shape(weight.shape.clone()));
+        node.problem(Code::ShapeMismatch, title).help("only two-dimensional convolutions are supported")
+    })?;
+    let bias = importer.optional(node, 2)?.map_or(Vec::new(), |bias| bias.values.clone());
+    importer.spend(node, weight.values.len())?;
+    let (stride, dilation) = (node.sizes("strides", 1)?, node.sizes("dilations", 1)?);
+    let [_, _, rows, columns] = weight_shape;
+    let reach = |kernel: usize, dilation: usize| {
+        kernel.saturating_sub(1).saturating_mul(dilation).saturating_add(1)
+    };
+    let window = [reach(rows, dilation[0]), reach(columns, dilation[1])];
+    let padding = padding(node, &importer.builder.shape(x).0, window, stride)?;
+    let groups = usize::try_from(node.int("group", 1)).unwrap_or(0);
+    let weight = weight.values.clone();
+    let conv = Conv { weight, weight_shape, bias, stride, padding, dilation, groups };
+    let layer = importer.push(node, LayerKind::Conv(conv), &[x], None)?;
+    Ok(importer.fresh(layer))
+}
+
+/// The operand as `[channels, height, width]`.
+fn image<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<LayerId, Failure> {
+    let (layer, shape) = importer.layer(node, 0)?;
+    match shape.len() == 4 && shape[0] == importer.batch {
+        true => Ok(layer),
+        false => {
+            let title = format!("`{}` is given a tensor of shape {}", node.op(), Shape(shape));
+            let help = "only images [batch, channels, height, width] are supported";
+            Err(node.problem(Code::ShapeMismatch, title).help(help).into())
+        }
+    }
+}
+
+/// Zeros at top, left, bottom and right.
+fn padding(
+    node: Node<'_>,
+    image: &[usize],
+    window: [usize; 2],
+    stride: [usize; 2],
+) -> Result<[usize; 4], Diagnostic> {
+    let same = |along: usize| {
+        let extent = image[along + 1];
+        let steps = extent.div_ceil(stride[along].max(1)).saturating_sub(1);
+        let covered = steps.saturating_mul(stride[along]).saturating_add(window[along]);
+        let total = covered.saturating_sub(extent);
+        (total / 2, total - total / 2)
+    };
+    match node.text("auto_pad") {
+        b"" | b"NOTSET" => node.sizes("pads", 0),
+        b"VALID" => Ok([0; 4]),
+        b"SAME_UPPER" => Ok([same(0).0, same(1).0, same(0).1, same(1).1]),
+        b"SAME_LOWER" => Ok([same(0).1, same(1).1, same(0).0, same(1).0]),
+        _ => Err(node.unsupported("this auto_pad", "state the padding as `pads`")),
+    }
+}
+
+/// A mean over windows.
+pub(super) fn average_pool<'a>(
+    importer: &mut Importer<'a>,
+    node: Node<'a>,
+) -> Result<Value, Failure> {
+    let x = image(importer, node)?;
+    if !node.has("kernel_shape") {
+        return Err(node.problem(Code::BadParameter, "the pool has no `kernel_shape`").into());
+    }
+    let kernel: [usize; 2] = node.sizes("kernel_shape", 1)?;
+    let stride = node.sizes("strides", 1)?;
+    if node.sizes::<2>("dilations", 1)? != [1, 1] {
+        return Err(node.unsupported("dilations", "use a pool without gaps").into());
+    }
+    let extents = importer.builder.shape(x).0.clone();
+    let padding = padding(node, &extents, kernel, stride)?;
+    let count_include_pad = node.int("count_include_pad", 0) != 0;
+    let pool = AvgPool { kernel, stride, padding, count_include_pad };
+    if node.int("ceil_mode", 0) != 0 && !is_exact(&pool, &extents) {
+        let help = "choose a kernel and stride that divide the image, or ceil_mode = False";
+        return Err(node.unsupported("ceil_mode", help).into());
+    }
+    let layer = importer.push(node, LayerKind::AvgPool(pool), &[x], None)?;
+    Ok(importer.fresh(layer))
+}
+
+/// Whether windows end where the image does, so that rounding has no effect.
+fn is_exact(pool: &AvgPool, extents: &[usize]) -> bool {
+    (0..2).all(|along| {
+        let padded = extents[along + 1]
+            .saturating_add(pool.padding[along])
+            .saturating_add(pool.padding[along + 2]);
+        let room = padded.checked_sub(pool.kernel[along]);
+        room.is_some_and(|room| room.checked_rem(pool.stride[along]) == Some(0))
+    })
+}
+
+/// A mean over all of each channel.
+pub(super) fn global_average_pool<'a>(
+    importer: &mut Importer<'a>,
+    node: Node<'a>,
+) -> Result<Value, Failure> {
+    let x = image(importer, node)?;
+    let layer = mean_layer(importer, node, x)?;
+    Ok(importer.fresh(layer))
+}
+
+fn mean_layer<'a>(
+    importer: &mut Importer<'a>,
+    node: Node<'a>,
+    x: LayerId,
+) -> Result<LayerId, Failure> {
+    let kernel = [importer.builder.shape(x).0[1], importer.builder.shape(x).0[2]];
+    let pool = AvgPool { kernel, stride: kernel, padding: [0; 4], count_include_pad: true };
+    importer.push(node, LayerKind::AvgPool(pool), &[x], None)
+}
+
+/// A mean over height and width.
+pub(super) fn reduce_mean<'a>(
+    importer: &mut Importer<'a>,
+    node: Node<'a>,
+) -> Result<Value, Failure> {
+    let x = image(importer, node)?;
+    let given = match (node.ints("axes"), importer.optional(node, 1)?) {
+        (Some(axes), _) => axes.to_vec(),
+        (None, Some(axes)) => integers(&axes),
+        (None, None) => Vec::new(),
+    };
+    let axes: Result<Vec<_>, _> = given.iter().map(|&a| axis(node, a, 4)).collect();
+    let mut axes = axes?;
+    axes.sort_unstable();
+    if axes != [2, 3] {
+        let help = "only means over height and width, axes 2 and 3, are supported";
+        return Err(node.unsupported(&format!("axes {given:?}"), help).into());
+    }
+    let layer = mean_layer(importer, node, x)?;
+    if node.int("keepdims", 1) != 0 {
+        return Ok(importer.fresh(layer));
+    }
+    let channels = importer.builder.shape(layer).0[0];
+    let kind = LayerKind::Move { source: (0..channels).collect() };
+    let flat = importer.push(node, kind, &[layer], Some(Shape(vec![channels])))?;
+    Ok(importer.fresh(flat))
+}

@@ -1,0 +1,155 @@
+//! Constants of an ONNX file, inline or in a file beside it.
+
+use super::proto;
+use crate::diag::{Code, Diagnostic, Label};
+use crate::front::read_bounded;
+use crate::front::weights::{ElementType, Tensor, all_finite, n_elements};
+use std::path::{Component, Path};
+use std::{collections::HashMap, sync::Arc};
+
+/// Reads constants; keeps the files it has read for further tensors.
+pub(super) struct TensorReader<'a> {
+    /// Path of the model as the user gave it.
+    pub path: &'a Path,
+    /// The same, for messages.
+    pub shown: &'a str,
+    external: HashMap<String, Arc<Vec<u8>>>,
+}
+
+impl<'a> TensorReader<'a> {
+    /// A reader for the model at `path`.
+    pub fn new(path: &'a Path, shown: &'a str) -> TensorReader<'a> {
+        TensorReader { path, shown, external: HashMap::new() }
+    }
+
+    /// Elements and shape of a constant; `name` is for messages.
+    pub fn read(&mut self, tensor: &proto::Tensor, name: &str) -> Result<Tensor, Diagnostic> {
+        let malformed = |message: String| {
+            let place = Label::item(self.shown, format!("tensor `{name}`"), message);
+            Diagnostic::error(Code::MalformedFile, "a constant is damaged").label(place)
+        };
+        let extents: Option<Vec<u64>> = tensor.dims.iter().map(|&d| u64::try_from(d).ok()).collect();
+        let n = extents.as_deref().and_then(n_elements);
+        let (Some(extents), Some(n)) = (extents, n) else {
+            return Err(malformed(format!("its shape {:?} is impossible", tensor.dims)));
+        };
+        let element = element_type(tensor.data_type).ok_or_else(|| {
+            let title = format!("tensor `{name}` has ONNX element type {}", tensor.data_type);
+            let place = Label::item(self.shown, format!("tensor `{name}`"), "");
+            Diagnostic::error(Code::ElementType, title).label(place)
+        })?;
+        let values = match tensor.data_location {
+            1 => self.external(tensor, name, n, element)?,
+            _ => inline(tensor, element).map_err(malformed)?,
+        };
+        if values.len() != n {
+            return Err(malformed(format!("holds {} elements, its shape {n}", values.len())));
+        }
+        let shape = extents.iter().map(|&d| d as usize).collect();
+        let tensor = Tensor { shape, values, integral: element.is_integral() };
+        all_finite(self.shown, name, tensor)
+    }
+
+    fn external(
+        &mut self,
+        tensor: &proto::Tensor,
+        name: &str,
+        n: usize,
+        element: ElementType,
+    ) -> Result<Vec<f64>, Diagnostic> {
+        let shown = self.shown;
+        let unusable = |message: String| {
+            let title = "a tensor stored beside the model cannot be read";
+            Diagnostic::error(Code::ExternalData, title)
+                .label(Label::item(shown, format!("tensor `{name}`"), message))
+                .help("keep the data file next to the .onnx file, as the exporter wrote them")
+        };
+        let entry = |key: &str| tensor.external_data.iter().find(|e| e.key == key);
+        let location = entry("location").map_or("", |e| e.value.as_str());
+        if !is_local(location) {
+            return Err(unusable(format!("`{location}` is not a file in the model's folder")));
+        }
+        let number = |key: &str, default: usize| match entry(key) {
+            Some(e) => e.value.parse().map_err(|_| unusable(format!("`{key}` is {:?}", e.value))),
+            None => Ok(default),
+        };
+        let length = n.saturating_mul(element.n_bytes());
+        let (offset, stated) = (number("offset", 0)?, number("length", length)?);
+        if stated != length {
+            return Err(unusable(format!("states {stated} bytes, its shape needs {length}")));
+        }
+        let bytes = self.external_file(location).map_err(unusable)?;
+        let range = offset..offset.saturating_add(length);
+        let found = bytes.get(range).ok_or_else(|| {
+            let size = bytes.len();
+            unusable(format!("`{location}` has {size} bytes, {length} from {offset} are needed"))
+        })?;
+        Ok(element.decode(found, false).collect())
+    }
+
+    fn external_file(&mut self, location: &str) -> Result<Arc<Vec<u8>>, String> {
+        if let Some(bytes) = self.external.get(location) {
+            return Ok(bytes.clone());
+        }
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        let path = folder.join(location);
+        // A link could lead out of the folder; devices and pipes never end.
+        match path.symlink_metadata() {
+            Ok(metadata) if metadata.is_file() => {}
+            Ok(_) => return Err(format!("`{}` is not a plain file", path.display())),
+            Err(error) => return Err(format!("`{}`: {error}", path.display())),
+        }
+        let bytes = Arc::new(read_bounded(&path).map_err(|d| d.title)?);
+        self.external.insert(location.to_owned(), bytes.clone());
+        Ok(bytes)
+    }
+}
+
+/// Whether a location is a plain file name without any folder.
+fn is_local(location: &str) -> bool {
+    let mut components = Path::new(location).components();
+    matches!((components.next(), components.next()), (Some(Component::Normal(_)), None))
+}
+
+/// Type behind ONNX's number.
+fn element_type(number: i32) -> Option<ElementType> {
+    match number {
+        1 => Some(ElementType::F32),
+        2 => Some(ElementType::Unsigned(1)),
+        3 => Some(ElementType::Signed(1)),
+        4 => Some(ElementType::Unsigned(2)),
+        5 => Some(ElementType::Signed(2)),
+        6 => Some(ElementType::Signed(4)),
+        7 => Some(ElementType::Signed(8)),
+        9 => Some(ElementType::Bool),
+        10 => Some(ElementType::F16),
+        11 => Some(ElementType::F64),
+        12 => Some(ElementType::Unsigned(4)),
+        13 => Some(ElementType::Unsigned(8)),
+        16 => Some(ElementType::Bf16),
+        _ => None,
+    }
+}
+
+fn inline(tensor: &proto::Tensor, element: ElementType) -> Result<Vec<f64>, String> {
+    if !tensor.raw_data.is_empty() {
+        return match tensor.raw_data.len() % element.n_bytes() {
+            0 => Ok(element.decode(&tensor.raw_data, false).collect()),
+            _ => Err(format!("{} bytes are not whole elements", tensor.raw_data.len())),
+        };
+    }
+    Ok(match element {
+        ElementType::F32 => tensor.float_data.iter().map(|&v| f64::from(v)).collect(),
+        ElementType::F64 => tensor.double_data.clone(),
+        ElementType::Signed(8) => tensor.int64_data.iter().map(|&v| v as f64).collect(),
+        ElementType::Unsigned(4 | 8) => tensor.uint64_data.iter().map(|&v| v as f64).collect(),
+        ElementType::F16 | ElementType::Bf16 => {
+            let bytes: Vec<u8> =
+                tensor.int32_data.iter().flat_map(|&v| (v as u16).to_le_bytes()).collect();
+            element.decode(&bytes, false).collect()
+        }
+        ElementType::Bool | ElementType::Signed(_) | ElementType::Unsigned(_) => {
+            tensor.int32_data.iter().map(|&v| f64::from(v)).collect()
+        }
+    })
+}

@@ -1,0 +1,106 @@
+//! ONNX files of both PyTorch exporters compute what PyTorch computes.
+
+use hecc::diag::Diagnostics;
+use hecc::front::{LoadOptions, data::DataSet, load, weights::TensorFile};
+use hecc::model::{LayerKind, Model};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn load_or_explain(path: &Path) -> Model {
+    load(path, &LoadOptions::default())
+        .unwrap_or_else(|d: Diagnostics| panic!("{}", d.render(false)))
+}
+
+fn numbers(record: &Value, key: &str) -> Vec<f64> {
+    record[key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+}
+
+fn assert_close(found: &[f64], expected: &[f64], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (found, expected) in found.iter().zip(expected) {
+        let close = (found - expected).abs() <= 2e-5 * expected.abs().max(1.0);
+        assert!(close, "{what}: {found} for {expected}");
+    }
+}
+
+fn kinds(model: &Model) -> Vec<&'static str> {
+    let kind = |kind: &LayerKind| match kind {
+        LayerKind::Input { .. } => "input",
+        LayerKind::Conv(_) => "conv",
+        LayerKind::Dense(_) => "dense",
+        LayerKind::AvgPool(_) => "pool",
+        LayerKind::Affine { .. } => "affine",
+        LayerKind::Polynomial { .. } => "polynomial",
+        LayerKind::Add => "add",
+        LayerKind::Move { .. } => "move",
+    };
+    model.layers.iter().map(|layer| kind(&layer.kind)).collect()
+}
+
+#[test]
+fn both_exporters_agree_with_pytorch() {
+    let mut n_seen = 0;
+    for entry in std::fs::read_dir(fixture("")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|e| e != "onnx") {
+            continue;
+        }
+        let model = load_or_explain(&path);
+        let text = std::fs::read_to_string(path.with_extension("json")).unwrap();
+        let record: Value = serde_json::from_str(&text).unwrap();
+        let found = model.logits(&numbers(&record, "x"));
+        assert_close(&found, &numbers(&record, "y"), &path.display().to_string());
+        n_seen += 1;
+    }
+    assert_eq!(n_seen, 25);
+}
+
+#[test]
+fn activations_and_normalisation_become_few_layers() {
+    let expected = [
+        ("lenet", "input affine conv polynomial pool conv polynomial move dense"),
+        ("view", "input conv polynomial pool move dense polynomial dense"),
+        ("mean", "input conv polynomial pool move dense"),
+        ("mlp", "input dense polynomial dense"),
+        ("moves", "input conv move dense polynomial dense"),
+    ];
+    for (name, layers) in expected {
+        for exporter in ["script", "script_dynamic", "dynamo", "dynamo_dynamic"] {
+            let model = load_or_explain(&fixture(&format!("{name}_{exporter}.onnx")));
+            let found = kinds(&model)
+                .join(" ")
+                .replace("move move", "move")
+                .replace("dense affine", "dense");
+            assert_eq!(found, layers, "{name}_{exporter}");
+        }
+    }
+}
+
+#[test]
+fn example_models_agree_with_their_reference() {
+    let data = DataSet::read(&repository().join("examples/data/mnist_test_sample.npz")).unwrap();
+    let labels = data.labels.as_ref().unwrap();
+    for name in ["mlp", "lola", "lenet5"] {
+        let models = repository().join("examples/models");
+        let model = load_or_explain(&models.join(format!("{name}.onnx")));
+        data.fits(&model).unwrap();
+        let weights = TensorFile::read(&models.join(format!("{name}.npz"))).unwrap();
+        let reference = weights.get("ref_logits").unwrap();
+        for (sample, expected) in data.samples.iter().zip(reference.values.chunks(10)) {
+            let found = model.logits(sample);
+            let off = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(off < 1e-4, "{name} is off by {off}");
+        }
+        let right =
+            data.samples.iter().zip(labels).filter(|(x, y)| model.predict(x) == **y).count();
+        assert!(right >= 98, "{name} finds {right} of 100 digits");
+    }
+}
