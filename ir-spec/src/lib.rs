@@ -6,6 +6,7 @@
 //! format, and the executable [`Program`] with the files that carry it.
 //! `SPEC.md` beside this crate is the same content for readers.
 
+pub mod artifact;
 pub mod builder;
 pub mod circuit;
 pub mod eval;
@@ -25,6 +26,7 @@ pub mod testing;
 pub mod text;
 pub mod verify;
 
+pub use artifact::{ArtifactError, read_manifest, read_program, write_manifest, write_program};
 pub use circuit::{Builder, Circuit, Const, CtType, Input, Node, Op, Output, Plain, Source, Stage, Value};
 pub use eval::eval;
 pub use layout::{Layout, Position, Shape};

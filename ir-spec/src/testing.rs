@@ -7,10 +7,14 @@
 
 mod decode;
 mod leveled;
+mod program;
 
 use crate::circuit::{Circuit, Stage};
+use crate::program::Program;
 use decode::Decoder;
 use proptest::prelude::*;
+
+pub use program::program_of;
 
 /// Circuits of one stage, up to about fifty values.
 pub fn circuits(stage: Stage) -> impl Strategy<Value = Circuit> {
@@ -20,6 +24,11 @@ pub fn circuits(stage: Stage) -> impl Strategy<Value = Circuit> {
 /// Circuits of either stage.
 pub fn any_circuits() -> impl Strategy<Value = Circuit> {
     prop_oneof![circuits(Stage::Abstract), circuits(Stage::Leveled)]
+}
+
+/// Programs of leveled circuits.
+pub fn programs() -> impl Strategy<Value = Program> {
+    circuits(Stage::Leveled).prop_map(|circuit| program_of(&circuit))
 }
 
 /// The circuit a list of choices stands for.

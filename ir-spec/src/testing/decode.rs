@@ -174,7 +174,10 @@ impl<'a> Decoder<'a> {
             let layout = self.layout();
             let ready = |v: &Value| self.circuit.node(*v).ty.is_none_or(|ty| ty.degree == 1);
             let ready: Vec<Value> = self.circuit.values().filter(ready).collect();
-            let values = (0..layout.n_cts).map(|_| self.choices.pick(&ready)).collect();
+            let first = self.choices.pick(&ready);
+            let alike = |v: &Value| self.circuit.node(*v).ty == self.circuit.node(first).ty;
+            let alike: Vec<Value> = ready.into_iter().filter(alike).collect();
+            let values = (0..layout.n_cts).map(|_| self.choices.pick(&alike)).collect();
             self.circuit.outputs.push(Output { name: format!("y{output}"), layout, values });
         }
     }

@@ -1,0 +1,207 @@
+//! Files: programs and manifests in a versioned, checksummed container.
+//!
+//! | bytes | field |
+//! |---|---|
+//! | 0..4 | `HECA` |
+//! | 4 | [`Kind`] |
+//! | 5..7 | format number of that kind, little-endian as all numbers |
+//! | 7..15 | payload length |
+//! | 15..19 | CRC-32 of bytes 0..15 and the payload |
+//! | 19.. | payload: the type in postcard's encoding |
+//!
+//! What is read has passed [`Program::verify`] or [`Manifest::verify`]. The
+//! checksum finds damage, not forgery; a forged file is held to the same
+//! checks and limits as any other. `crc32fast` computes it, in place of a table
+//! of our own.
+
+use crate::program::{Manifest, Program, ProgramError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt;
+use thiserror::Error;
+
+const MAGIC: [u8; 4] = *b"HECA";
+const CHECKED: usize = 15;
+const HEADER: usize = 19;
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A [`Program`], by convention in `*.hecp`.
+    Program,
+    /// A [`Manifest`], by convention in `*.hecm`.
+    Manifest,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 2] = [Kind::Program, Kind::Manifest];
+
+    /// The format number written and read.
+    pub fn format(self) -> u16 {
+        match self {
+            Kind::Program => 1,
+            Kind::Manifest => 1,
+        }
+    }
+
+    fn tag(self) -> u8 {
+        match self {
+            Kind::Program => 1,
+            Kind::Manifest => 2,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Program => "program",
+            Kind::Manifest => "manifest",
+        })
+    }
+}
+
+/// Why bytes are no usable file. Each message says what to do next.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ArtifactError {
+    /// The bytes do not start as a file of ours.
+    #[error("this is no hecc program or manifest; check the path, programs end in .hecp and manifests in .hecm")]
+    NotAnArtifact,
+    /// A file of ours, but not the one asked for.
+    #[error("this file holds a {found}, not a {expected}; pass the {expected} file instead")]
+    WrongKind {
+        /// What was asked for.
+        expected: Kind,
+        /// What the file holds.
+        found: Kind,
+    },
+    /// Written by another version.
+    #[error(
+        "this {kind} has format {found}, this build reads format {}; compile the model again, or use the hecc version that wrote it",
+        kind.format()
+    )]
+    OtherFormat {
+        /// What the file holds.
+        kind: Kind,
+        /// Its format number.
+        found: u16,
+    },
+    /// The file is shorter than it says.
+    #[error("the file ends early: {found} of {expected} bytes; copy or download it again")]
+    Truncated {
+        /// Bytes the header announces, or those of the header itself.
+        expected: u64,
+        /// Bytes there are.
+        found: u64,
+    },
+    /// The file is longer than it says.
+    #[error("{0} bytes follow the end of the file's contents; copy or download it again")]
+    TrailingBytes(u64),
+    /// The contents are damaged.
+    #[error("the checksum does not match, the file is damaged; copy or download it again")]
+    Checksum,
+    /// The contents do not decode.
+    #[error("the contents do not decode ({0}); the file was not written by hecc, compile the model again")]
+    Undecodable(String),
+    /// The contents decode to something that must not run.
+    #[error("{}; the file was not written by hecc or hecc has a bug, compile the model again or report it", summary(.0))]
+    Invalid(Vec<ProgramError>),
+}
+
+fn summary(errors: &[ProgramError]) -> String {
+    match errors {
+        [] => "the contents are invalid".to_owned(),
+        [one] => one.to_string(),
+        [first, rest @ ..] => format!("{first} (and {} more)", rest.len()),
+    }
+}
+
+/// The file of a program.
+pub fn write_program(program: &Program) -> Vec<u8> {
+    write(Kind::Program, program)
+}
+
+/// The file of a manifest.
+pub fn write_manifest(manifest: &Manifest) -> Vec<u8> {
+    write(Kind::Manifest, manifest)
+}
+
+/// Reads and verifies a program.
+///
+/// # Errors
+/// See [`ArtifactError`].
+pub fn read_program(bytes: &[u8]) -> Result<Program, ArtifactError> {
+    let program: Program = read(Kind::Program, bytes)?;
+    program.verify().map_err(ArtifactError::Invalid)?;
+    Ok(program)
+}
+
+/// Reads and verifies a manifest.
+///
+/// # Errors
+/// See [`ArtifactError`].
+pub fn read_manifest(bytes: &[u8]) -> Result<Manifest, ArtifactError> {
+    let manifest: Manifest = read(Kind::Manifest, bytes)?;
+    manifest.verify().map_err(ArtifactError::Invalid)?;
+    Ok(manifest)
+}
+
+fn write(kind: Kind, contents: &impl Serialize) -> Vec<u8> {
+    let payload = postcard::to_allocvec(contents).expect("programs and manifests always encode");
+    let mut bytes = Vec::with_capacity(HEADER + payload.len());
+    bytes.extend_from_slice(&MAGIC);
+    bytes.push(kind.tag());
+    bytes.extend_from_slice(&kind.format().to_le_bytes());
+    bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+    let checksum = checksum(&bytes, &payload);
+    bytes.extend_from_slice(&checksum.to_le_bytes());
+    bytes.extend_from_slice(&payload);
+    bytes
+}
+
+fn checksum(header: &[u8], payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(header);
+    hasher.update(payload);
+    hasher.finalize()
+}
+
+fn read<T: DeserializeOwned>(expected: Kind, bytes: &[u8]) -> Result<T, ArtifactError> {
+    let payload = payload(expected, bytes)?;
+    let undecodable = |error: postcard::Error| ArtifactError::Undecodable(error.to_string());
+    match postcard::take_from_bytes(payload).map_err(undecodable)? {
+        (contents, []) => Ok(contents),
+        (_, rest) => Err(ArtifactError::TrailingBytes(rest.len() as u64)),
+    }
+}
+
+/// The payload of a file whose header and checksum are right.
+fn payload(expected: Kind, bytes: &[u8]) -> Result<&[u8], ArtifactError> {
+    if !bytes.starts_with(&MAGIC[..bytes.len().min(MAGIC.len())]) || bytes.is_empty() {
+        return Err(ArtifactError::NotAnArtifact);
+    }
+    let truncated = |expected: u64| ArtifactError::Truncated { expected, found: bytes.len() as u64 };
+    let (header, payload) = bytes.split_at_checked(HEADER).ok_or_else(|| truncated(HEADER as u64))?;
+    let kind = Kind::ALL.into_iter().find(|kind| kind.tag() == header[4]).ok_or(ArtifactError::NotAnArtifact)?;
+    if kind != expected {
+        return Err(ArtifactError::WrongKind { expected, found: kind });
+    }
+    let found = u16::from_le_bytes([header[5], header[6]]);
+    if found != kind.format() {
+        return Err(ArtifactError::OtherFormat { kind, found });
+    }
+    let length = u64::from_le_bytes(header[7..CHECKED].try_into().expect("a length has eight bytes"));
+    let there = payload.len() as u64;
+    if there < length {
+        return Err(truncated(length.saturating_add(HEADER as u64)));
+    }
+    if there > length {
+        return Err(ArtifactError::TrailingBytes(there - length));
+    }
+    let stored = u32::from_le_bytes(header[CHECKED..].try_into().expect("a checksum has four bytes"));
+    if stored != checksum(&header[..CHECKED], payload) {
+        return Err(ArtifactError::Checksum);
+    }
+    Ok(payload)
+}
