@@ -1,17 +1,18 @@
 //! Everything that can go wrong between a program, its keys and its data.
 
+use hecc_ir::program::ProgramError;
 use hecc_ir::{CtType, Level, Step};
 
 /// Why something was refused or could not be computed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The program breaks a rule of the program format.
-    #[error("the program is not valid: {0}")]
-    Program(String),
-    /// The manifest breaks a rule of the manifest format.
-    #[error("the manifest is not valid: {0}")]
-    Manifest(String),
+    /// The program breaks invariants.
+    #[error("the program is not valid: {}", listed(.0))]
+    Program(Vec<ProgramError>),
+    /// The manifest breaks invariants.
+    #[error("the manifest is not valid: {}", listed(.0))]
+    Manifest(Vec<ProgramError>),
     /// The back end was made for another ring.
     #[error("the program and the back end have different ring parameters")]
     Params,
@@ -123,6 +124,10 @@ pub enum Error {
     /// Worker threads could not be started.
     #[error("cannot start worker threads: {0}")]
     Threads(String),
+}
+
+fn listed(errors: &[ProgramError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 fn missing_keys(rotations: &[(Step, Level)], relin: &Option<Level>) -> String {

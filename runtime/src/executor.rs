@@ -10,7 +10,7 @@
 mod run;
 
 use crate::report::RunReport;
-use crate::schedule::{self, Schedule};
+use crate::schedule::Schedule;
 use crate::{Backend, Error};
 use hecc_ir::{CtType, Program};
 use rayon::prelude::*;
@@ -56,6 +56,7 @@ impl Executor {
         backend: &B,
         progress: Progress,
     ) -> Result<Encoded<B>, Error> {
+        program.verify().map_err(Error::Program)?;
         if program.manifest.params != *backend.params() {
             return Err(Error::Params);
         }
@@ -102,7 +103,7 @@ impl<B: Backend> Encoded<B> {
         if self.program.manifest.params != *backend.params() {
             return Err(Error::Params);
         }
-        backend.check_keys(&schedule::keys_used(&self.program))?;
+        backend.check_keys(&self.program.required_keys())?;
         Ok(Prepared { encoded: self.clone(), backend })
     }
 }

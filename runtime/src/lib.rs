@@ -12,6 +12,7 @@
 
 pub mod backend;
 pub mod bundle;
+pub mod dry;
 pub mod error;
 pub mod executor;
 pub mod port;

@@ -47,17 +47,6 @@ pub fn unpack(port: &Port, slots: &[Vec<f64>]) -> Result<Vec<f64>, Error> {
     Ok(port.layout.unpack(slots))
 }
 
-/// Refuses layouts that would not pack and parameters no ring has.
-pub(crate) fn check_manifest(manifest: &Manifest) -> Result<(), Error> {
-    let refused = |e: &dyn std::fmt::Display| Error::Manifest(e.to_string());
-    manifest.params.check().map_err(|e| refused(&e))?;
-    let n_slots = manifest.params.n_slots();
-    for port in manifest.inputs.iter().chain(&manifest.outputs) {
-        port.layout.check(n_slots).map_err(|e| refused(&format!("`{}`: {e}", port.name)))?;
-    }
-    Ok(())
-}
-
 fn check_element(port: &Port, index: usize, value: f64) -> Result<(), Error> {
     let (min, max) = port.range;
     if !value.is_finite() {

@@ -1,6 +1,6 @@
 //! What must wait for what: dependency and use counts of a program.
 
-use hecc_ir::{Instr, KeyPlan, Program, Reg};
+use hecc_ir::{Instr, Program, Reg};
 
 /// The order constraints of a program, computed once and used by every run.
 #[derive(Debug)]
@@ -40,24 +40,6 @@ impl Schedule {
 /// Index of a register in tables.
 pub fn position(reg: Reg) -> usize {
     reg.0 as usize
-}
-
-/// Keys the instructions use, each at the highest level it is used at.
-pub fn keys_used(program: &Program) -> KeyPlan {
-    let mut keys = KeyPlan::default();
-    for instr in &program.instrs {
-        if let Instr::Rotate { src, outs } = instr {
-            let level = program.types[position(*src)].level;
-            for (step, _) in outs.iter().filter(|(step, _)| !step.is_zero()) {
-                let highest = keys.rotations.entry(*step).or_insert(level);
-                *highest = level.max(*highest);
-            }
-        }
-        if let Instr::Relin { src, .. } = instr {
-            keys.relin = keys.relin.max(Some(program.types[position(*src)].level));
-        }
-    }
-    keys
 }
 
 /// Name of an instruction's kind.

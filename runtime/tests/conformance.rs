@@ -9,7 +9,7 @@ use common::{Draft, params, rms, values};
 use hecc_ckks::{Context, Encoder, EvalKeys, KeyGenerator, SecretKey};
 use hecc_ir::{CtType, Manifest, Params, Program, Reg};
 use hecc_runtime::backend::ckks::{self, CkksCt};
-use hecc_runtime::{Backend, Ckks, Clear, Sim};
+use hecc_runtime::{Backend, Ckks, Clear, Executor, Sim, dry};
 use std::sync::Arc;
 
 /// Slots of an input by slot index.
@@ -152,7 +152,7 @@ fn program_of(case: &Case, ring_degree: usize, digit_limbs: usize) -> Program {
     let mut draft = Draft::new(&params(ring_degree, 4, digit_limbs));
     let result = (case.build)(&mut draft);
     draft.output(result);
-    draft.program
+    draft.finish()
 }
 
 fn conforms<H: Harness>(ring_degree: usize, digit_limbs: usize) {
@@ -253,29 +253,33 @@ impl Harness for CkksHarness {
     }
 }
 
-/// Factor by which the simulated error may miss the measured one.
+/// Factor by which the forecast error may miss the measured one.
 const NOISE_FACTOR: f64 = 2.0;
 
-/// Root mean square errors of a case, encrypted and as simulated.
-fn errors(case: &Case, ring_degree: usize, digit_limbs: usize) -> (f64, f64) {
-    let program = program_of(case, ring_degree, digit_limbs);
-    let expected = (case.expected)(&common::inputs(&program));
-    let ckks = CkksHarness::new(&program);
-    let report = common::run(&program, ckks.backend(), 2, |_, x, ty| ckks.encrypt(x, ty)).unwrap();
-    let measured = rms(&ckks.decrypt(&report.outputs[0][0]), &expected);
-    let sim = SimHarness::new(&program);
-    let report = common::run(&program, sim.backend(), 2, |_, x, ty| sim.encrypt(x, ty)).unwrap();
-    (measured, report.outputs[0][0].rms_error())
+/// Error of each slot of an encrypted run of a case.
+fn measured_errors(case: &Case, program: &Program) -> Slots {
+    let expected = (case.expected)(&common::inputs(program));
+    let ckks = CkksHarness::new(program);
+    let report = common::run(program, ckks.backend(), 2, |_, x, ty| ckks.encrypt(x, ty)).unwrap();
+    let found = ckks.decrypt(&report.outputs[0][0]);
+    found.iter().zip(&expected).map(|(x, y)| (x - y).abs()).collect()
 }
 
 #[test]
-fn simulated_errors_match_measured_ones() {
+fn forecast_errors_match_measured_ones() {
+    let executor = Executor::new(Some(2)).unwrap();
     for (ring_degree, digit_limbs) in [(1024, 1), (4096, 2)] {
         for case in CASES {
-            let (measured, simulated) = errors(case, ring_degree, digit_limbs);
-            let ratio = simulated / measured;
-            println!("{:20} N={ring_degree} {measured:.2e} {simulated:.2e} ratio {ratio:.2}", case.name);
+            let program = program_of(case, ring_degree, digit_limbs);
+            let errors = measured_errors(case, &program);
+            let tensors = common::inputs(&program);
+            let forecast = dry::forecast(&executor, Arc::new(program), &tensors).unwrap();
+            let expected = &forecast.errors[0];
+            let ratio = expected.rms / rms(&errors, &vec![0.0; errors.len()]);
+            let largest = errors.iter().copied().fold(0.0, f64::max);
+            println!("{:20} N={ring_degree} rms ratio {ratio:.2} max ratio {:.2}", case.name, expected.max / largest);
             assert!((1.0 / NOISE_FACTOR..NOISE_FACTOR).contains(&ratio), "{}: {ratio}", case.name);
+            assert!((0.3..8.0).contains(&(expected.max / largest)), "{}: {largest:e}", case.name);
         }
     }
 }
@@ -303,8 +307,9 @@ fn sim_refuses_values_that_outgrow_the_modulus() {
     let low = draft.drop_level(x, 0);
     let big = draft.add_plain(low, vec![600.0]);
     draft.output(big);
-    let harness = SimHarness::new(&draft.program);
-    let error = common::run(&draft.program, harness.backend(), 1, |_, x, ty| harness.encrypt(x, ty)).unwrap_err();
+    let program = draft.finish();
+    let harness = SimHarness::new(&program);
+    let error = common::run(&program, harness.backend(), 1, |_, x, ty| harness.encrypt(x, ty)).unwrap_err();
     assert!(error.to_string().contains("values need 50."), "{error}");
 }
 

@@ -22,7 +22,7 @@ fn chain(n: usize) -> Program {
         x = draft.sum(vec![x, scaled]);
     }
     draft.output(x);
-    draft.program
+    draft.finish()
 }
 
 /// Many independent branches that meet in one sum.
@@ -40,7 +40,7 @@ fn wide(n: i64) -> Program {
         sum = draft.sum(vec![sum, next]);
     }
     draft.output(sum);
-    draft.program
+    draft.finish()
 }
 
 fn run(program: &Program, n_threads: usize) -> Result<hecc_runtime::RunReport<<Clear as Backend>::Ct>, Error> {
@@ -103,7 +103,7 @@ fn one_register_can_be_several_outputs() {
     draft.output(y);
     draft.output(x);
     draft.output(y);
-    let outputs = run(&draft.program, 2).unwrap().outputs;
+    let outputs = run(&draft.finish(), 2).unwrap().outputs;
     assert_eq!(outputs[0], outputs[2]);
     assert_ne!(outputs[0], outputs[1]);
 }
@@ -160,9 +160,10 @@ fn the_first_failure_is_reported_whatever_the_threads() {
         let y = draft.add_plain(rotated, vec![offset]);
         draft.output(y);
     }
+    let program = draft.finish();
     for n_threads in [1, 2, 4] {
-        let backend = Sim::new(draft.params());
-        let run = common::run(&draft.program, backend, n_threads, |b, x, ty| b.encrypt(x, ty).unwrap());
+        let backend = Sim::new(&program.manifest.params);
+        let run = common::run(&program, backend, n_threads, |b, x, ty| b.encrypt(x, ty).unwrap());
         match run.unwrap_err() {
             Error::Instruction { layer, mnemonic: "add_plain", cause, .. } => {
                 assert_eq!(layer, "layer 5");
@@ -245,8 +246,9 @@ fn all_missing_keys_are_named_before_anything_runs() {
     let square = draft.mul(rotated[0], rotated[1]);
     let result = draft.relin(square);
     draft.output(result);
-    let backend = Keyless(Clear::new(draft.params()));
-    let refused = Executor::new(Some(1)).unwrap().prepare(Arc::new(draft.program), backend);
+    let program = draft.finish();
+    let backend = Keyless(Clear::new(&program.manifest.params));
+    let refused = Executor::new(Some(1)).unwrap().prepare(Arc::new(program), backend);
     let message = refused.map(|_| ()).unwrap_err().to_string();
     assert_eq!(
         message,

@@ -44,12 +44,6 @@ impl SimCt {
         self.variance.iter().map(|v| v.sqrt() / scale).collect()
     }
 
-    /// Estimated root mean square of the error over all slots.
-    pub fn rms_error(&self) -> f64 {
-        let mean = self.variance.iter().sum::<f64>() / self.variance.len() as f64;
-        mean.sqrt() / self.clear.ty.scale.factor()
-    }
-
     /// Bits that were never used on the way to this ciphertext: the smallest
     /// distance of an encoded value to the modulus.
     pub fn headroom(&self) -> f64 {
@@ -71,12 +65,6 @@ impl Sim {
         let clear = self.clear.encrypt(slots, ty)?;
         let variance = vec![self.noise.fresh().powi(2); slots.len()];
         self.checked(SimCt { clear, variance, headroom: f64::INFINITY })
-    }
-
-    /// An error that the largest over all slots stays below in most runs.
-    pub fn max_error(&self, ct: &SimCt) -> f64 {
-        let largest = ct.std().into_iter().fold(0.0, f64::max);
-        self.noise.largest_of(ct.variance.len(), largest)
     }
 
     /// Refuses a result whose encoding does not fit the modulus.

@@ -22,7 +22,7 @@ const Q: [u64; 6] = [0xff_fffd_c001, 0xff_fff4_c001, 0xff_fff3_c001, 0xff_ffe8_0
 
 /// A program under construction.
 pub struct Draft {
-    pub program: Program,
+    program: Program,
 }
 
 impl Draft {
@@ -53,6 +53,12 @@ impl Draft {
 
     pub fn ty(&self, reg: Reg) -> CtType {
         self.program.types[reg.0 as usize]
+    }
+
+    /// The program with the keys it needs.
+    pub fn finish(mut self) -> Program {
+        self.program.manifest.keys = self.program.required_keys();
+        self.program
     }
 
     fn reg(&mut self, ty: CtType) -> Reg {
@@ -111,10 +117,6 @@ impl Draft {
     pub fn rotate(&mut self, src: Reg, steps: &[i64]) -> Vec<Reg> {
         let (ty, n_slots) = (self.ty(src), self.params().n_slots());
         let outs: Vec<_> = steps.iter().map(|&s| (Step::new(s, n_slots), self.reg(ty))).collect();
-        for (step, _) in &outs {
-            let level = self.program.manifest.keys.rotations.entry(*step).or_insert(ty.level);
-            *level = ty.level.max(*level);
-        }
         let regs = outs.iter().map(|out| out.1).collect();
         self.emit(Instr::Rotate { src, outs });
         regs
@@ -161,8 +163,6 @@ impl Draft {
 
     pub fn relin(&mut self, src: Reg) -> Reg {
         let ty = CtType { degree: 1, ..self.ty(src) };
-        let keys = &mut self.program.manifest.keys;
-        keys.relin = keys.relin.max(Some(ty.level));
         self.push(ty, |dst| Instr::Relin { dst, src })
     }
 
