@@ -1,5 +1,6 @@
 //! Everything that can go wrong between a program, its keys and its data.
 
+use hecc_ir::artifact::ArtifactError;
 use hecc_ir::program::ProgramError;
 use hecc_ir::{CtType, Level, Step};
 
@@ -7,6 +8,9 @@ use hecc_ir::{CtType, Level, Step};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// Bytes that are no program or manifest file, or a damaged one.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
     /// The program breaks invariants.
     #[error("the program is not valid: {}", listed(.0))]
     Program(Vec<ProgramError>),

@@ -37,6 +37,7 @@ const CASES: &[Case] = &[
     Case { name: "mul", build: |d| { let (x, y, _) = three(d); product(d, x, y) }, expected: |x| map(|i| x[0][i] * x[1][i], x) },
     Case { name: "square", build: |d| { let x = d.input(); product(d, x, x) }, expected: |x| map(|i| x[0][i] * x[0][i], x) },
     Case { name: "degree-two", build: degree_two, expected: |x| map(|i| 0.5 * (x[0][i] * x[0][i] + x[1][i] - x[2][i] * x[0][i]) + 1.0, x) },
+    Case { name: "mixed-degrees", build: mixed_degrees, expected: |x| map(|i| -x[0][i] * x[0][i], x) },
     Case { name: "rescale-before-relin", build: rescale_before_relin, expected: |x| map(|i| x[0][i] * x[1][i], x) },
     Case { name: "drop-level", build: |d| { let x = d.input(); let y = d.drop_level(x, 1); product(d, y, y) }, expected: |x| map(|i| x[0][i] * x[0][i], x) },
     Case { name: "level-zero", build: |d| { let x = d.input(); let y = d.drop_level(x, 0); d.rotate(y, &[2])[0] }, expected: |x| shift(&x[0], 2) },
@@ -110,6 +111,18 @@ fn degree_two(d: &mut Draft) -> Reg {
     let half = d.mul_scalar(linear, 0.5);
     let half = d.rescale(half);
     d.add_plain(half, vec![1.0])
+}
+
+fn mixed_degrees(d: &mut Draft) -> Reg {
+    let x = d.input();
+    let square = d.mul(x, x);
+    let offset = d.zero(CtType { degree: 1, ..d.ty(square) });
+    let offset = d.add_plain(offset, vec![0.25]);
+    let sum = d.sum(vec![offset, square, offset]);
+    let sum = d.sub(sum, offset);
+    let sum = d.sub(offset, sum);
+    let linear = d.relin(sum);
+    d.rescale(linear)
 }
 
 fn rescale_before_relin(d: &mut Draft) -> Reg {

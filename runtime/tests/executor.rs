@@ -3,8 +3,10 @@
 mod common;
 
 use common::{Draft, inputs, params, values};
-use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Program, Reg, Scale, Step};
-use hecc_runtime::{Backend, Clear, Error, Executor, Sim};
+use hecc_ckks::{Context, EvalKeys};
+use hecc_ir::{CtType, Level, Program, Reg};
+use hecc_runtime::backend::ckks;
+use hecc_runtime::{Backend, Ckks, Clear, Error, Executor, Sim, dry};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -174,70 +176,6 @@ fn the_first_failure_is_reported_whatever_the_threads() {
     }
 }
 
-/// A back end that lacks keys.
-struct Keyless(Clear);
-
-impl Backend for Keyless {
-    type Ct = <Clear as Backend>::Ct;
-    type Plain = <Clear as Backend>::Plain;
-
-    fn params(&self) -> &Params {
-        self.0.params()
-    }
-    fn check_keys(&self, needed: &KeyPlan) -> Result<(), Error> {
-        let rotations = needed.rotations.iter().map(|(&s, &l)| (s, l)).collect();
-        Err(Error::MissingKeys { rotations, relin: needed.relin })
-    }
-    fn ct_type(&self, ct: &Self::Ct) -> CtType {
-        self.0.ct_type(ct)
-    }
-    fn ct_bytes(&self, ct: &Self::Ct) -> usize {
-        self.0.ct_bytes(ct)
-    }
-    fn plain_bytes(&self, plain: &Self::Plain) -> usize {
-        self.0.plain_bytes(plain)
-    }
-    fn encode(&self, plain: &Plain, level: Level, scale: Scale) -> Result<Self::Plain, Error> {
-        self.0.encode(plain, level, scale)
-    }
-    fn zero(&self, ty: CtType) -> Result<Self::Ct, Error> {
-        self.0.zero(ty)
-    }
-    fn rotate_many(&self, ct: &Self::Ct, steps: &[Step]) -> Result<Vec<Self::Ct>, Error> {
-        self.0.rotate_many(ct, steps)
-    }
-    fn inner_product(&self, terms: &[(&Self::Ct, &Self::Plain)]) -> Result<Self::Ct, Error> {
-        self.0.inner_product(terms)
-    }
-    fn sum(&self, terms: &[&Self::Ct]) -> Result<Self::Ct, Error> {
-        self.0.sum(terms)
-    }
-    fn sub(&self, a: &Self::Ct, b: &Self::Ct) -> Result<Self::Ct, Error> {
-        self.0.sub(a, b)
-    }
-    fn neg(&self, ct: &Self::Ct) -> Result<Self::Ct, Error> {
-        self.0.neg(ct)
-    }
-    fn add_plain(&self, ct: &Self::Ct, plain: &Self::Plain) -> Result<Self::Ct, Error> {
-        self.0.add_plain(ct, plain)
-    }
-    fn mul_scalar(&self, ct: &Self::Ct, scalar: f64, scale: Scale) -> Result<Self::Ct, Error> {
-        self.0.mul_scalar(ct, scalar, scale)
-    }
-    fn mul(&self, a: &Self::Ct, b: &Self::Ct) -> Result<Self::Ct, Error> {
-        self.0.mul(a, b)
-    }
-    fn relin(&self, ct: &Self::Ct) -> Result<Self::Ct, Error> {
-        self.0.relin(ct)
-    }
-    fn rescale(&self, ct: &Self::Ct) -> Result<Self::Ct, Error> {
-        self.0.rescale(ct)
-    }
-    fn drop_level(&self, ct: &Self::Ct, level: Level) -> Result<Self::Ct, Error> {
-        self.0.drop_level(ct, level)
-    }
-}
-
 #[test]
 fn all_missing_keys_are_named_before_anything_runs() {
     let mut draft = Draft::new(&params(64, 2, 1));
@@ -247,11 +185,29 @@ fn all_missing_keys_are_named_before_anything_runs() {
     let result = draft.relin(square);
     draft.output(result);
     let program = draft.finish();
-    let backend = Keyless(Clear::new(&program.manifest.params));
+    let context = Context::new(&ckks::params(&program.manifest.params)).unwrap();
+    let backend = Ckks::new(&context, &program.manifest.params, EvalKeys::default());
     let refused = Executor::new(Some(1)).unwrap().prepare(Arc::new(program), backend);
     let message = refused.map(|_| ()).unwrap_err().to_string();
     assert_eq!(
         message,
         "missing evaluation keys: rotation by 3 at L2, rotation by 5 at L2, relinearisation at L2"
     );
+}
+
+#[test]
+fn a_dry_run_goes_from_tensors_to_tensors() {
+    let program = Arc::new(chain(1));
+    let executor = Executor::new(Some(1)).unwrap();
+    let tensors = inputs(&program);
+    let x = &tensors[0];
+    let expected: Vec<f64> = (0..x.len()).map(|i| x[i] - x[(i + 1) % x.len()]).collect();
+    let evaluation = dry::evaluate(&executor, program.clone(), &tensors).unwrap();
+    assert_eq!(evaluation.tensors, [expected.clone()]);
+    let forecast = dry::forecast(&executor, program.clone(), &tensors).unwrap();
+    assert_eq!(forecast.tensors, [expected]);
+    assert!(forecast.errors[0].rms < forecast.errors[0].max && forecast.errors[0].max < 1e-6);
+    assert!(forecast.headroom > 80.0 && forecast.headroom < 90.0, "{}", forecast.headroom);
+    let outside = vec![vec![2.0; x.len()]];
+    assert!(matches!(dry::evaluate(&executor, program, &outside), Err(Error::OutOfRange { index: 0, .. })));
 }

@@ -4,7 +4,6 @@ use super::Backend;
 use crate::{Error, rules};
 use hecc_ckks::{Ciphertext, Context, Encoder, EvalKeys, Evaluator, Plaintext};
 use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Scale, SecurityLevel, Step};
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The back end that computes on ciphertexts.
@@ -60,15 +59,22 @@ impl Ckks {
         Ckks { params: params.clone(), encoder, evaluator, keys }
     }
 
-    /// An operand at the degree of a sum: times the constant one at scale one.
-    fn at_degree<'a>(&self, ct: &'a Ciphertext, degree: u8) -> Result<Cow<'a, Ciphertext>, Error> {
-        if ct.degree() == usize::from(degree) {
-            return Ok(Cow::Borrowed(ct));
+    /// Sum of ciphertexts of any degrees: those of degree one are added first
+    /// and then multiplied by the constant one, which changes their degree alone.
+    fn sum_of_degrees(&self, terms: &[&Ciphertext]) -> Result<Ciphertext, Error> {
+        let (linear, mut others): (Vec<_>, Vec<_>) = terms.iter().copied().partition(|ct| ct.degree() == 1);
+        if linear.is_empty() || others.is_empty() {
+            return Ok(self.evaluator.sum(terms)?);
         }
+        let lifted = self.lift(&self.evaluator.sum(&linear)?)?;
+        others.push(&lifted);
+        Ok(self.evaluator.sum(&others)?)
+    }
+
+    fn lift(&self, ct: &Ciphertext) -> Result<Ciphertext, Error> {
         let one = self.encoder.encode(&[1.0], ct.level(), 1.0)?;
         let zero = Ciphertext::zero(self.evaluator.context(), ct.level(), 0.0)?;
-        let lifted = self.evaluator.mul(ct, &self.evaluator.add_plain(&zero, &one)?)?;
-        Ok(Cow::Owned(lifted))
+        Ok(self.evaluator.mul(ct, &self.evaluator.add_plain(&zero, &one)?)?)
     }
 }
 
@@ -136,15 +142,17 @@ impl Backend for Ckks {
 
     fn sum(&self, terms: &[&CkksCt]) -> Result<CkksCt, Error> {
         let ty = rules::sum(terms.iter().map(|ct| ct.ty()))?;
-        let lifted = terms.iter().map(|ct| self.at_degree(&ct.inner, ty.degree));
-        let lifted = lifted.collect::<Result<Vec<_>, _>>()?;
-        Ok(typed(self.evaluator.sum(&lifted.iter().map(|ct| &**ct).collect::<Vec<_>>())?, ty))
+        let inner: Vec<_> = terms.iter().map(|ct| &ct.inner).collect();
+        Ok(typed(self.sum_of_degrees(&inner)?, ty))
     }
 
     fn sub(&self, a: &CkksCt, b: &CkksCt) -> Result<CkksCt, Error> {
         let ty = rules::same(a.ty(), b.ty())?;
-        let (a, b) = (self.at_degree(&a.inner, ty.degree)?, self.at_degree(&b.inner, ty.degree)?);
-        Ok(typed(self.evaluator.sub(&a, &b)?, ty))
+        if a.inner.degree() == b.inner.degree() {
+            return Ok(typed(self.evaluator.sub(&a.inner, &b.inner)?, ty));
+        }
+        let negated = self.evaluator.neg(&b.inner)?;
+        Ok(typed(self.sum_of_degrees(&[&a.inner, &negated])?, ty))
     }
 
     fn neg(&self, ct: &CkksCt) -> Result<CkksCt, Error> {

@@ -136,7 +136,8 @@ impl Draft {
     }
 
     pub fn sub(&mut self, a: Reg, b: Reg) -> Reg {
-        self.push(self.ty(a), |dst| Instr::Sub { dst, a, b })
+        let degree = self.ty(a).degree.max(self.ty(b).degree);
+        self.push(CtType { degree, ..self.ty(a) }, |dst| Instr::Sub { dst, a, b })
     }
 
     pub fn neg(&mut self, src: Reg) -> Reg {
