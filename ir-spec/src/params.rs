@@ -1,6 +1,7 @@
 //! Ring parameters of RNS-CKKS and the security table they are held against.
 
 use crate::limits::{MAX_PRIME_BITS, MAX_PRIMES, MAX_SLOTS};
+use crate::primes::is_ntt_prime;
 use crate::scale::Level;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -153,64 +154,9 @@ impl Params {
     }
 }
 
-/// True for a prime that is 1 modulo `2 * ring_degree`, so that the negacyclic
-/// number-theoretic transform exists.
-pub fn is_ntt_prime(candidate: u64, ring_degree: usize) -> bool {
-    candidate % (2 * ring_degree as u64) == 1 && is_prime(candidate)
-}
-
-/// Primality of any 64-bit number: Miller-Rabin with the first twelve primes as
-/// bases, which is exact in this range (Sorenson and Webster, 2015).
-pub fn is_prime(candidate: u64) -> bool {
-    const BASES: [u64; 12] = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37];
-    if let Some(&base) = BASES.iter().find(|&&base| candidate.is_multiple_of(base)) {
-        return candidate == base;
-    }
-    candidate > 1 && BASES.iter().all(|&base| passes_miller_rabin(candidate, base))
-}
-
-fn passes_miller_rabin(odd: u64, base: u64) -> bool {
-    let twos = (odd - 1).trailing_zeros();
-    let mut power = pow_mod(base, (odd - 1) >> twos, odd);
-    if power == 1 {
-        return true;
-    }
-    for _ in 0..twos {
-        if power == odd - 1 {
-            return true;
-        }
-        power = mul_mod(power, power, odd);
-    }
-    false
-}
-
-fn mul_mod(a: u64, b: u64, modulus: u64) -> u64 {
-    (u128::from(a) * u128::from(b) % u128::from(modulus)) as u64
-}
-
-fn pow_mod(mut base: u64, mut exponent: u64, modulus: u64) -> u64 {
-    let mut power = 1;
-    while exponent > 0 {
-        if exponent & 1 == 1 {
-            power = mul_mod(power, base, modulus);
-        }
-        base = mul_mod(base, base, modulus);
-        exponent >>= 1;
-    }
-    power
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn primality_is_exact_on_known_numbers() {
-        let sieve = |n: u64| n > 1 && (2..n).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d));
-        assert!((0..5000).all(|n| is_prime(n) == sieve(n)));
-        assert!(is_prime(18_446_744_073_709_551_557));
-        assert!(!is_prime(3_215_031_751), "strong pseudoprime to bases 2, 3, 5, 7");
-    }
 
     #[test]
     fn security_table_is_enforced() {

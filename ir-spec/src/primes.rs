@@ -20,6 +20,11 @@ fn distance(candidate: u64, target: f64) -> f64 {
     (candidate as f64 - target).abs()
 }
 
+/// True for a prime that is one modulo twice the ring degree.
+pub fn is_ntt_prime(candidate: u64, ring_degree: usize) -> bool {
+    candidate % (2 * ring_degree as u64) == 1 && is_prime(candidate)
+}
+
 /// Deterministic Miller-Rabin: these bases decide every 64-bit number
 /// (Sorenson, Webster, "Strong pseudoprimes to twelve prime bases", 2015).
 pub fn is_prime(n: u64) -> bool {

@@ -157,8 +157,10 @@ fn syntax(error: ParseError<'_>, text: &str) -> Finding {
     }
 }
 
+/// What the grammar would take, by the names its tokens have there.
 fn expectation(expected: &[String]) -> String {
-    match expected {
+    let names: Vec<_> = expected.iter().map(|name| format!("`{}`", name.trim_matches('"'))).collect();
+    match names.as_slice() {
         [] => String::new(),
         [one] => format!("; expected {one}"),
         many => format!("; expected one of {}", many.join(", ")),

@@ -2,7 +2,8 @@
 
 use super::decode::Decoder;
 use crate::circuit::{CtType, Op, Value};
-use crate::params::{Params, SecurityLevel, is_ntt_prime};
+use crate::params::{Params, SecurityLevel};
+use crate::primes::is_ntt_prime;
 use crate::scale::{Level, Scale};
 use crate::verify::range_problems;
 

@@ -9,7 +9,7 @@ mod op;
 use super::ast::{At, Const, File, Group, Input, Node, Output, Params, PlainRun, Repeat, Type, Word};
 use super::lexer::unquote;
 use super::{Finding, MAX_ERRORS, Span, code};
-use crate::circuit::{self, Circuit, CtType, Plain, Source, Value};
+use crate::circuit::{self, Circuit, CtType, Op, Plain, Source, Value};
 use crate::limits::{MAX_PLAIN_VALUES, MAX_SLOTS};
 use crate::params;
 use crate::scale::{Level, Scale};
@@ -109,7 +109,7 @@ impl Resolver {
         let n_slots = self.number(word, "slot count");
         if n_slots == 0 || n_slots > MAX_SLOTS {
             self.report(code::LIMIT, word.span, format!("the slot count is from 1 to {MAX_SLOTS}"));
-            return 1;
+            return MAX_SLOTS;
         }
         n_slots
     }
@@ -160,18 +160,13 @@ impl Resolver {
             self.report(code::LIMIT, ast.span, format!("plaintexts unfold to more than {MAX_PLAIN_VALUES} values"));
             return Plain::new(vec![0.0]);
         }
-        let values = self.unfold(&ast.node.runs, period);
-        if values.len() != period {
-            self.report(code::RUN, ast.span, format!("{} values are given for a period of {period}", values.len()));
-            return Plain::new(vec![0.0]);
-        }
-        Plain::new(values)
+        Plain::new(self.unfold(ast, period).unwrap_or_else(|| vec![0.0]))
     }
 
-    /// Values of the runs, cut off where they exceed the period.
-    fn unfold(&mut self, runs: &[At<PlainRun<'_>>], period: usize) -> Vec<f64> {
+    /// Values of all runs, or `None` where they do not fill the period.
+    fn unfold(&mut self, ast: &At<Const<'_>>, period: usize) -> Option<Vec<f64>> {
         let mut values = Vec::new();
-        for run in runs {
+        for run in &ast.node.runs {
             let room = period - values.len();
             let (items, times) = match &run.node {
                 PlainRun::One(item) => (std::slice::from_ref(item), 1),
@@ -180,11 +175,15 @@ impl Resolver {
             let pattern = self.pattern(items, room);
             if pattern.len().saturating_mul(times) > room {
                 self.report(code::RUN, run.span, format!("the run reaches past the period of {period}"));
-                return values;
+                return None;
             }
             (0..times).for_each(|_| values.extend_from_slice(&pattern));
         }
-        values
+        if values.len() != period {
+            self.report(code::RUN, ast.span, format!("{} values are given for a period of {period}", values.len()));
+            return None;
+        }
+        Some(values)
     }
 
     /// One repetition of a run; one value too long if it exceeds the room.
@@ -219,16 +218,17 @@ impl Resolver {
             });
             for node in &group.nodes {
                 self.defines(node.node.handle, nodes.len());
-                nodes.extend(self.node(&node.node, source, n_slots));
+                nodes.push(self.node(&node.node, source, n_slots));
             }
         }
         nodes
     }
 
-    fn node(&mut self, ast: &Node<'_>, source: Source, n_slots: usize) -> Option<circuit::Node> {
-        let op = self.op(ast, n_slots)?;
+    /// A node; its op is `zero` where the text's is not understood.
+    fn node(&mut self, ast: &Node<'_>, source: Source, n_slots: usize) -> circuit::Node {
+        let op = self.op(ast, n_slots).unwrap_or(Op::Zero);
         let ty = ast.ty.as_ref().map(|ty| self.ct_type(ty));
-        Some(circuit::Node { op, ty, source })
+        circuit::Node { op, ty, source }
     }
 
     fn ct_type(&mut self, ast: &Type<'_>) -> CtType {
