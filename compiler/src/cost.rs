@@ -30,9 +30,9 @@ const NOMINAL_PRIME: u64 = 1 << 30;
 const NOMINAL_DIGIT_LIMBS: usize = 2;
 
 impl Nominal {
-    /// Prices a network of `depth` levels; `None` when the target has no
-    /// measurements for the ring.
-    pub fn new(target: &Target, ring_degree: usize, depth: usize) -> Option<Nominal> {
+    /// Prices a network of `depth` levels on one ring.
+    pub fn new(ring: &RingCost, depth: usize) -> Nominal {
+        let ring_degree = ring.ring_degree;
         let params = Params {
             ring_degree,
             q: vec![NOMINAL_PRIME; depth + NOMINAL_BASE_LIMBS],
@@ -40,7 +40,7 @@ impl Nominal {
             digit_limbs: NOMINAL_DIGIT_LIMBS,
             security: SecurityLevel::Insecure,
         };
-        Some(Nominal { ring: target.ring(ring_degree)?.clone(), params })
+        Nominal { ring: ring.clone(), params }
     }
 
     /// Prices of single operations.

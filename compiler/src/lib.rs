@@ -1,9 +1,18 @@
 //! The hecc compiler: from a model description to an executable HE program.
+//!
+//! A model passes through the modules in one direction: [`front`] reads it,
+//! [`sparsity`] makes it sparse maps and activations, [`packing`] places it in
+//! slots, [`lower`] emits the circuit, [`schedule`] gives it levels and ring
+//! parameters, [`emit`] writes the program. [`pipeline::compile`] is that list.
+
 pub mod cost;
 pub mod diag;
+pub mod emit;
 pub mod front;
+pub mod keys;
 pub mod lower;
 pub mod model;
 pub mod packing;
+pub mod pipeline;
 pub mod schedule;
 pub mod sparsity;

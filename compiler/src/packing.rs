@@ -13,5 +13,6 @@ mod split;
 
 pub use assign::{Diagonals, Fold, PackedMap};
 pub use placement::{Grid, Placement};
+pub(crate) use plan::depth;
 pub use plan::{LinearPlan, PackingPlan, Prefold, TermPlan, plan};
 pub use split::Split;

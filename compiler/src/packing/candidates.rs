@@ -83,14 +83,12 @@ fn vectors(operand: &Placement, shape: &Shape, n_slots: usize) -> Vec<(Placement
     found.push((flat.clone().replicated(window, copies), Fold { stride: window, copies }));
     let mut strides: Vec<usize> = powers_of_two(window).map(|shift| window + shift).collect();
     strides.extend(replica_shifts(operand, rows));
-    strides.push(window);
-    for stride in strides {
-        for copies in powers_of_two(n_slots / window).filter(|&c| c > 1) {
-            let fits = stride * (copies - 1) + rows <= n_slots;
-            if fits && stride * copies != n_slots {
-                found.push((dirty(flat.clone()), Fold { stride, copies }));
-            }
-        }
+    let fits = |stride: usize, copies: usize| stride * (copies - 1) + rows <= n_slots && stride * copies != n_slots;
+    let powers = || powers_of_two(n_slots / window).filter(|&copies| copies > 1);
+    let widest = |stride: usize| powers().filter(|&copies| fits(stride, copies)).last().map(|copies| (stride, copies));
+    let partial = powers().filter(|&copies| fits(window, copies)).map(|copies| (window, copies));
+    for (stride, copies) in strides.into_iter().filter_map(widest).chain(partial) {
+        found.push((dirty(flat.clone()), Fold { stride, copies }));
     }
     found
 }

@@ -5,7 +5,7 @@
 //! result ciphertext; giant rotations act on partial sums and are shared by
 //! every operand ciphertext.
 
-use super::assign::{DiagonalKey, centred};
+use super::assign::DiagonalKey;
 use hecc_ir::scale::Level;
 use hecc_ir::target::OpCost;
 use std::collections::BTreeSet;
@@ -42,7 +42,8 @@ impl Split {
         units.dedup();
         let offsets = |unit: i64| [0, unit / 2, (-min_step).rem_euclid(unit)];
         let splits = units.into_iter().flat_map(|unit| offsets(unit).map(|offset| Split { unit, offset }));
-        let priced = splits.map(|split| (split, price.rotations(keys, split, n_slots)));
+        let mut seen = Seen::new(keys, n_slots);
+        let priced = splits.map(|split| (split, price.rotations(keys, split, &mut seen)));
         let (split, rotations) = priced.min_by(|a, b| a.1.total_cmp(&b.1)).expect("there is a unit");
         (split, rotations + keys.len() as f64 * price.product)
     }
@@ -83,15 +84,60 @@ impl Price {
         n as f64 * self.folded_rotate
     }
 
-    fn rotations(&self, keys: &BTreeSet<DiagonalKey>, split: Split, n_slots: usize) -> f64 {
-        let mut babies: Vec<_> = keys.iter().map(|k| (k.1, split.baby(k.2))).filter(|b| b.1 != 0).collect();
-        let mut giants: Vec<_> =
-            keys.iter().map(|k| (k.0, centred(split.giant(k.2), n_slots))).filter(|g| g.1 != 0).collect();
-        babies.sort_unstable();
-        babies.dedup();
-        giants.sort_unstable();
-        giants.dedup();
-        let operands = babies.chunk_by(|a, b| a.0 == b.0).count();
-        operands as f64 * self.decompose + babies.len() as f64 * self.apply_key + giants.len() as f64 * self.rotate
+    fn rotations(&self, keys: &BTreeSet<DiagonalKey>, split: Split, seen: &mut Seen) -> f64 {
+        seen.restart();
+        let (mut n_operands, mut n_babies, mut n_giants) = (0, 0, 0);
+        for &(out, operand, step) in keys {
+            let baby = split.baby(step);
+            if baby != 0 && seen.babies.insert(operand, baby) {
+                n_babies += 1;
+                n_operands += u32::from(seen.operands.insert(operand, 0));
+            }
+            n_giants += u32::from(step != baby && seen.giants.insert(out, step - baby));
+        }
+        let rotate_operands = f64::from(n_operands) * self.decompose + f64::from(n_babies) * self.apply_key;
+        rotate_operands + f64::from(n_giants) * self.rotate
+    }
+}
+
+/// Which rotations of which ciphertexts one split has been charged for.
+struct Seen {
+    operands: StepSet,
+    babies: StepSet,
+    giants: StepSet,
+}
+
+impl Seen {
+    fn new(keys: &BTreeSet<DiagonalKey>, n_slots: usize) -> Seen {
+        let n_operands = keys.iter().map(|k| k.1 as usize + 1).max().unwrap_or(0);
+        let n_results = keys.iter().map(|k| k.0 as usize + 1).max().unwrap_or(0);
+        Seen {
+            operands: StepSet::new(n_operands, 1),
+            babies: StepSet::new(n_operands, n_slots),
+            giants: StepSet::new(n_results, n_slots),
+        }
+    }
+
+    fn restart(&mut self) {
+        [&mut self.operands, &mut self.babies, &mut self.giants].into_iter().for_each(|set| set.round += 1);
+    }
+}
+
+/// A set of (ciphertext, step modulo slots) that is emptied in one move.
+struct StepSet {
+    n_slots: usize,
+    round: u32,
+    last_seen: Vec<u32>,
+}
+
+impl StepSet {
+    fn new(n_cts: usize, n_slots: usize) -> StepSet {
+        StepSet { n_slots, round: 0, last_seen: vec![0; n_cts * n_slots] }
+    }
+
+    /// True when the pair was not in the set.
+    fn insert(&mut self, ct: u32, step: i64) -> bool {
+        let index = ct as usize * self.n_slots + step.rem_euclid(self.n_slots as i64) as usize;
+        std::mem::replace(&mut self.last_seen[index], self.round) != self.round
     }
 }

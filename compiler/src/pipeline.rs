@@ -1,0 +1,210 @@
+//! The whole way of a model, as one readable list.
+
+use crate::cost::{self, Nominal};
+use crate::emit::emit;
+use crate::lower::{Ports, lower};
+use crate::model::Model;
+use crate::packing::{self, PackingPlan};
+use crate::schedule::{self, ParamsError, Prediction, Request, Scheduled};
+use crate::sparsity::Network;
+use hecc_ir::circuit::Circuit;
+use hecc_ir::params::SecurityLevel;
+use hecc_ir::program::Program;
+use hecc_ir::target::{RingCost, Target};
+
+/// What a compilation is asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Largest allowed error relative to the largest output element.
+    pub precision: f64,
+    /// Security to keep.
+    pub security: SecurityLevel,
+    /// Use this ring degree and no other.
+    pub ring_degree: Option<usize>,
+    /// Inputs (row-major tensors) that show how large values become. Inputs
+    /// drawn evenly from the declared range are used when there are none.
+    pub samples: Vec<Vec<f64>>,
+    /// Bits that values may grow beyond what the samples showed.
+    pub headroom_bits: f64,
+    /// The machine compiled for.
+    pub target: Target,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            precision: 1e-4,
+            security: SecurityLevel::Classical128,
+            ring_degree: None,
+            samples: Vec::new(),
+            headroom_bits: 2.0,
+            target: cost::default_target(),
+        }
+    }
+}
+
+/// A compiled model with what every stage produced.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// Linear maps and activations.
+    pub network: Network,
+    /// Placements and splits.
+    pub plan: PackingPlan,
+    /// The circuit before scheduling.
+    pub lowered: Circuit,
+    /// The leveled circuit.
+    pub leveled: Circuit,
+    /// What the executor runs.
+    pub program: Program,
+    /// Expected error.
+    pub prediction: Prediction,
+    /// Estimated evaluation time, nanoseconds on one thread.
+    pub cost_ns: f64,
+}
+
+/// Why a model cannot be compiled.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CompileError {
+    /// No ring of the target is deep enough.
+    TooDeep {
+        /// Levels the model needs.
+        depth: u32,
+        /// Largest ring degree tried.
+        ring_degree: usize,
+        /// Its largest secure modulus, bits.
+        max_log_qp: u32,
+    },
+    /// No ring of the target is precise enough.
+    TooCoarse {
+        /// Relative error asked for.
+        requested: f64,
+        /// Relative error of the best parameters.
+        reached: f64,
+    },
+    /// The target has no measurements for the ring asked for.
+    UnknownRing {
+        /// The ring degree.
+        ring_degree: usize,
+    },
+    /// Samples do not have the input's number of elements.
+    SampleShape {
+        /// Elements the model takes.
+        expected: usize,
+        /// Elements of the sample.
+        found: usize,
+    },
+    /// A value overflowed or became NaN on a sample input.
+    NotFinite {
+        /// The layer it belongs to.
+        layer: String,
+    },
+}
+
+/// Compiles a model for the smallest ring that carries it.
+///
+/// # Errors
+/// When no ring of the target is deep and precise enough, or the samples do
+/// not fit the model.
+pub fn compile(model: &Model, options: &Options) -> Result<Compiled, CompileError> {
+    let network = Network::of(model);
+    let samples = samples(model, options)?;
+    let mut failure = CompileError::UnknownRing { ring_degree: options.ring_degree.unwrap_or(0) };
+    for ring in &options.target.rings {
+        if options.ring_degree.is_some_and(|asked| asked != ring.ring_degree) {
+            continue;
+        }
+        match compile_for(model, &network, options, &samples, ring)? {
+            Ok(compiled) => return Ok(compiled),
+            Err(error) => failure = explain(error, ring, options),
+        }
+    }
+    Err(failure)
+}
+
+type Attempt = Result<Compiled, ParamsError>;
+
+fn compile_for(
+    model: &Model,
+    network: &Network,
+    options: &Options,
+    samples: &[Vec<f64>],
+    ring: &RingCost,
+) -> Result<Attempt, CompileError> {
+    let depth = packing::depth(network);
+    if let Some(error) = hopeless(depth, options, ring) {
+        return Ok(Err(error));
+    }
+    let nominal = Nominal::new(ring, depth);
+    let plan = packing::plan(network, ring.ring_degree / 2, &nominal);
+    let lowered = lower(network, &plan, &ports(model));
+    let placed = schedule::place_rescales(&lowered);
+    let largest = schedule::magnitudes(&placed, samples);
+    if let Some(index) = largest.iter().position(|m| !m.is_finite()) {
+        let source = placed.nodes[index].source;
+        return Err(CompileError::NotFinite { layer: placed.sources[source.index()].clone() });
+    }
+    let request = Request {
+        precision: options.precision,
+        security: options.security,
+        headroom_bits: options.headroom_bits,
+        max_prime_bits: options.target.max_prime_bits,
+    };
+    Ok(schedule::choose(&placed, &largest, samples, &request, ring).map(|scheduled| {
+        let Scheduled { circuit, prediction, cost_ns } = scheduled;
+        let program = emit(&circuit, prediction.max_output * options.headroom_bits.exp2());
+        Compiled { network: network.clone(), plan, lowered, leveled: circuit, program, prediction, cost_ns }
+    }))
+}
+
+/// Bits a rescale takes at the very least; saves planning for rings that are
+/// far too small.
+const MIN_RESCALE_BITS: u32 = 20;
+
+fn hopeless(depth: usize, options: &Options, ring: &RingCost) -> Option<ParamsError> {
+    let max_log_qp = hecc_ir::params::max_log_qp_128(ring.ring_degree).unwrap_or(0);
+    let needed = (depth as u32 + 1) * MIN_RESCALE_BITS;
+    let secure = options.security == SecurityLevel::Classical128;
+    (secure && needed > max_log_qp).then_some(ParamsError::TooDeep { depth: depth as u32, max_log_qp })
+}
+
+fn explain(error: ParamsError, ring: &RingCost, options: &Options) -> CompileError {
+    match error {
+        ParamsError::TooDeep { depth, max_log_qp } => {
+            CompileError::TooDeep { depth, ring_degree: ring.ring_degree, max_log_qp }
+        }
+        ParamsError::TooCoarse { reached } => CompileError::TooCoarse { requested: options.precision, reached },
+    }
+}
+
+fn ports(model: &Model) -> Ports<'_> {
+    let (input, range) = model.input();
+    Ports { model: &model.name, input: &model.layer(input).name, range, output: &model.layer(model.output).name }
+}
+
+/// Sample inputs made when the caller has none.
+const N_MADE_SAMPLES: usize = 4;
+
+fn samples(model: &Model, options: &Options) -> Result<Vec<Vec<f64>>, CompileError> {
+    let (input, range) = model.input();
+    let expected = model.layer(input).shape.n_elements();
+    if let Some(wrong) = options.samples.iter().find(|s| s.len() != expected) {
+        return Err(CompileError::SampleShape { expected, found: wrong.len() });
+    }
+    if !options.samples.is_empty() {
+        return Ok(options.samples.clone());
+    }
+    Ok((0..N_MADE_SAMPLES as u64).map(|seed| spread(expected, range, seed)).collect())
+}
+
+/// Reproducible values spread over a range (SplitMix64).
+fn spread(n: usize, (low, high): (f64, f64), seed: u64) -> Vec<f64> {
+    let mut state = seed;
+    let mut unit = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    };
+    (0..n).map(|_| low + (high - low) * unit()).collect()
+}
