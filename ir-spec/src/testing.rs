@@ -8,6 +8,8 @@
 mod decode;
 mod leveled;
 mod program;
+#[cfg(feature = "text")]
+pub mod readers;
 
 use crate::circuit::{Circuit, Stage};
 use crate::program::Program;
