@@ -53,9 +53,9 @@ pub fn load_reporting(
             let title = "this is neither a .hec nor an ONNX model";
             let place = Label::file(path.display().to_string(), "");
             let diagnostic = Diagnostic::error(Code::UnknownFormat, title).label(place);
-            diagnostics.push(diagnostic.help(
-                "export the network to ONNX, or describe it in the .hec language",
-            ));
+            diagnostics.push(
+                diagnostic.help("export the network to ONNX, or describe it in the .hec language"),
+            );
             None
         }
     }
@@ -80,7 +80,9 @@ fn format_of(path: &Path, bytes: &[u8]) -> Option<Format> {
 fn sniff(bytes: &[u8]) -> Option<Format> {
     match bytes {
         [0x08, 1..=20, ..] => Some(Format::Onnx),
-        [..] => std::str::from_utf8(bytes).ok().filter(|t| t.contains("model")).map(|_| Format::Hec),
+        [..] => {
+            std::str::from_utf8(bytes).ok().filter(|t| t.contains("model")).map(|_| Format::Hec)
+        }
     }
 }
 
@@ -101,6 +103,10 @@ pub(crate) fn read_bounded(path: &Path) -> Result<Vec<u8>, Diagnostic> {
         Diagnostic::error(Code::UnreadableFile, title).label(place)
     };
     let mut bytes = Vec::new();
+    // Devices and pipes may never end, and opening a pipe may wait for ever.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(unreadable(std::io::Error::other("not a plain file")));
+    }
     let file = File::open(path).map_err(unreadable)?;
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_BYTES {

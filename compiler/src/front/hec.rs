@@ -1,5 +1,70 @@
-//! The `.hec` model language.
-use crate::{diag::*, model::Model, front::LoadOptions};
+//! The `.hec` model language: a network as a list of layers.
+//!
+//! ```text
+//! model lenet5 {
+//!   weights "lenet5.npz"
+//!   input image: [1, 28, 28] in 0..1
+//!   conv1 = conv(image, weight = "0.weight", bias = "0.bias", padding = 2)
+//!   act1 = square(conv1)
+//!   pool1 = avg_pool(act1, kernel = 2)
+//!   output pool1
+//! }
+//! ```
+//!
+//! Statements end with the line, `#` and `//` begin comments. `weights
+//! random(seed = 1)` makes weights up; layers then state `out_channels` and
+//! `kernel` or `features`.
+
+mod arguments;
+mod ast;
+mod build;
+mod layers;
+mod lexer;
+mod resolve;
+mod syntax;
+mod weights;
+
+use super::{LoadOptions, weights::TensorFile};
+use crate::diag::{Code, Diagnostic, Diagnostics, Label, Source};
+use crate::model::Model;
 use std::path::Path;
-/// Reads a model text.
-pub fn load_text(_path: &Path, _text: &str, _options: &LoadOptions, _diagnostics: &mut Diagnostics) -> Option<Model> { None }
+
+/// Longest model text, in bytes.
+const MAX_TEXT: usize = 1 << 20;
+
+/// Translates a model text that is in memory. `path` names it in messages and
+/// says where its weights file is. There is a model exactly if no error was
+/// added to `diagnostics`.
+pub fn load_text(
+    path: &Path,
+    text: &str,
+    options: &LoadOptions,
+    diagnostics: &mut Diagnostics,
+) -> Option<Model> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut read = |name: &str| TensorFile::read(&folder.join(name));
+    translate(&path.display().to_string(), text, &mut read, options, diagnostics)
+}
+
+/// Like [`load_text`], with weights from `read`, which is given the path in the
+/// text.
+pub fn translate(
+    name: &str,
+    text: &str,
+    read: &mut dyn FnMut(&str) -> Result<TensorFile, Diagnostic>,
+    options: &LoadOptions,
+    diagnostics: &mut Diagnostics,
+) -> Option<Model> {
+    if text.len() > MAX_TEXT {
+        let title = format!("a model text of {} bytes, the limit is {MAX_TEXT}", text.len());
+        diagnostics.push(Diagnostic::error(Code::FileTooLarge, title).label(Label::file(name, "")));
+        return None;
+    }
+    let source = Source::new(name, text);
+    let mut found = Diagnostics::new();
+    let file = syntax::parse(&source, &mut found);
+    let model = file.and_then(|file| resolve::resolve(&source, &file, read, options, &mut found));
+    let model = model.filter(|_| !found.has_errors());
+    diagnostics.extend(found);
+    model
+}

@@ -222,4 +222,3 @@ fn report_broken(shown: &str, model: &Model, diagnostics: &mut Diagnostics) {
         diagnostics.push(error.diagnostic(name).label(place));
     }
 }
-

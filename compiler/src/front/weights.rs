@@ -114,12 +114,15 @@ pub(crate) fn all_finite(path: &str, name: &str, tensor: Tensor) -> Result<Tenso
 
 /// Index along each axis of a row-major element.
 fn unravel(mut at: usize, shape: &[usize]) -> Vec<usize> {
-    let mut index: Vec<usize> = shape.iter().rev().map(|&extent| {
-        let along = at % extent;
-        at /= extent;
-        along
-    }).collect();
+    let mut index: Vec<usize> = shape
+        .iter()
+        .rev()
+        .map(|&extent| {
+            let along = at % extent;
+            at /= extent;
+            along
+        })
+        .collect();
     index.reverse();
     index
 }
-

@@ -4,10 +4,15 @@ use super::{Layer, LayerId, LayerKind, Model, ShapeError, result_shape};
 use hecc_ir::Shape;
 use std::collections::HashMap;
 
+/// Most weights and moved elements that a model may hold in all.
+const MAX_TOTAL: usize = 1 << 27;
+
 /// A model under construction: every layer in it is sound.
 #[derive(Debug, Default)]
 pub struct ModelBuilder {
     layers: Vec<Layer>,
+    /// Weights and moved elements so far.
+    total: usize,
     /// Number that the next layer of a taken name tries first.
     names: HashMap<String, usize>,
 }
@@ -29,9 +34,20 @@ impl ModelBuilder {
     ) -> Result<LayerId, ShapeError> {
         let operands: Vec<_> = inputs.iter().map(|id| self.shape(*id)).collect();
         let shape = result_shape(&kind, &operands, stated.as_ref())?;
+        self.reserve(kind.n_numbers())?;
+        self.total += kind.n_numbers();
         let name = self.unique(name);
         self.layers.push(Layer { name, kind, inputs: inputs.to_vec(), shape });
         Ok(LayerId(self.layers.len() - 1))
+    }
+
+    /// Whether `n` more weights stay within the limit; for callers that make
+    /// them up.
+    pub fn reserve(&self, n: usize) -> Result<(), ShapeError> {
+        match self.total.checked_add(n) {
+            Some(total) if total <= MAX_TOTAL => Ok(()),
+            Some(_) | None => Err(ShapeError::TooManyWeights(MAX_TOTAL)),
+        }
     }
 
     /// Shape of a layer added before.
@@ -60,11 +76,8 @@ impl ModelBuilder {
         unique
     }
 
-    /// The model, reduced to the layers that `output` depends on.
-    ///
-    /// # Panics
-    /// If the model has no input or `output` does not depend on it.
-    pub fn finish(self, name: &str, output: LayerId) -> Model {
+    /// Which layers `output` depends on, itself included.
+    pub fn needed(&self, output: LayerId) -> Vec<bool> {
         let mut needed = vec![false; self.layers.len()];
         needed[output.0] = true;
         for (i, layer) in self.layers.iter().enumerate().rev() {
@@ -72,6 +85,15 @@ impl ModelBuilder {
                 layer.inputs.iter().for_each(|input| needed[input.0] = true);
             }
         }
+        needed
+    }
+
+    /// The model, reduced to the layers that `output` depends on.
+    ///
+    /// # Panics
+    /// If the model has no input or `output` does not depend on it.
+    pub fn finish(self, name: &str, output: LayerId) -> Model {
+        let needed = self.needed(output);
         let mut new_id = vec![LayerId(0); needed.len()];
         let mut layers = Vec::new();
         for (i, mut layer) in self.layers.into_iter().enumerate().filter(|(i, _)| needed[*i]) {

@@ -1,4 +1,5 @@
-//! Scaling that vanishes in the weights of the layer before it.
+//! What front ends do with layers: count their numbers, fold scaling into
+//! weights, permute axes.
 
 use super::LayerKind;
 
@@ -13,6 +14,18 @@ impl LayerKind {
             | LayerKind::Polynomial { .. }
             | LayerKind::Add
             | LayerKind::Move { .. } => false,
+        }
+    }
+
+    /// Weights and moved elements it holds.
+    pub fn n_numbers(&self) -> usize {
+        match self {
+            LayerKind::Conv(conv) => conv.weight.len() + conv.bias.len(),
+            LayerKind::Dense(dense) => dense.weight.len() + dense.bias.len(),
+            LayerKind::Affine { scale, shift } => scale.len() + shift.len(),
+            LayerKind::Polynomial { coefficients } => coefficients.len(),
+            LayerKind::Move { source } => source.len(),
+            LayerKind::Input { .. } | LayerKind::AvgPool(_) | LayerKind::Add => 0,
         }
     }
 
@@ -45,4 +58,23 @@ impl LayerKind {
         }
         true
     }
+}
+
+/// Source element of each element of a tensor of shape `old` with its axes in
+/// the given order.
+pub(crate) fn permuted(old: &[usize], order: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; old.len()];
+    for axis in (1..old.len()).rev() {
+        strides[axis - 1] = strides[axis] * old[axis];
+    }
+    let n = old.iter().product();
+    let source = |mut at: usize| {
+        let mut index = 0;
+        for &axis in order.iter().rev() {
+            index += at % old[axis] * strides[axis];
+            at /= old[axis];
+        }
+        index
+    };
+    (0..n).map(source).collect()
 }

@@ -66,6 +66,9 @@ pub enum ShapeError {
     /// A value beyond [`MAX_ELEMENTS`].
     #[error("a tensor of shape {0} has more than {MAX_ELEMENTS} elements")]
     TooLarge(Shape),
+    /// More weights in all than a model may have.
+    #[error("takes the model beyond {0} weights and moved elements")]
+    TooManyWeights(usize),
     /// A number is NaN or infinite.
     #[error("{0} holds NaN or an infinite number")]
     NotFinite(&'static str),
@@ -104,7 +107,7 @@ impl ShapeError {
             ShapeError::Parameter { .. } | ShapeError::LeadingZero | ShapeError::Range(..) => {
                 Code::BadParameter
             }
-            ShapeError::TooLarge(_) => Code::TensorTooLarge,
+            ShapeError::TooLarge(_) | ShapeError::TooManyWeights(_) => Code::TensorTooLarge,
             ShapeError::NotFinite(_) => Code::NotFinite,
             ShapeError::Name => Code::DuplicateName,
         }
@@ -123,6 +126,7 @@ impl ShapeError {
             | ShapeError::Differ(..)
             | ShapeError::Parameter { .. }
             | ShapeError::TooLarge(_)
+            | ShapeError::TooManyWeights(_)
             | ShapeError::NotFinite(_)
             | ShapeError::LeadingZero
             | ShapeError::Range(..)
@@ -134,7 +138,7 @@ impl ShapeError {
 
     /// A diagnostic without places, about the layer called `name`.
     pub fn diagnostic(&self, name: &str) -> Diagnostic {
-        let diagnostic = Diagnostic::error(self.code(), format!("layer `{name}` {self}"));
+        let diagnostic = Diagnostic::error(self.code(), format!("layer `{name}`: {self}"));
         Diagnostic { help: self.help().map(str::to_owned), ..diagnostic }
     }
 }
@@ -254,7 +258,8 @@ fn pool_shape(pool: &AvgPool, x: &Shape) -> Result<Shape, ShapeError> {
     positive("kernel", &pool.kernel)?;
     let [top, left, bottom, right] = pool.padding;
     // A window that lies wholly in the padding has no mean.
-    for (padding, kernel) in [(top.max(bottom), pool.kernel[0]), (left.max(right), pool.kernel[1])] {
+    for (padding, kernel) in [(top.max(bottom), pool.kernel[0]), (left.max(right), pool.kernel[1])]
+    {
         if padding >= kernel {
             return Err(ShapeError::Parameter { what: "padding", value: padding });
         }

@@ -3,11 +3,11 @@
 
 use super::import::{Importer, Value};
 use super::node::{Failure, Node, axis};
-use super::ops::reshape::{new_shape, permutation, permuted};
+use super::ops::reshape::{new_shape, permutation};
 use super::tensor::TensorReader;
 use crate::diag::{Code, Diagnostic};
 use crate::front::weights::Tensor;
-use crate::model::MAX_ELEMENTS;
+use crate::model::{MAX_ELEMENTS, permuted};
 use std::{path::Path, sync::Arc};
 
 /// The elements as integers.
@@ -17,13 +17,16 @@ pub(super) fn integers(tensor: &Tensor) -> Vec<i64> {
 
 /// The value of a node, if it is one of those computed here and does not
 /// depend on the encrypted input.
-pub(super) fn fold<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Option<Value>, Failure> {
+pub(super) fn fold<'a>(
+    importer: &mut Importer<'a>,
+    node: Node<'a>,
+) -> Result<Option<Value>, Failure> {
     let tensor = match node.op() {
         "Constant" => constant(node)?,
         "Shape" => shape_of(node, importer.operand(node, 0)?)?,
         "Identity" | "Dropout" | "Cast" | "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze"
-        | "Transpose" | "Gather" | "Concat" | "Slice" | "ConstantOfShape" | "Add" | "Sub" | "Mul"
-        | "Div" | "Pow" | "Neg" | "Sqrt" | "ReduceProd" => {
+        | "Transpose" | "Gather" | "Concat" | "Slice" | "ConstantOfShape" | "Add" | "Sub"
+        | "Mul" | "Div" | "Pow" | "Neg" | "Sqrt" | "ReduceProd" => {
             let Some(operands) = constants(importer, node)? else { return Ok(None) };
             compute(importer, node, &operands)?
         }
@@ -191,7 +194,8 @@ fn slice(node: Node<'_>, operands: &[Arc<Tensor>]) -> Result<Tensor, Failure> {
         None => operands.get(operand).filter(|t| t.values.len() == 1).map(|t| t.values[0] as i64),
     };
     let step = bound(4, "steps").unwrap_or(1);
-    let (Some(start), Some(end), 1, 1) = (bound(1, "starts"), bound(2, "ends"), x.shape.len(), step)
+    let (Some(start), Some(end), 1, 1) =
+        (bound(1, "starts"), bound(2, "ends"), x.shape.len(), step)
     else {
         return Err(unsupported(node).into());
     };
@@ -209,7 +213,8 @@ fn constant_of_shape(node: Node<'_>, x: &Tensor) -> Result<Tensor, Failure> {
         Some(tensor) => TensorReader::new(Path::new(""), node.file).read(tensor, node.output())?,
         None => Tensor { shape: vec![], values: vec![0.0], integral: false },
     };
-    let extents: Option<Vec<usize>> = integers(x).iter().map(|&d| usize::try_from(d).ok()).collect();
+    let extents: Option<Vec<usize>> =
+        integers(x).iter().map(|&d| usize::try_from(d).ok()).collect();
     let product = |shape: &Vec<usize>| shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
     let n = extents.as_ref().and_then(product).filter(|&n| n <= MAX_ELEMENTS);
     match (extents, n, fill.values.first()) {

@@ -120,7 +120,8 @@ fn single<'a>(
     }
     let title = format!("the model has {} {what}s, hecc needs exactly one", found.len());
     let mut diagnostic = Diagnostic::error(Code::InputsAndOutputs, title);
-    let place = |value: &&proto::ValueInfo| Label::item(file, format!("{what} `{}`", value.name), "");
+    let place =
+        |value: &&proto::ValueInfo| Label::item(file, format!("{what} `{}`", value.name), "");
     diagnostic.labels = found.iter().map(place).collect();
     if found.is_empty() {
         diagnostic.labels.push(Label::file(file, ""));

@@ -12,9 +12,30 @@ use crate::diag::{Code, Diagnostic, Diagnostics, closest};
 
 /// Operators that become layers, moves or polynomials.
 const KNOWN: &[&str] = &[
-    "Conv", "Gemm", "MatMul", "BatchNormalization", "AveragePool", "GlobalAveragePool",
-    "ReduceMean", "Add", "Sub", "Mul", "Div", "Pow", "Neg", "Sum", "Flatten", "Reshape",
-    "Transpose", "Squeeze", "Unsqueeze", "Identity", "Cast", "Dropout", "Constant", "Shape",
+    "Conv",
+    "Gemm",
+    "MatMul",
+    "BatchNormalization",
+    "AveragePool",
+    "GlobalAveragePool",
+    "ReduceMean",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Pow",
+    "Neg",
+    "Sum",
+    "Flatten",
+    "Reshape",
+    "Transpose",
+    "Squeeze",
+    "Unsqueeze",
+    "Identity",
+    "Cast",
+    "Dropout",
+    "Constant",
+    "Shape",
 ];
 
 /// The value of a node's first result. Operators that only lack an encrypted
@@ -108,8 +129,14 @@ fn unsupported(node: Node<'_>) -> Diagnostic {
     let title = format!("the operator `{}` is not supported", node.op());
     let problem = node.problem(Code::UnsupportedOp, title);
     match node.op() {
-        "LayerNormalization" | "InstanceNormalization" | "GroupNormalization" | "LpNormalization"
-        | "ReduceSum" | "ReduceMax" | "Sqrt" | "Reciprocal" => {
+        "LayerNormalization"
+        | "InstanceNormalization"
+        | "GroupNormalization"
+        | "LpNormalization"
+        | "ReduceSum"
+        | "ReduceMax"
+        | "Sqrt"
+        | "Reciprocal" => {
             problem.help("statistics of encrypted values are costly: use batch normalisation")
         }
         "LSTM" | "GRU" | "RNN" | "Loop" | "If" | "Scan" => {

@@ -28,7 +28,8 @@ impl<'a> TensorReader<'a> {
             let place = Label::item(self.shown, format!("tensor `{name}`"), message);
             Diagnostic::error(Code::MalformedFile, "a constant is damaged").label(place)
         };
-        let extents: Option<Vec<u64>> = tensor.dims.iter().map(|&d| u64::try_from(d).ok()).collect();
+        let extents: Option<Vec<u64>> =
+            tensor.dims.iter().map(|&d| u64::try_from(d).ok()).collect();
         let n = extents.as_deref().and_then(n_elements);
         let (Some(extents), Some(n)) = (extents, n) else {
             return Err(malformed(format!("its shape {:?} is impossible", tensor.dims)));

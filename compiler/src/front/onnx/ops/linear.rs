@@ -104,7 +104,8 @@ pub(super) fn batch_normalization<'a>(
         let values = importer.constant(node, operand)?;
         if values.values.len() != channels {
             let name = node.input(operand);
-            let title = format!("`{name}` has {} elements for {channels} channels", values.values.len());
+            let title =
+                format!("`{name}` has {} elements for {channels} channels", values.values.len());
             return Err(node.problem(Code::ShapeMismatch, title).into());
         }
         parameters.push(values);

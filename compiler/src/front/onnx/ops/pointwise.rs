@@ -138,7 +138,10 @@ pub(super) fn sum<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Val
 }
 
 /// `a - b`.
-pub(super) fn difference<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
+pub(super) fn difference<'a>(
+    importer: &mut Importer<'a>,
+    node: Node<'a>,
+) -> Result<Value, Failure> {
     let minus = Coefficient::uniform(-1.0);
     match operands(importer, node)? {
         Operands::FlowConstant(x, c) => {
@@ -208,7 +211,8 @@ pub(super) fn product<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result
 
 fn two_values(node: Node<'_>) -> Diagnostic {
     let title = "two different encrypted values are multiplied";
-    let help = "only polynomials of one value, such as x * x, are supported; gates and attention are not";
+    let help =
+        "only polynomials of one value, such as x * x, are supported; gates and attention are not";
     node.problem(Code::EncryptedProduct, title).help(help)
 }
 

@@ -5,7 +5,7 @@ use super::super::import::{Flow, Importer, Value};
 use super::super::node::{Failure, Node, axis};
 use super::super::polynomial::Polynomial;
 use crate::diag::{Code, Diagnostic};
-use crate::model::LayerKind;
+use crate::model::{LayerKind, permuted};
 use hecc_ir::Shape;
 
 /// A flow in another shape: a layer of its own if a sample's shape changes.
@@ -117,7 +117,8 @@ fn unsqueeze(node: Node<'_>, old: &[usize], axes: Vec<i64>) -> Result<Vec<usize>
 fn reshaped(node: Node<'_>, old: &[usize], target: Vec<i64>) -> Result<Vec<usize>, Diagnostic> {
     let copies_zero = node.int("allowzero", 0) == 0;
     let misfit = || {
-        let title = format!("a tensor of shape {} cannot take shape {target:?}", Shape(old.to_vec()));
+        let title =
+            format!("a tensor of shape {} cannot take shape {target:?}", Shape(old.to_vec()));
         node.problem(Code::ShapeMismatch, title)
     };
     let mut shape = Vec::with_capacity(target.len());
@@ -174,22 +175,4 @@ pub(in super::super) fn permutation(node: Node<'_>, rank: usize) -> Result<Vec<u
         let title = format!("{given:?} does not permute {rank} axes");
         node.problem(Code::BadParameter, title)
     })
-}
-
-/// Source element of each element of a permuted tensor.
-pub(in super::super) fn permuted(old: &[usize], order: &[usize]) -> Vec<usize> {
-    let mut strides = vec![1; old.len()];
-    for axis in (1..old.len()).rev() {
-        strides[axis - 1] = strides[axis] * old[axis];
-    }
-    let n = old.iter().product();
-    let source = |mut at: usize| {
-        let mut index = 0;
-        for &axis in order.iter().rev() {
-            index += at % old[axis] * strides[axis];
-            at /= old[axis];
-        }
-        index
-    };
-    (0..n).map(source).collect()
 }

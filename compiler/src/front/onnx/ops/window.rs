@@ -13,7 +13,8 @@ pub(super) fn conv<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Va
     let weight = importer.constant(node, 1)?;
     let weight_shape: [usize; 4] = weight.shape[..].try_into().map_err(|_| {
         let title = format!("the weight has shape {}", Shape(weight.shape.clone()));
-        node.problem(Code::ShapeMismatch, title).help("only two-dimensional convolutions are supported")
+        node.problem(Code::ShapeMismatch, title)
+            .help("only two-dimensional convolutions are supported")
     })?;
     let bias = importer.optional(node, 2)?.map_or(Vec::new(), |bias| bias.values.clone());
     importer.spend(node, weight.values.len())?;

@@ -1,0 +1,187 @@
+//! Damaged files are refused or read; they never make the front ends panic.
+
+use hecc::diag::Diagnostics;
+use hecc::front::weights::TensorFile;
+use hecc::front::{LoadOptions, data::DataSet, hec, onnx};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use std::path::{Path, PathBuf};
+
+fn read(name: &str) -> Vec<u8> {
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A change of a file: bytes replaced, cut out, repeated or inserted.
+#[derive(Clone, Debug)]
+enum Edit {
+    Replace(Index, u8),
+    Cut(Index, usize),
+    Repeat(Index, usize),
+    Insert(Index, Vec<u8>),
+    Truncate(Index),
+}
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let at = any::<Index>;
+    let edit = prop_oneof![
+        6 => (at(), any::<u8>()).prop_map(|(at, byte)| Edit::Replace(at, byte)),
+        2 => (at(), 1usize..40).prop_map(|(at, n)| Edit::Cut(at, n)),
+        2 => (at(), 1usize..40).prop_map(|(at, n)| Edit::Repeat(at, n)),
+        2 => (at(), prop::collection::vec(any::<u8>(), 1..9)).prop_map(|(at, b)| Edit::Insert(at, b)),
+        1 => at().prop_map(Edit::Truncate),
+    ];
+    prop::collection::vec(edit, 1..6)
+}
+
+fn apply(bytes: &[u8], edits: &[Edit]) -> Vec<u8> {
+    edits.iter().fold(bytes.to_vec(), |mut bytes, edit| {
+        if bytes.is_empty() {
+            return bytes;
+        }
+        let n_bytes = bytes.len();
+        let part = |at: &Index, n: usize| at.index(n_bytes)..(at.index(n_bytes) + n).min(n_bytes);
+        match edit {
+            Edit::Replace(at, byte) => bytes[at.index(n_bytes)] = *byte,
+            Edit::Cut(at, n) => drop(bytes.drain(part(at, *n))),
+            Edit::Repeat(at, n) => {
+                let copy = bytes[part(at, *n)].to_vec();
+                bytes.splice(at.index(n_bytes)..at.index(n_bytes), copy);
+            }
+            Edit::Insert(at, new) => {
+                drop(bytes.splice(at.index(n_bytes)..at.index(n_bytes), new.clone()))
+            }
+            Edit::Truncate(at) => bytes.truncate(at.index(n_bytes)),
+        }
+        bytes
+    })
+}
+
+fn import(bytes: &[u8]) {
+    let mut diagnostics = Diagnostics::new();
+    let options = LoadOptions::default();
+    let model =
+        onnx::import(Path::new("no/such/folder/net.onnx"), bytes, &options, &mut diagnostics);
+    assert_eq!(model.is_none(), diagnostics.has_errors());
+    if let Some(model) = model {
+        assert_eq!(model.check(), Ok(()));
+    }
+    diagnostics.render(true);
+}
+
+fn translate(text: &str) {
+    let weights = TensorFile::parse("w", &tiny_weights()).unwrap();
+    let mut diagnostics = Diagnostics::new();
+    let options = LoadOptions::default();
+    let mut read = |_: &str| Ok(weights.clone());
+    let model = hec::translate("m.hec", text, &mut read, &options, &mut diagnostics);
+    assert_eq!(model.is_none(), diagnostics.has_errors());
+    if let Some(model) = model {
+        assert_eq!(model.check(), Ok(()));
+    }
+    diagnostics.render(true);
+}
+
+fn tiny_weights() -> Vec<u8> {
+    let header = br#"{"w":{"dtype":"F32","shape":[2,1,3,3],"data_offsets":[0,72]}}"#;
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header);
+    bytes.extend([0x3c; 72]);
+    bytes
+}
+
+/// A stored archive of one array that NumPy could have written.
+fn tiny_archive() -> Vec<u8> {
+    use std::io::Cursor;
+    let mut bytes = Cursor::new(Vec::new());
+    let mut writer = npyz::npz::NpzWriter::new(&mut bytes);
+    for name in ["x", "y"] {
+        use npyz::WriterBuilder;
+        let array = writer.array(name, Default::default()).unwrap();
+        let mut array = array.default_dtype().shape(&[4]).begin_nd().unwrap();
+        array.extend([1i64, 2, 3, 4]).unwrap();
+        array.finish().unwrap();
+    }
+    drop(writer);
+    bytes.into_inner()
+}
+
+const TEXT: &str = "model m {
+  weights \"w\"
+  input x: [1, 6, 6] in 0..1
+  c = conv(x, weight = \"w\", bias = [1, -2], stride = 2, padding = [1, 1], groups = 1)
+  n = batch_norm(c, mean = 0, var = 1)
+  p = avg_pool(n, kernel = 2, stride = 1)
+  q = poly(p, [0.1, 0.5, 0.25])
+  a = add(q, q)
+  t = transpose(a, [2, 0, 1])
+  f = reshape(t, [8])
+  output f
+}
+";
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn damaged_onnx(edits in edits(), file in 0usize..4) {
+        let names = ["resnet_script", "view_script_dynamic", "moves_dynamo", "external"];
+        import(&apply(&read(&format!("tests/fixtures/{}.onnx", names[file])), &edits));
+    }
+
+    #[test]
+    fn damaged_text(edits in edits()) {
+        translate(&String::from_utf8_lossy(&apply(TEXT.as_bytes(), &edits)));
+    }
+
+    #[test]
+    fn any_text(text in "(model|input|output|conv|[a-z]|[0-9]|[ \n=(),\\[\\]{}\":.#-]|\\PC){0,60}") {
+        translate(&text);
+    }
+
+    #[test]
+    fn damaged_safetensors(edits in edits()) {
+        let _ = TensorFile::parse("w", &apply(&tiny_weights(), &edits));
+    }
+
+    #[test]
+    fn damaged_npz(edits in edits()) {
+        let _ = DataSet::parse("d", &apply(&tiny_archive(), &edits));
+    }
+}
+
+#[test]
+fn undamaged_seeds_are_read() {
+    translate(TEXT);
+    assert!(TensorFile::parse("w", &tiny_weights()).unwrap().get("w").is_ok());
+    let x = TensorFile::parse("d", &tiny_archive()).unwrap().get("x").unwrap().clone();
+    assert_eq!(x.values, [1.0, 2.0, 3.0, 4.0]);
+}
+
+#[test]
+fn archives_that_unpack_to_too_much_are_refused() {
+    let header =
+        |shape: &str| format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
+    for shape in ["(1099511627776,)", "(4294967296, 4294967296, 4294967296)", "((((((1,),),),),),)"]
+    {
+        let bytes = archive(&header(shape), &[0; 16]);
+        let diagnostics = TensorFile::parse("bomb.npz", &bytes).unwrap_err();
+        assert!(["H003", "H004"].contains(&diagnostics.code.as_str()), "{}", diagnostics.title);
+    }
+    let short = TensorFile::parse("short.npz", &archive(&header("(1000000,)"), &[0; 16]));
+    assert_eq!(short.unwrap_err().code.as_str(), "H003");
+}
+
+fn archive(header: &str, data: &[u8]) -> Vec<u8> {
+    use std::io::{Cursor, Write};
+    let mut bytes = Cursor::new(Vec::new());
+    let mut writer = npyz::npz::NpzWriter::new(&mut bytes);
+    let zip = writer.zip_writer();
+    zip.start_file("x.npy", Default::default()).unwrap();
+    zip.write_all(b"\x93NUMPY\x01\x00").unwrap();
+    zip.write_all(&(header.len() as u16).to_le_bytes()).unwrap();
+    zip.write_all(header.as_bytes()).unwrap();
+    zip.write_all(data).unwrap();
+    drop(writer);
+    bytes.into_inner()
+}
