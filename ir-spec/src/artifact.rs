@@ -66,7 +66,9 @@ impl fmt::Display for Kind {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ArtifactError {
     /// The bytes do not start as a file of ours.
-    #[error("this is no hecc program or manifest; check the path, programs end in .hecp and manifests in .hecm")]
+    #[error(
+        "this is no hecc program or manifest; check the path, programs end in .hecp and manifests in .hecm"
+    )]
     NotAnArtifact,
     /// A file of ours, but not the one asked for.
     #[error("this file holds a {found}, not a {expected}; pass the {expected} file instead")]
@@ -183,7 +185,8 @@ fn payload(expected: Kind, bytes: &[u8]) -> Result<&[u8], ArtifactError> {
     }
     let truncated = |expected: u64| ArtifactError::Truncated { expected, found: bytes.len() as u64 };
     let (header, payload) = bytes.split_at_checked(HEADER).ok_or_else(|| truncated(HEADER as u64))?;
-    let kind = Kind::ALL.into_iter().find(|kind| kind.tag() == header[4]).ok_or(ArtifactError::NotAnArtifact)?;
+    let kind =
+        Kind::ALL.into_iter().find(|kind| kind.tag() == header[4]).ok_or(ArtifactError::NotAnArtifact)?;
     if kind != expected {
         return Err(ArtifactError::WrongKind { expected, found: kind });
     }

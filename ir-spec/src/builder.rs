@@ -216,6 +216,8 @@ fn payload(op: &Op) -> (u64, u64) {
         Op::MulScalar(_, s) => (s.to_bits(), 0),
         Op::Rotate(_, step) => (step.get() as u64, 0),
         Op::DropLevel(_, level) => (u64::from(level.0), 0),
-        Op::Zero | Op::Add(_) | Op::Sub(..) | Op::Neg(_) | Op::Mul(..) | Op::Rescale(_) | Op::Relin(_) => (0, 0),
+        Op::Zero | Op::Add(_) | Op::Sub(..) | Op::Neg(_) | Op::Mul(..) | Op::Rescale(_) | Op::Relin(_) => {
+            (0, 0)
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! This is the definition of a circuit's meaning. Types play no part:
 //! `rescale`, `relin` and `drop_level` are the identity on slots. Expects a
-//! circuit that passes [`crate::verify`].
+//! circuit that passes [`crate::verify()`].
 
 use crate::circuit::{Circuit, Op, Plain, Value};
 
@@ -16,7 +16,8 @@ pub type Slots = Vec<f64>;
 /// If the number of tensors or their lengths do not match the inputs.
 pub fn eval(circuit: &Circuit, inputs: &[Vec<f64>]) -> Vec<Vec<f64>> {
     assert_eq!(inputs.len(), circuit.inputs.len(), "one tensor per input");
-    let packed: Vec<_> = circuit.inputs.iter().zip(inputs).map(|(input, tensor)| input.layout.pack(tensor)).collect();
+    let packed: Vec<_> =
+        circuit.inputs.iter().zip(inputs).map(|(input, tensor)| input.layout.pack(tensor)).collect();
     let slots = eval_slots(circuit, &packed);
     circuit.outputs.iter().zip(slots).map(|(output, slots)| output.layout.unpack(&slots)).collect()
 }

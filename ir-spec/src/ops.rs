@@ -17,7 +17,12 @@ pub struct OpInfo {
     pub meaning: &'static str,
 }
 
-const fn row(mnemonic: &'static str, operands: &'static str, leveled_only: bool, meaning: &'static str) -> OpInfo {
+const fn row(
+    mnemonic: &'static str,
+    operands: &'static str,
+    leveled_only: bool,
+    meaning: &'static str,
+) -> OpInfo {
     OpInfo { mnemonic, operands, leveled_only, meaning }
 }
 
@@ -43,7 +48,7 @@ pub const TABLE: [OpInfo; 13] = [
 pub enum Op {
     /// Ciphertext `ct` of input `input`.
     Input {
-        /// Index into [`Circuit::inputs`].
+        /// Index into [`crate::Circuit::inputs`].
         input: u32,
         /// Which of the input's ciphertexts.
         ct: u32,
@@ -122,8 +127,17 @@ impl Op {
     pub fn constant(&self) -> Option<Const> {
         match self {
             Op::AddPlain(_, c) | Op::MulPlain(_, c) => Some(*c),
-            Op::Input { .. } | Op::Zero | Op::Add(_) | Op::Sub(..) | Op::Neg(_) | Op::Mul(..)
-            | Op::MulScalar(..) | Op::Rotate(..) | Op::Rescale(_) | Op::Relin(_) | Op::DropLevel(..) => None,
+            Op::Input { .. }
+            | Op::Zero
+            | Op::Add(_)
+            | Op::Sub(..)
+            | Op::Neg(_)
+            | Op::Mul(..)
+            | Op::MulScalar(..)
+            | Op::Rotate(..)
+            | Op::Rescale(_)
+            | Op::Relin(_)
+            | Op::DropLevel(..) => None,
         }
     }
 

@@ -90,7 +90,9 @@ pub enum ParamsError {
     #[error("{0} primes per key-switching digit: one to the number of ciphertext primes are possible")]
     DigitLimbs(usize),
     /// The modulus is too wide for the promised security.
-    #[error("log2(QP) = {log_qp:.1} breaks 128-bit security at ring degree {ring_degree}, which allows {bound}")]
+    #[error(
+        "log2(QP) = {log_qp:.1} breaks 128-bit security at ring degree {ring_degree}, which allows {bound}"
+    )]
     Security {
         /// Ring degree.
         ring_degree: usize,

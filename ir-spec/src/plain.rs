@@ -212,7 +212,13 @@ mod tests {
         let read = |stored: Stored| Plain::try_from(stored).unwrap_err();
         assert_eq!(read(Stored::Dense(vec![1.0, 1.0])), PlainError::NotMinimal(2));
         assert_eq!(read(Stored::Dense(vec![1.0, 2.0, 3.0])), PlainError::Period(3));
-        assert_eq!(read(Stored::Sparse { period: u32::MAX, runs: Vec::new() }), PlainError::Period(u32::MAX as usize));
-        assert_eq!(read(Stored::Sparse { period: 4, runs: vec![(u32::MAX, vec![1.0])] }), PlainError::Overrun(4));
+        assert_eq!(
+            read(Stored::Sparse { period: u32::MAX, runs: Vec::new() }),
+            PlainError::Period(u32::MAX as usize)
+        );
+        assert_eq!(
+            read(Stored::Sparse { period: 4, runs: vec![(u32::MAX, vec![1.0])] }),
+            PlainError::Overrun(4)
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! The text format of circuits: [`print`] writes it, [`parse`] reads it back.
+//! The text format of circuits: [`print()`] writes it, [`parse`] reads it back.
 //!
 //! `parse(&print(c))` is `c`, exactly, for every circuit that passes
 //! [`crate::verify()`]. Reading happens in three steps, each bounded by the size
@@ -112,9 +112,12 @@ impl Finding {
 /// The first syntax error; or everything that does not resolve; or every
 /// broken invariant, each with its place in `text`.
 pub fn parse(text: &str) -> Result<Circuit, Vec<TextError>> {
-    let located = |findings: Vec<Finding>| findings.into_iter().take(MAX_ERRORS).map(|f| f.locate(text)).collect();
+    let located =
+        |findings: Vec<Finding>| findings.into_iter().take(MAX_ERRORS).map(|f| f.locate(text)).collect();
     check_version(text).map_err(|finding| located(vec![finding]))?;
-    let file = grammar::FileParser::new().parse(Lexer::new(text)).map_err(|error| located(vec![syntax(error, text)]))?;
+    let file = grammar::FileParser::new()
+        .parse(Lexer::new(text))
+        .map_err(|error| located(vec![syntax(error, text)]))?;
     resolve::resolve(&file).map_err(located)
 }
 
@@ -126,7 +129,11 @@ fn check_version(text: &str) -> Result<(), Finding> {
     let mut tokens = Lexer::new(text);
     let header = [tokens.next(), tokens.next()];
     let [Some(Ok((_, Token::Magic, _))), Some(Ok((start, Token::Number(version), end)))] = header else {
-        return Err(Finding::new(code::VERSION, Span::default(), format!("a circuit starts with `hecc-ir {VERSION}`")));
+        return Err(Finding::new(
+            code::VERSION,
+            Span::default(),
+            format!("a circuit starts with `hecc-ir {VERSION}`"),
+        ));
     };
     if version == VERSION.to_string() {
         return Ok(());
@@ -151,9 +158,11 @@ fn syntax(error: ParseError<'_>, text: &str) -> Finding {
             let message = format!("unexpected `{}`{}", &text[start..end], expectation(&expected));
             Finding::new(code::SYNTAX, Span { start, end }, message)
         }
-        ParseError::ExtraToken { token: (start, _, end) } => {
-            Finding::new(code::SYNTAX, Span { start, end }, format!("unexpected `{}` after the circuit", &text[start..end]))
-        }
+        ParseError::ExtraToken { token: (start, _, end) } => Finding::new(
+            code::SYNTAX,
+            Span { start, end },
+            format!("unexpected `{}` after the circuit", &text[start..end]),
+        ),
     }
 }
 

@@ -175,7 +175,8 @@ impl<'a> Verifier<'a> {
 
     fn names(&mut self) {
         let circuit = self.circuit;
-        let layers = repeated(circuit.sources.iter().map(String::as_str)).map(|i| (Place::Layers, &circuit.sources[i]));
+        let layers = repeated(circuit.sources.iter().map(String::as_str))
+            .map(|i| (Place::Layers, &circuit.sources[i]));
         let inputs = repeated(circuit.inputs.iter().map(|input| input.name.as_str()));
         let inputs = inputs.map(|i| (Place::Input(i), &circuit.inputs[i].name));
         let outputs = repeated(circuit.outputs.iter().map(|output| output.name.as_str()));
@@ -257,10 +258,14 @@ impl<'a> Verifier<'a> {
     fn operands(&mut self, value: Value, op: &Op) {
         let place = Place::Value(value);
         for operand in op.operands() {
-            self.require(operand < value, Rule::OperandOrder, place, || format!("operand {operand} does not precede {value}"));
+            self.require(operand < value, Rule::OperandOrder, place, || {
+                format!("operand {operand} does not precede {value}")
+            });
         }
         if let Some(constant) = op.constant() {
-            self.require(constant.index() < self.circuit.consts.len(), Rule::Handle, place, || format!("{constant} does not exist"));
+            self.require(constant.index() < self.circuit.consts.len(), Rule::Handle, place, || {
+                format!("{constant} does not exist")
+            });
         }
         match op {
             Op::Input { input, ct } => {
@@ -272,12 +277,23 @@ impl<'a> Verifier<'a> {
             Op::Add(values) => self.require(values.len() >= 2, Rule::Arity, place, || {
                 format!("a sum of {} operands; two or more are needed", values.len())
             }),
-            Op::MulScalar(_, s) => self.require(s.is_finite(), Rule::Finite, place, || format!("scalar {s} is not finite")),
-            Op::Rotate(_, step) => self.require(step.get() < self.circuit.n_slots, Rule::StepRange, place, || {
-                format!("step {step} is not below {} slots", self.circuit.n_slots)
-            }),
-            Op::Zero | Op::Sub(..) | Op::Neg(_) | Op::AddPlain(..) | Op::Mul(..) | Op::MulPlain(..)
-            | Op::Rescale(_) | Op::Relin(_) | Op::DropLevel(..) => {}
+            Op::MulScalar(_, s) => {
+                self.require(s.is_finite(), Rule::Finite, place, || format!("scalar {s} is not finite"))
+            }
+            Op::Rotate(_, step) => {
+                self.require(step.get() < self.circuit.n_slots, Rule::StepRange, place, || {
+                    format!("step {step} is not below {} slots", self.circuit.n_slots)
+                })
+            }
+            Op::Zero
+            | Op::Sub(..)
+            | Op::Neg(_)
+            | Op::AddPlain(..)
+            | Op::Mul(..)
+            | Op::MulPlain(..)
+            | Op::Rescale(_)
+            | Op::Relin(_)
+            | Op::DropLevel(..) => {}
         }
     }
 
@@ -291,9 +307,13 @@ impl<'a> Verifier<'a> {
                 self.require(!scheduled, Rule::AbstractOnly, place, || {
                     format!("`{}` belongs to leveled circuits", op.mnemonic())
                 });
-                self.require(!typed, Rule::AbstractOnly, place, || "a value of an abstract circuit has no type".to_owned());
+                self.require(!typed, Rule::AbstractOnly, place, || {
+                    "a value of an abstract circuit has no type".to_owned()
+                });
             }
-            Stage::Leveled => self.require(typed, Rule::Typed, place, || "a value of a leveled circuit needs a type".to_owned()),
+            Stage::Leveled => self.require(typed, Rule::Typed, place, || {
+                "a value of a leveled circuit needs a type".to_owned()
+            }),
         }
     }
 

@@ -73,7 +73,10 @@ fn each_damage_has_its_error() {
     assert_eq!(altered(bytes.len() - 1, bytes[bytes.len() - 1] ^ 1), Err(ArtifactError::Checksum));
     assert_eq!(read_program(&[bytes.as_slice(), b"more"].concat()), Err(ArtifactError::TrailingBytes(4)));
     for length in 1..bytes.len() {
-        assert!(matches!(read_program(&bytes[..length]), Err(ArtifactError::Truncated { .. })), "{length} bytes");
+        assert!(
+            matches!(read_program(&bytes[..length]), Err(ArtifactError::Truncated { .. })),
+            "{length} bytes"
+        );
     }
     let mut invalid = program.clone();
     invalid.outputs.clear();

@@ -16,11 +16,15 @@ fn seeds(target: &str) -> PathBuf {
 
 /// Runs a reader on every seed of its target and on mutations of it.
 fn replay(target: &str, read: fn(&[u8])) {
-    let mut files: Vec<_> = fs::read_dir(seeds(target)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = fs::read_dir(seeds(target))
+        .expect("targets have seeds")
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     files.sort();
     assert!(!files.is_empty(), "{target} has seeds");
     for file in files {
-        let seed = fs::read(file).unwrap();
+        let seed = fs::read(file).expect("seeds can be read");
         read(&seed);
         (0..MUTATIONS).for_each(|number| read(&mutated(&seed, number)));
     }

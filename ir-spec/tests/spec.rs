@@ -19,7 +19,8 @@ fn the_op_table_is_the_code_s() {
 
 #[test]
 fn every_code_is_listed() {
-    let codes = Rule::ALL.iter().map(|rule| rule.code()).chain(ProgramRule::ALL.iter().map(|rule| rule.code()));
+    let codes =
+        Rule::ALL.iter().map(|rule| rule.code()).chain(ProgramRule::ALL.iter().map(|rule| rule.code()));
     for code in codes {
         assert!(SPEC.contains(code), "SPEC.md lacks {code}");
     }

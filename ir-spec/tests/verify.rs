@@ -1,20 +1,23 @@
 //! Every rule of the verifier, broken once in a circuit that is otherwise fine.
 
 use hecc_ir::verify::Rule;
-use hecc_ir::{Circuit, Const, CtType, Level, Op, Plain, Scale, SecurityLevel, Source, Step, Value, text, verify};
+use hecc_ir::{
+    Circuit, Const, CtType, Level, Op, Plain, Scale, SecurityLevel, Source, Step, Value, text, verify,
+};
 
 fn dense() -> Circuit {
-    text::parse(include_str!("circuits/dense.heir")).unwrap()
+    text::parse(include_str!("circuits/dense.heir")).expect("the sample verifies")
 }
 
 fn square() -> Circuit {
-    text::parse(include_str!("circuits/square.heir")).unwrap()
+    text::parse(include_str!("circuits/square.heir")).expect("the sample verifies")
 }
 
 /// Rules that `edit` breaks, without repetition.
 fn broken(mut circuit: Circuit, edit: impl FnOnce(&mut Circuit)) -> Vec<Rule> {
     edit(&mut circuit);
-    let mut rules: Vec<_> = verify(&circuit).expect_err("the edit breaks a rule").iter().map(|e| e.rule).collect();
+    let mut rules: Vec<_> =
+        verify(&circuit).expect_err("the edit breaks a rule").iter().map(|e| e.rule).collect();
     rules.sort();
     rules.dedup();
     rules
@@ -25,7 +28,7 @@ fn set(op: Op, at: usize) -> impl FnOnce(&mut Circuit) {
 }
 
 fn retype(at: usize, edit: impl FnOnce(&mut CtType)) -> impl FnOnce(&mut Circuit) {
-    move |c| edit(c.nodes[at].ty.as_mut().unwrap())
+    move |c| edit(c.nodes[at].ty.as_mut().expect("the node is typed"))
 }
 
 #[test]
@@ -44,7 +47,10 @@ fn contents_are_sound() {
     let v = Value::new;
     assert_eq!(broken(dense(), set(Op::Add(vec![v(0)]), 4)), [Rule::Arity]);
     assert_eq!(broken(dense(), set(Op::Rotate(v(0), Step::new(16, 32)), 1)), [Rule::StepRange]);
-    assert_eq!(broken(dense(), |c| c.consts[0] = Plain::new((0..32).map(f64::from).collect())), [Rule::Period]);
+    assert_eq!(
+        broken(dense(), |c| c.consts[0] = Plain::new((0..32).map(f64::from).collect())),
+        [Rule::Period]
+    );
     assert_eq!(broken(dense(), |c| c.consts[0] = Plain::new(vec![f64::NAN])), [Rule::Finite]);
     assert_eq!(broken(dense(), set(Op::MulScalar(v(0), f64::INFINITY), 7)), [Rule::Finite]);
     assert_eq!(broken(dense(), |c| c.sources[1] = "fc1".into()), [Rule::UniqueName]);

@@ -125,7 +125,13 @@ impl Errors {
         self.0.push(ProgramError { rule, place, message: message.into() });
     }
 
-    fn require(&mut self, holds: bool, rule: ProgramRule, place: ProgramPlace, message: impl FnOnce() -> String) {
+    fn require(
+        &mut self,
+        holds: bool,
+        rule: ProgramRule,
+        place: ProgramPlace,
+        message: impl FnOnce() -> String,
+    ) {
         if !holds {
             self.report(rule, place, message());
         }
@@ -179,7 +185,11 @@ impl Checker<'_> {
         });
         let n_layers = program.sources.len();
         if let Some(at) = program.source_of.iter().position(|&source| source as usize >= n_layers) {
-            self.errors.report(ProgramRule::Handle, ProgramPlace::Instr(at), format!("its layer is none of {n_layers}"));
+            self.errors.report(
+                ProgramRule::Handle,
+                ProgramPlace::Instr(at),
+                format!("its layer is none of {n_layers}"),
+            );
         }
     }
 
@@ -217,9 +227,12 @@ impl Checker<'_> {
     fn outputs(&mut self) {
         let (program, ports) = (self.program, &self.program.manifest.outputs);
         let (lists, expected) = (program.outputs.len(), ports.len());
-        self.errors.require(lists == expected, ProgramRule::Outputs, ProgramPlace::Output(lists.min(expected)), || {
-            format!("{lists} lists of registers for {expected} ports")
-        });
+        self.errors.require(
+            lists == expected,
+            ProgramRule::Outputs,
+            ProgramPlace::Output(lists.min(expected)),
+            || format!("{lists} lists of registers for {expected} ports"),
+        );
         for (index, (port, regs)) in ports.iter().zip(&program.outputs).enumerate() {
             let place = ProgramPlace::Output(index);
             let n_cts = port.layout.n_cts;
@@ -252,7 +265,9 @@ fn key_differences(needed: &KeyPlan, planned: &KeyPlan) -> Vec<String> {
         match planned.rotations.get(step) {
             None => messages.push(format!("no key is planned for rotation by {step}")),
             Some(found) if found != level => {
-                messages.push(format!("the key for rotation by {step} is needed at {level} but planned at {found}"));
+                messages.push(format!(
+                    "the key for rotation by {step} is needed at {level} but planned at {found}"
+                ));
             }
             Some(_) => {}
         }
@@ -260,7 +275,9 @@ fn key_differences(needed: &KeyPlan, planned: &KeyPlan) -> Vec<String> {
     let idle = planned.rotations.keys().filter(|step| !needed.rotations.contains_key(step));
     messages.extend(idle.map(|step| format!("no instruction rotates by {step}, for which a key is planned")));
     if needed.relin != planned.relin {
-        let show = |level: Option<crate::Level>| level.map_or("not at all".to_owned(), |level| format!("at {level}"));
+        let show = |level: Option<crate::Level>| {
+            level.map_or("not at all".to_owned(), |level| format!("at {level}"))
+        };
         let (needed, planned) = (show(needed.relin), show(planned.relin));
         messages.push(format!("the relinearisation key is needed {needed} but planned {planned}"));
     }

@@ -153,7 +153,8 @@ impl Circuit {
     pub fn depth(&self) -> usize {
         let mut depth_of: Vec<usize> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
-            let below = node.op.operands().into_iter().map(|value| depth_of[value.index()]).max().unwrap_or(0);
+            let below =
+                node.op.operands().into_iter().map(|value| depth_of[value.index()]).max().unwrap_or(0);
             let product = matches!(node.op, Op::Mul(..) | Op::MulPlain(..) | Op::MulScalar(..));
             depth_of.push(below + usize::from(product));
         }

@@ -79,7 +79,8 @@ impl<'a> Decoder<'a> {
         let room = n_slots / (1 + replicas.len());
         let pool = if n_cts == 3 { 2 * room } else { n_cts * room };
         let shapes: [&[usize]; 6] = [&[], &[4], &[1, 3], &[2, 1, 2], &[3, 5], &[2, 4, 4]];
-        let fitting: Vec<_> = shapes.into_iter().filter(|extents| extents.iter().product::<usize>() <= pool).collect();
+        let fitting: Vec<_> =
+            shapes.into_iter().filter(|extents| extents.iter().product::<usize>() <= pool).collect();
         let shape = Shape(self.choices.pick(&fitting).to_vec());
         let (start, odd) = (self.choices.below(pool), 2 * self.choices.below(pool) + 1);
         let place = |i: usize| {

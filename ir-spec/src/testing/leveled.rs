@@ -47,10 +47,16 @@ impl Decoder<'_> {
             Op::Rotate(..) => (degree == 1).then_some(operands[0])?,
             Op::Rescale(_) => {
                 let level = operands[0].level.below()?;
-                CtType { level, scale: operands[0].scale - Scale::of_prime(params.q[level.n_limbs()]), degree }
+                CtType {
+                    level,
+                    scale: operands[0].scale - Scale::of_prime(params.q[level.n_limbs()]),
+                    degree,
+                }
             }
             Op::Relin(_) => (degree == 2).then_some(CtType { degree: 1, ..operands[0] })?,
-            Op::DropLevel(_, level) => (*level < operands[0].level).then_some(CtType { level: *level, ..operands[0] })?,
+            Op::DropLevel(_, level) => {
+                (*level < operands[0].level).then_some(CtType { level: *level, ..operands[0] })?
+            }
         };
         range_problems(ty, &params).is_empty().then_some(ty)
     }

@@ -23,7 +23,11 @@ pub fn program_of(circuit: &Circuit) -> Program {
         instrs: Vec::new(),
         source_of: circuit.nodes.iter().map(|node| node.source.index() as u32).collect(),
         sources: circuit.sources.clone(),
-        outputs: circuit.outputs.iter().map(|output| output.values.iter().map(|&v| reg(v)).collect()).collect(),
+        outputs: circuit
+            .outputs
+            .iter()
+            .map(|output| output.values.iter().map(|&v| reg(v)).collect())
+            .collect(),
     };
     for value in circuit.values() {
         let instr = instr(circuit, &mut program.plains, value);
@@ -81,7 +85,9 @@ fn instr(circuit: &Circuit, plains: &mut Vec<PlainUse>, value: Value) -> Instr {
         Op::Add(values) => Instr::Sum { dst, terms: values.iter().map(|&v| reg(v)).collect() },
         Op::Sub(a, b) => Instr::Sub { dst, a: reg(*a), b: reg(*b) },
         Op::Neg(a) => Instr::Neg { dst, src: reg(*a) },
-        Op::AddPlain(a, c) => Instr::AddPlain { dst, src: reg(*a), plain: encode(c.index(), ty.level, ty.scale) },
+        Op::AddPlain(a, c) => {
+            Instr::AddPlain { dst, src: reg(*a), plain: encode(c.index(), ty.level, ty.scale) }
+        }
         Op::Mul(a, b) => Instr::Mul { dst, a: reg(*a), b: reg(*b) },
         Op::MulPlain(a, c) => {
             Instr::InnerProduct { dst, terms: vec![(reg(*a), encode(c.index(), ty.level, factor(*a)))] }

@@ -38,7 +38,11 @@ pub fn program(data: &[u8]) {
 pub fn manifest(data: &[u8]) {
     for file in [data.to_vec(), sealed(data, 2)] {
         if let Ok(manifest) = read_manifest(&file) {
-            assert_eq!(read_manifest(&write_manifest(&manifest)), Ok(manifest), "manifests survive a round trip");
+            assert_eq!(
+                read_manifest(&write_manifest(&manifest)),
+                Ok(manifest),
+                "manifests survive a round trip"
+            );
         }
     }
 }

@@ -37,7 +37,11 @@ fn header(out: &mut String, circuit: &Circuit) {
         Stage::Abstract => "abstract",
         Stage::Leveled => "leveled",
     };
-    *out += &format!("hecc-ir {VERSION}\n\ncircuit {} {stage}\nslots {}\n", quote(&circuit.name), circuit.n_slots);
+    *out += &format!(
+        "hecc-ir {VERSION}\n\ncircuit {} {stage}\nslots {}\n",
+        quote(&circuit.name),
+        circuit.n_slots
+    );
     if let Some(params) = &circuit.params {
         print_params(out, params);
     }
@@ -56,7 +60,11 @@ fn print_params(out: &mut String, params: &Params) {
         SecurityLevel::Classical128 => "classical128",
         SecurityLevel::Insecure => "insecure",
     };
-    *out += &format!("  digit_limbs {}\n  security {security}\n}} # log2(QP) = {:.1}\n", params.digit_limbs, params.log_qp());
+    *out += &format!(
+        "  digit_limbs {}\n  security {security}\n}} # log2(QP) = {:.1}\n",
+        params.digit_limbs,
+        params.log_qp()
+    );
 }
 
 fn print_input(out: &mut String, input: &Input) {
@@ -91,7 +99,12 @@ fn home_run(run: &Affine, n_slots: i64) -> String {
 
 fn print_const(out: &mut String, index: usize, plain: &Plain) {
     *out += "\n";
-    list(out, &format!("const ${index} period {} {{", plain.period()), repeated_runs(plain.values()).iter().map(pattern), "");
+    list(
+        out,
+        &format!("const ${index} period {} {{", plain.period()),
+        repeated_runs(plain.values()).iter().map(pattern),
+        "",
+    );
     out.truncate(out.trim_end().len());
     *out += " }\n";
 }
@@ -143,7 +156,9 @@ fn op(op: &Op) -> String {
     match op {
         Op::Input { input, ct } => format!("{name} {input}:{ct}"),
         Op::Zero => name.to_owned(),
-        Op::Add(values) => format!("{name} {}", values.iter().map(Value::to_string).collect::<Vec<_>>().join(", ")),
+        Op::Add(values) => {
+            format!("{name} {}", values.iter().map(Value::to_string).collect::<Vec<_>>().join(", "))
+        }
         Op::Sub(a, b) | Op::Mul(a, b) => format!("{name} {a}, {b}"),
         Op::Neg(a) | Op::Rescale(a) | Op::Relin(a) => format!("{name} {a}"),
         Op::AddPlain(a, c) | Op::MulPlain(a, c) => format!("{name} {a}, {c}"),

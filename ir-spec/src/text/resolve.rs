@@ -20,7 +20,11 @@ use std::str::FromStr;
 
 /// Builds and verifies the circuit of a file.
 pub(super) fn resolve(file: &File<'_>) -> Result<Circuit, Vec<Finding>> {
-    let mut resolver = Resolver { findings: Vec::new(), homes: HomeBudget::default(), plain_values: 0 };
+    let mut resolver = Resolver { findings: Vec::new(), homes: HomeBudget::default() };
+    resolver.limit_plains(&file.consts);
+    if !resolver.findings.is_empty() {
+        return Err(resolver.findings);
+    }
     let circuit = resolver.circuit(file);
     if !resolver.findings.is_empty() {
         return Err(resolver.findings);
@@ -52,7 +56,6 @@ fn nodes<'f, 's>(file: &'f File<'s>) -> impl Iterator<Item = &'f At<Node<'s>>> {
 struct Resolver {
     findings: Vec<Finding>,
     homes: HomeBudget,
-    plain_values: usize,
 }
 
 impl Resolver {
@@ -91,7 +94,8 @@ impl Resolver {
     fn circuit(&mut self, file: &File<'_>) -> Circuit {
         let n_slots = self.n_slots(file.slots);
         let sources: Vec<String> = file.layers.node.iter().map(|&layer| self.name(layer)).collect();
-        let layer_of = sources.iter().enumerate().map(|(index, name)| (name.clone(), Source::new(index))).collect();
+        let layer_of =
+            sources.iter().enumerate().map(|(index, name)| (name.clone(), Source::new(index))).collect();
         Circuit {
             name: self.name(file.name),
             stage: file.stage,
@@ -136,7 +140,11 @@ impl Resolver {
         circuit::Output {
             name: self.name(ast.name),
             layout: self.layout(&ast.layout, n_slots),
-            values: ast.values.iter().map(|word| Value::new(self.handle(word.span, word.node) as usize)).collect(),
+            values: ast
+                .values
+                .iter()
+                .map(|word| Value::new(self.handle(word.span, word.node) as usize))
+                .collect(),
         }
     }
 
@@ -144,7 +152,26 @@ impl Resolver {
     fn defines(&mut self, word: Word<'_>, index: usize) {
         if self.handle(word.span, word.node) as usize != index {
             let sigil = &word.node[..1];
-            self.report(code::NUMBERING, word.span, format!("defined out of order: {sigil}{index} comes next"));
+            self.report(
+                code::NUMBERING,
+                word.span,
+                format!("defined out of order: {sigil}{index} comes next"),
+            );
+        }
+    }
+
+    /// Refuses plaintexts that together unfold to too much, before any does.
+    fn limit_plains(&mut self, consts: &[At<Const<'_>>]) {
+        let mut total = 0usize;
+        for ast in consts {
+            total = total.saturating_add(self.number(ast.node.period, "period"));
+            if total > MAX_PLAIN_VALUES {
+                return self.report(
+                    code::LIMIT,
+                    ast.span,
+                    format!("plaintexts unfold to more than {MAX_PLAIN_VALUES} values"),
+                );
+            }
         }
     }
 
@@ -152,12 +179,11 @@ impl Resolver {
         self.defines(ast.node.handle, index);
         let period: usize = self.number(ast.node.period, "period");
         if !period.is_power_of_two() || period > MAX_SLOTS {
-            self.report(code::LIMIT, ast.node.period.span, format!("a period is a power of two up to {MAX_SLOTS}"));
-            return Plain::new(vec![0.0]);
-        }
-        self.plain_values += period;
-        if self.plain_values > MAX_PLAIN_VALUES {
-            self.report(code::LIMIT, ast.span, format!("plaintexts unfold to more than {MAX_PLAIN_VALUES} values"));
+            self.report(
+                code::LIMIT,
+                ast.node.period.span,
+                format!("a period is a power of two up to {MAX_SLOTS}"),
+            );
             return Plain::new(vec![0.0]);
         }
         Plain::new(self.unfold(ast, period).unwrap_or_else(|| vec![0.0]))
@@ -180,7 +206,11 @@ impl Resolver {
             (0..times).for_each(|_| values.extend_from_slice(&pattern));
         }
         if values.len() != period {
-            self.report(code::RUN, ast.span, format!("{} values are given for a period of {period}", values.len()));
+            self.report(
+                code::RUN,
+                ast.span,
+                format!("{} values are given for a period of {period}", values.len()),
+            );
             return None;
         }
         Some(values)
@@ -208,12 +238,21 @@ impl Resolver {
         }
     }
 
-    fn nodes(&mut self, groups: &[Group<'_>], layer_of: &HashMap<String, Source>, n_slots: usize) -> Vec<circuit::Node> {
+    fn nodes(
+        &mut self,
+        groups: &[Group<'_>],
+        layer_of: &HashMap<String, Source>,
+        n_slots: usize,
+    ) -> Vec<circuit::Node> {
         let mut nodes = Vec::new();
         for group in groups {
             let name = self.name(group.layer);
             let source = layer_of.get(&name).copied().unwrap_or_else(|| {
-                self.report(code::LAYER, group.layer.span, format!("layer {name:?} is not listed in `layers`"));
+                self.report(
+                    code::LAYER,
+                    group.layer.span,
+                    format!("layer {name:?} is not listed in `layers`"),
+                );
                 Source::new(0)
             });
             for node in &group.nodes {

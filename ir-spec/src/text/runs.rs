@@ -78,7 +78,8 @@ fn equal_runs(values: &[f64]) -> Vec<(f64, usize)> {
 fn best_pattern(runs: &[(f64, usize)]) -> (usize, usize) {
     let mut best = (1, 1);
     for length in 2..=MAX_PATTERN.min(runs.len() / 2) {
-        let times = 1 + runs.chunks_exact(length).skip(1).take_while(|chunk| same(chunk, &runs[..length])).count();
+        let times =
+            1 + runs.chunks_exact(length).skip(1).take_while(|chunk| same(chunk, &runs[..length])).count();
         if length * (times - 1) > best.0 * (best.1 - 1) {
             best = (length, times);
         }

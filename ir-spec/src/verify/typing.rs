@@ -16,8 +16,11 @@ impl Verifier<'_> {
             self.report(rule, place, message);
         }
         let op = &self.circuit.node(value).op;
-        let operands: Option<Vec<CtType>> = op.operands().into_iter().map(|v| self.circuit.node(v).ty).collect();
-        for (rule, message) in operands.map_or(Vec::new(), |operands| result_problems(Form::of(op), &operands, ty, params)) {
+        let operands: Option<Vec<CtType>> =
+            op.operands().into_iter().map(|v| self.circuit.node(v).ty).collect();
+        for (rule, message) in
+            operands.map_or(Vec::new(), |operands| result_problems(Form::of(op), &operands, ty, params))
+        {
             self.report(rule, place, message);
         }
     }
@@ -32,7 +35,10 @@ pub(crate) fn range_problems(ty: CtType, params: &Params) -> Vec<Problem> {
     match params.log_q(ty.level) {
         None => problems.push((Rule::LevelRange, format!("{} is above {}", ty.level, params.max_level()))),
         Some(log_q) if ty.scale <= Scale::ONE || ty.scale.log2() >= log_q => {
-            problems.push((Rule::ScaleRange, format!("scale {} is not between 1 and the modulus 2^{log_q:.1}", ty.scale)));
+            problems.push((
+                Rule::ScaleRange,
+                format!("scale {} is not between 1 and the modulus 2^{log_q:.1}", ty.scale),
+            ));
         }
         Some(_) => {}
     }
@@ -134,7 +140,9 @@ impl Check {
 
     fn level(&mut self, expected: Level) {
         let found = self.ty.level;
-        self.require(found == expected, Rule::LevelRule, || format!("result at {found}, expected {expected}"));
+        self.require(found == expected, Rule::LevelRule, || {
+            format!("result at {found}, expected {expected}")
+        });
     }
 
     fn same_level(&mut self, operands: &[CtType]) {
@@ -146,7 +154,9 @@ impl Check {
 
     fn scale(&mut self, expected: Scale) {
         let found = self.ty.scale;
-        self.require(found == expected, Rule::ScaleRule, || format!("result has scale {found}, expected {expected}"));
+        self.require(found == expected, Rule::ScaleRule, || {
+            format!("result has scale {found}, expected {expected}")
+        });
     }
 
     fn same_scale(&mut self, operands: &[CtType]) {
@@ -165,12 +175,15 @@ impl Check {
 
     fn degree(&mut self, expected: u8) {
         let found = self.ty.degree;
-        self.require(found == expected, Rule::DegreeRule, || format!("result has degree {found}, expected {expected}"));
+        self.require(found == expected, Rule::DegreeRule, || {
+            format!("result has degree {found}, expected {expected}")
+        });
     }
 
     fn operand_degree(&mut self, operands: &[CtType], expected: u8) {
         if let Some(odd) = operands.iter().find(|t| t.degree != expected) {
-            self.problems.push((Rule::DegreeRule, format!("operand has degree {}, needs {expected}", odd.degree)));
+            self.problems
+                .push((Rule::DegreeRule, format!("operand has degree {}, needs {expected}", odd.degree)));
         }
     }
 
@@ -194,7 +207,9 @@ impl Check {
 
     fn dropped(&mut self, operand: CtType, level: Level) {
         self.level(level);
-        self.require(level < operand.level, Rule::LevelRule, || format!("{level} is not below {}", operand.level));
+        self.require(level < operand.level, Rule::LevelRule, || {
+            format!("{level} is not below {}", operand.level)
+        });
         self.scale(operand.scale);
         self.degree(operand.degree);
     }

@@ -30,9 +30,15 @@ impl Checker<'_> {
             match written.get(reg as usize) {
                 Some(true) => {}
                 Some(false) => {
-                    self.errors.report(ProgramRule::ReadAfterWrite, place, format!("register {reg} is read before it is written"));
+                    self.errors.report(
+                        ProgramRule::ReadAfterWrite,
+                        place,
+                        format!("register {reg} is read before it is written"),
+                    );
                 }
-                None => self.errors.report(ProgramRule::Handle, place, format!("register {reg} does not exist")),
+                None => {
+                    self.errors.report(ProgramRule::Handle, place, format!("register {reg} does not exist"))
+                }
             }
         }
     }
@@ -41,8 +47,14 @@ impl Checker<'_> {
         for Reg(reg) in instr.writes() {
             match written.get_mut(reg as usize) {
                 Some(done @ false) => *done = true,
-                Some(true) => self.errors.report(ProgramRule::WrittenOnce, place, format!("register {reg} is written again")),
-                None => self.errors.report(ProgramRule::Handle, place, format!("register {reg} does not exist")),
+                Some(true) => self.errors.report(
+                    ProgramRule::WrittenOnce,
+                    place,
+                    format!("register {reg} is written again"),
+                ),
+                None => {
+                    self.errors.report(ProgramRule::Handle, place, format!("register {reg} does not exist"))
+                }
             }
         }
     }
@@ -51,7 +63,8 @@ impl Checker<'_> {
     fn handles(&mut self, instr: &Instr, place: ProgramPlace) {
         match instr {
             Instr::Input { input, ct, .. } => {
-                let n_cts = self.program.manifest.inputs.get(*input as usize).map_or(0, |port| port.layout.n_cts);
+                let n_cts =
+                    self.program.manifest.inputs.get(*input as usize).map_or(0, |port| port.layout.n_cts);
                 self.errors.require((*ct as usize) < n_cts, ProgramRule::Handle, place, || {
                     format!("ciphertext {ct} of input {input} does not exist")
                 });
@@ -71,10 +84,17 @@ impl Checker<'_> {
             Instr::Sum { terms, .. } => self.arity(terms.len(), place),
             Instr::AddPlain { plain, .. } => self.plain_handle(*plain, place),
             Instr::MulScalar { scalar, .. } => {
-                self.errors.require(scalar.is_finite(), ProgramRule::Contents, place, || format!("scalar {scalar} is not finite"));
+                self.errors.require(scalar.is_finite(), ProgramRule::Contents, place, || {
+                    format!("scalar {scalar} is not finite")
+                });
             }
-            Instr::Zero { .. } | Instr::Sub { .. } | Instr::Neg { .. } | Instr::Mul { .. }
-            | Instr::Relin { .. } | Instr::Rescale { .. } | Instr::DropLevel { .. } => {}
+            Instr::Zero { .. }
+            | Instr::Sub { .. }
+            | Instr::Neg { .. }
+            | Instr::Mul { .. }
+            | Instr::Relin { .. }
+            | Instr::Rescale { .. }
+            | Instr::DropLevel { .. } => {}
         }
     }
 
@@ -125,26 +145,37 @@ fn form(instr: &Instr) -> Form {
 /// What is wrong with the plaintexts and ports of an instruction that writes `ty`.
 fn plain_problem(program: &Program, instr: &Instr, ty: CtType) -> Option<String> {
     match instr {
-        Instr::Input { input, .. } => {
-            (program.manifest.inputs[*input as usize].ty != ty).then(|| "the register is not of the port's type".to_owned())
-        }
+        Instr::Input { input, .. } => (program.manifest.inputs[*input as usize].ty != ty)
+            .then(|| "the register is not of the port's type".to_owned()),
         Instr::InnerProduct { terms, .. } => terms.iter().find_map(|&(reg, plain)| {
             let PlainUse { level, scale, .. } = program.plains[plain as usize];
             let product = type_of(program, reg).scale + scale;
-            (level != ty.level || product != ty.scale)
-                .then(|| format!("a product at {level} with scale {product} in a sum at {} with {}", ty.level, ty.scale))
+            (level != ty.level || product != ty.scale).then(|| {
+                format!(
+                    "a product at {level} with scale {product} in a sum at {} with {}",
+                    ty.level, ty.scale
+                )
+            })
         }),
         Instr::AddPlain { plain, .. } => {
             let PlainUse { level, scale, .. } = program.plains[*plain as usize];
-            (level != ty.level || scale != ty.scale)
-                .then(|| format!("a plaintext at {level} with scale {scale} added at {} with {}", ty.level, ty.scale))
+            (level != ty.level || scale != ty.scale).then(|| {
+                format!("a plaintext at {level} with scale {scale} added at {} with {}", ty.level, ty.scale)
+            })
         }
         Instr::MulScalar { src, scale, .. } => {
             let product = type_of(program, *src).scale + *scale;
             (*scale <= Scale::ONE || product != ty.scale)
                 .then(|| format!("a factor of scale {scale} gives {product}, the result has {}", ty.scale))
         }
-        Instr::Zero { .. } | Instr::Rotate { .. } | Instr::Sum { .. } | Instr::Sub { .. } | Instr::Neg { .. }
-        | Instr::Mul { .. } | Instr::Relin { .. } | Instr::Rescale { .. } | Instr::DropLevel { .. } => None,
+        Instr::Zero { .. }
+        | Instr::Rotate { .. }
+        | Instr::Sum { .. }
+        | Instr::Sub { .. }
+        | Instr::Neg { .. }
+        | Instr::Mul { .. }
+        | Instr::Relin { .. }
+        | Instr::Rescale { .. }
+        | Instr::DropLevel { .. } => None,
     }
 }

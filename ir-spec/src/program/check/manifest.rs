@@ -42,9 +42,12 @@ fn keys(errors: &mut Errors, manifest: &Manifest) {
         "evaluation keys need special primes".to_owned()
     });
     for step in keys.rotations.keys() {
-        errors.require(!step.is_zero() && step.get() < params.n_slots(), ProgramRule::KeyRange, place, || {
-            format!("step {step} is no rotation of {} slots", params.n_slots())
-        });
+        errors.require(
+            !step.is_zero() && step.get() < params.n_slots(),
+            ProgramRule::KeyRange,
+            place,
+            || format!("step {step} is no rotation of {} slots", params.n_slots()),
+        );
     }
     let levels = keys.rotations.values().copied().chain(keys.relin);
     for level in levels.filter(|&level: &Level| level > params.max_level()) {

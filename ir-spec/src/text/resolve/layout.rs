@@ -57,13 +57,28 @@ impl Resolver {
         Shape(extents.split('x').map(|node| self.number(At { span: word.span, node }, "extent")).collect())
     }
 
-    fn home_run(&mut self, run: &At<HomeRun<'_>>, n_slots: usize, capacity: usize, copies: usize, home: &mut Vec<Position>) {
+    fn home_run(
+        &mut self,
+        run: &At<HomeRun<'_>>,
+        n_slots: usize,
+        capacity: usize,
+        copies: usize,
+        home: &mut Vec<Position>,
+    ) {
         let (ct, slot) = self.pair(run.node.start.span, run.node.start.node);
-        let dims: Vec<(usize, i64)> =
-            run.node.dims.iter().map(|&(count, stride)| (self.count(count), self.number(stride, "stride"))).collect();
+        let dims: Vec<(usize, i64)> = run
+            .node
+            .dims
+            .iter()
+            .map(|&(count, stride)| (self.count(count), self.number(stride, "stride")))
+            .collect();
         let count = dims.iter().try_fold(1usize, |product, dim| product.checked_mul(dim.0));
         if dims.len() > runs::MAX_DIMS {
-            return self.report(code::LIMIT, run.span, format!("a run has at most {} dimensions", runs::MAX_DIMS));
+            return self.report(
+                code::LIMIT,
+                run.span,
+                format!("a run has at most {} dimensions", runs::MAX_DIMS),
+            );
         }
         if count.and_then(|count| self.homes.take(count, copies)).is_none() {
             return self.report(code::LIMIT, run.span, "the layouts of this text place too many elements");
@@ -95,6 +110,8 @@ fn within(start: i128, dims: &[(usize, i64)], capacity: usize) -> bool {
 fn unfold(start: i64, dims: &[(usize, i64)], visit: &mut impl FnMut(i64)) {
     match dims {
         [] => visit(start),
-        [(count, stride), inner @ ..] => (0..*count as i64).for_each(|i| unfold(start + i * stride, inner, visit)),
+        [(count, stride), inner @ ..] => {
+            (0..*count as i64).for_each(|i| unfold(start + i * stride, inner, visit))
+        }
     }
 }

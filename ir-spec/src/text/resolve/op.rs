@@ -19,7 +19,11 @@ impl Resolver {
         };
         let op = self.with_operands(info.mnemonic, &ast.args, n_slots);
         if op.is_none() {
-            self.report(code::OP, mnemonic.span, format!("operands are written `{} {}`", info.mnemonic, info.operands));
+            self.report(
+                code::OP,
+                mnemonic.span,
+                format!("operands are written `{} {}`", info.mnemonic, info.operands),
+            );
         }
         op
     }
