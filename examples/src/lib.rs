@@ -20,7 +20,7 @@ pub fn send(stream: &mut impl Write, contents: &[u8]) -> io::Result<()> {
 /// When the stream fails or ends early, or the frame is longer than `limit`.
 pub fn receive(stream: &mut impl Read, limit: u64) -> io::Result<Vec<u8>> {
     let mut length = [0; 8];
-    stream.read_exact(&mut length)?;
+    stream.read_exact(&mut length).map_err(closed)?;
     let length = u64::from_le_bytes(length);
     if length > limit {
         let message = format!("a frame of {length} bytes, more than the {limit} allowed here");
@@ -29,9 +29,17 @@ pub fn receive(stream: &mut impl Read, limit: u64) -> io::Result<Vec<u8>> {
     let mut contents = Vec::new();
     stream.take(length).read_to_end(&mut contents)?;
     if (contents.len() as u64) < length {
-        return Err(io::ErrorKind::UnexpectedEof.into());
+        return Err(closed(io::ErrorKind::UnexpectedEof.into()));
     }
     Ok(contents)
+}
+
+/// Says in words what an early end means.
+fn closed(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "the other side closed the connection"),
+        _ => error,
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,42 @@
+//! Random programs mean what their circuits mean, on any number of threads.
+
+use hecc_ir::testing::{circuits, inputs_for, program_of};
+use hecc_ir::{Stage, eval};
+use hecc_runtime::{Error, Executor, dry};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+fn agree(found: &[Vec<f64>], expected: &[Vec<f64>]) -> bool {
+    let close = |(x, y): (&f64, &f64)| (x - y).abs() <= 1e-12 * (1.0 + y.abs());
+    found.len() == expected.len() && found.iter().zip(expected).all(|(x, y)| x.iter().zip(y).all(close))
+}
+
+/// True for a failure of one of the simulation's own checks.
+fn overflowed(error: &Error) -> bool {
+    match error {
+        Error::Instruction { cause, .. } => overflowed(cause),
+        other => matches!(other, Error::Overflow { .. }),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_executor_computes_what_the_circuit_means(
+        circuit in circuits(Stage::Leveled), seed: u64, n_threads in 1..4usize,
+    ) {
+        let inputs = inputs_for(&circuit, seed);
+        let expected = eval::eval(&circuit, &inputs);
+        let mut program = program_of(&circuit);
+        program.manifest.inputs.iter_mut().for_each(|port| port.range = (-1.0, 1.0));
+        let program = Arc::new(program);
+        let executor = Executor::new(Some(n_threads)).unwrap();
+        let evaluation = dry::evaluate(&executor, program.clone(), &inputs).unwrap();
+        prop_assert!(agree(&evaluation.tensors, &expected));
+        match dry::forecast(&executor, program, &inputs) {
+            Ok(forecast) => prop_assert!(agree(&forecast.tensors, &expected)),
+            Err(error) => prop_assert!(overflowed(&error), "{error}"),
+        }
+    }
+}
