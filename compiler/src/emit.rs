@@ -5,9 +5,8 @@
 //! that it needs no reduction per term. Each plaintext is encoded once per
 //! level and scale.
 
-use crate::keys::plan_keys;
 use hecc_ir::circuit::{Circuit, Const, CtType, Op, Value};
-use hecc_ir::program::{Instr, Manifest, PlainUse, Port, Program, Reg};
+use hecc_ir::program::{Instr, KeyPlan, Manifest, PlainUse, Port, Program, Reg};
 use hecc_ir::scale::{Level, Scale, Step};
 use std::collections::HashMap;
 
@@ -38,7 +37,9 @@ pub fn emit(circuit: &Circuit, output_bound: f64) -> Program {
         let regs = output.values.iter().map(|&v| emitter.reg(v)).collect();
         emitter.program.outputs.push(regs);
     }
-    emitter.program
+    let mut program = emitter.program;
+    program.manifest.keys = program.required_keys();
+    program
 }
 
 fn manifest(circuit: &Circuit, output_bound: f64) -> Manifest {
@@ -63,7 +64,7 @@ fn manifest(circuit: &Circuit, output_bound: f64) -> Manifest {
         params: circuit.params.clone().expect("a leveled circuit has parameters"),
         inputs: inputs.collect(),
         outputs: outputs.collect(),
-        keys: plan_keys(circuit),
+        keys: KeyPlan::default(),
     }
 }
 

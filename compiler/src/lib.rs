@@ -9,7 +9,6 @@ pub mod cost;
 pub mod diag;
 pub mod emit;
 pub mod front;
-pub mod keys;
 pub mod lower;
 pub mod model;
 pub mod packing;

@@ -11,4 +11,4 @@ mod network;
 
 pub use matrix::Matrix;
 pub(crate) use network::compose;
-pub use network::{Activation, Factor, Linear, Network, NodeId, NodeKind, Pool, Term};
+pub use network::{Activation, Factor, Linear, Network, Node, NodeId, NodeKind, Pool, Term};

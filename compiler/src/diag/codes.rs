@@ -99,6 +99,26 @@ codes! {
         "A data set file holds `x` with one sample per first index and, optionally, integer labels `y`.";
     DataMismatch = "H051", "data set does not fit the model",
         "Samples must have as many elements as the model's input, within its declared range.";
+    PrecisionNotReached = "H060", "requested precision not reached",
+        "Noise grows with depth, and the modulus that keeps it small is bounded by security. Ask for a larger error or a larger ring.";
+    UnknownRing = "H061", "ring degree not available",
+        "The target profile has no measured costs for this ring degree.";
+    Overflow = "H062", "values outgrow their numbers",
+        "Values inside the network became infinite on sample inputs.";
+    BadTarget = "H063", "target profile not usable",
+        "A target profile is a JSON file with measured costs by ring degree.";
+    UnwritableFile = "H070", "cannot write a file",
+        "The system refused to create or replace the file. Nothing was left half-written.";
+    BadProgram = "H071", "program or manifest refused",
+        "The file is damaged, of another version, or breaks a rule that execution relies on. Compile the model again.";
+    BadKeys = "H072", "keys refused",
+        "The file holds no keys for this program. Make keys with `hecc keygen` and the program's own manifest.";
+    BadCiphertext = "H073", "ciphertexts refused",
+        "The file holds no ciphertexts for this program, or was damaged. Encrypt again with the program's own manifest.";
+    BadInput = "H074", "input cannot be encrypted",
+        "Inputs must have the manifest's shape, be finite and lie within the declared range.";
+    RunFailed = "H075", "evaluation failed",
+        "The program could not be evaluated on these ciphertexts.";
 }
 
 impl Code {

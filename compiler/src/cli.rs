@@ -1,0 +1,77 @@
+//! The command line: the only part of the compiler that touches files, the
+//! terminal and the runtime.
+//!
+//! Commands return [`Diagnostics`]; they are printed here, as text or JSON, and
+//! make the exit status non-zero.
+
+mod args;
+mod bench;
+mod check;
+mod deploy;
+mod files;
+mod inspect;
+mod problems;
+mod progress;
+mod session;
+mod show;
+mod summary;
+
+use args::{Cli, Command};
+use clap::Parser;
+use hecc::diag::{Code, Diagnostics};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+/// Runs the command given by the process arguments.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(diagnostics) => {
+            report(&diagnostics, cli.json);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<(), Diagnostics> {
+    match &cli.command {
+        Command::Compile(args) => summary::compile(args, cli.json),
+        Command::Inspect(args) => inspect::inspect(args),
+        Command::Run(args) => show::run(args, cli.json),
+        Command::Bench(args) => bench::bench(args, cli.json),
+        Command::Check(args) => check::check(args, cli.json),
+        Command::Keygen(args) => deploy::keygen(args),
+        Command::Encrypt(args) => deploy::encrypt(args),
+        Command::Eval(args) => deploy::eval(args, cli.json),
+        Command::Decrypt(args) => deploy::decrypt(args, cli.json),
+        Command::Explain(args) => explain(&args.code),
+    }
+}
+
+/// Prints diagnostics to standard error.
+fn report(diagnostics: &Diagnostics, json: bool) {
+    if json {
+        eprintln!("{}", serde_json::to_string(diagnostics).expect("diagnostics serialise"));
+    } else {
+        let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        eprint!("{}", diagnostics.render(colour));
+    }
+}
+
+/// Prints warnings of a model that can be used all the same.
+fn report_notices(diagnostics: &Diagnostics) {
+    if !diagnostics.is_empty() {
+        report(diagnostics, false);
+    }
+}
+
+fn explain(code: &str) -> Result<(), Diagnostics> {
+    if code == "all" {
+        Code::ALL.iter().for_each(|code| println!("{code}  {}", code.title()));
+        return Ok(());
+    }
+    let found = Code::parse(code).ok_or_else(|| problems::unknown_code(code))?;
+    println!("{found}: {}\n\n{}", found.title(), found.explanation());
+    Ok(())
+}

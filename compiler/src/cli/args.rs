@@ -1,0 +1,258 @@
+//! What each command takes.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Compiles neural networks to run on encrypted data, and runs them.
+#[derive(Debug, Parser)]
+#[command(name = "hecc", version, about, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Print results, and errors, as JSON for scripts.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+const EXAMPLES: &str = "Examples:
+  hecc run examples/models/lola.onnx --data examples/data/mnist_test_sample.npz
+  hecc compile model.onnx --calibrate samples.npz -o build
+  hecc bench model.hec --data digits.npz --count 20 --json
+  hecc inspect model.hec --stage leveled | less
+  hecc explain H021";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Compile a model to a program (for the server) and a manifest (for clients).
+    Compile(CompileArgs),
+    /// Print any stage of a compilation, or a compiled file.
+    Inspect(InspectArgs),
+    /// Compile, encrypt, evaluate and decrypt samples, and show the predictions.
+    Run(DataArgs),
+    /// Measure a model: latency, sizes, operation counts, accuracy.
+    Bench(DataArgs),
+    /// Compare encrypted (or simulated) results with plain evaluation.
+    Check(CheckArgs),
+    /// Client: make a secret key and the evaluation keys the server needs.
+    Keygen(KeygenArgs),
+    /// Client: encrypt one sample.
+    Encrypt(EncryptArgs),
+    /// Server: evaluate a program on encrypted inputs. Never sees a secret.
+    Eval(EvalArgs),
+    /// Client: decrypt a result.
+    Decrypt(DecryptArgs),
+    /// Explain a diagnostic code (`all` lists them).
+    Explain(ExplainArgs),
+}
+
+/// A model and how to compile it.
+#[derive(Debug, Args)]
+pub struct ModelArgs {
+    /// Model: a `.hec` description or an ONNX file.
+    pub model: PathBuf,
+    /// Largest error to allow, relative to the largest output.
+    #[arg(long, default_value_t = 1e-4, value_name = "ERROR")]
+    pub precision: f64,
+    /// Ring degree to use instead of the smallest that fits.
+    #[arg(long, value_name = "N")]
+    pub ring: Option<usize>,
+    /// Smallest and largest input element, instead of what the model says.
+    #[arg(long, value_name = "LOW,HIGH", value_parser = parse_range, allow_hyphen_values = true)]
+    pub input_range: Option<(f64, f64)>,
+    /// Samples (`.npz`) that show how large values inside the network become.
+    #[arg(long, value_name = "SAMPLES.npz")]
+    pub calibrate: Option<PathBuf>,
+    /// Target profile (JSON) instead of the built-in one.
+    #[arg(long, value_name = "PROFILE.json")]
+    pub target: Option<PathBuf>,
+    /// Allow parameters without security, for experiments only.
+    #[arg(long)]
+    pub insecure: bool,
+}
+
+/// Arguments of `compile`.
+#[derive(Debug, Args)]
+#[command(after_help = "Writes NAME.hecp (program, with weights) and NAME.hecm (manifest, without).")]
+pub struct CompileArgs {
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Folder to write to.
+    #[arg(short, long, default_value = ".", value_name = "DIR")]
+    pub output: PathBuf,
+}
+
+/// A stage of a compilation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StageArg {
+    /// Layers and shapes.
+    Model,
+    /// Linear maps and activations.
+    Network,
+    /// Placements, folds, diagonals.
+    Packing,
+    /// The circuit before levels.
+    Lowered,
+    /// The circuit with levels and scales.
+    Leveled,
+    /// Instructions of the executor.
+    Program,
+}
+
+/// How to print a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FormatArg {
+    /// For reading; circuits in the text format of the IR.
+    Text,
+    /// For scripts.
+    Json,
+    /// Graphviz.
+    Dot,
+}
+
+/// Arguments of `inspect`.
+#[derive(Debug, Args)]
+#[command(after_help = "Compiled files (.hecp, .hecm) are inspected as they are; --stage is for models.")]
+pub struct InspectArgs {
+    /// The model, or a compiled `.hecp` or `.hecm` file.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Stage to print.
+    #[arg(long, value_enum, default_value = "leveled")]
+    pub stage: StageArg,
+    /// Form to print it in.
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: FormatArg,
+}
+
+/// Arguments of `run` and `bench`.
+#[derive(Debug, Args)]
+pub struct DataArgs {
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Samples: `x` [n, channels, height, width], labels `y` [n].
+    #[arg(long, value_name = "SAMPLES.npz")]
+    pub data: PathBuf,
+    /// How many samples to use.
+    #[arg(long, default_value_t = 10)]
+    pub count: usize,
+    /// Threads; all cores when not given.
+    #[arg(long)]
+    pub threads: Option<usize>,
+}
+
+/// Where `check` evaluates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BackendArg {
+    /// Real encryption.
+    Ckks,
+    /// Plain slots with a noise model: fast, predicts errors.
+    Sim,
+    /// Plain slots: what the program means.
+    Clear,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Model, samples, count.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Where to evaluate.
+    #[arg(long, value_enum, default_value = "ckks")]
+    pub backend: BackendArg,
+}
+
+/// Arguments of `keygen`.
+#[derive(Debug, Args)]
+pub struct KeygenArgs {
+    /// Manifest of the program.
+    pub manifest: PathBuf,
+    /// File for the secret key; readable by its owner alone.
+    #[arg(long, default_value = "secret.hecs")]
+    pub secret: PathBuf,
+    /// File for the evaluation keys, to be sent to the server.
+    #[arg(long, default_value = "eval.heck")]
+    pub eval_keys: PathBuf,
+    /// Accept a manifest without security.
+    #[arg(long)]
+    pub insecure: bool,
+}
+
+/// Arguments of `encrypt`.
+#[derive(Debug, Args)]
+pub struct EncryptArgs {
+    /// Manifest of the program.
+    pub manifest: PathBuf,
+    /// Secret key.
+    #[arg(long, default_value = "secret.hecs")]
+    pub secret: PathBuf,
+    /// Samples.
+    #[arg(long, value_name = "SAMPLES.npz")]
+    pub data: PathBuf,
+    /// Which sample to encrypt.
+    #[arg(long, default_value_t = 0)]
+    pub index: usize,
+    /// File for the encrypted input.
+    #[arg(short, long, default_value = "input.hect")]
+    pub output: PathBuf,
+    /// Accept a manifest without security.
+    #[arg(long)]
+    pub insecure: bool,
+}
+
+/// Arguments of `eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// Compiled program.
+    pub program: PathBuf,
+    /// Evaluation keys of the client.
+    #[arg(long, default_value = "eval.heck")]
+    pub eval_keys: PathBuf,
+    /// Encrypted input.
+    #[arg(long, default_value = "input.hect")]
+    pub input: PathBuf,
+    /// File for the encrypted result.
+    #[arg(short, long, default_value = "result.hect")]
+    pub output: PathBuf,
+    /// Threads; all cores when not given.
+    #[arg(long)]
+    pub threads: Option<usize>,
+}
+
+/// Arguments of `decrypt`.
+#[derive(Debug, Args)]
+pub struct DecryptArgs {
+    /// Manifest of the program.
+    pub manifest: PathBuf,
+    /// Secret key.
+    #[arg(long, default_value = "secret.hecs")]
+    pub secret: PathBuf,
+    /// Encrypted result.
+    #[arg(long, default_value = "result.hect")]
+    pub input: PathBuf,
+    /// Accept a manifest without security.
+    #[arg(long)]
+    pub insecure: bool,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Code such as `H021`, or `all`.
+    pub code: String,
+}
+
+fn parse_range(text: &str) -> Result<(f64, f64), String> {
+    let (low, high) = text.split_once(',').ok_or("two numbers with a comma between, such as 0,1")?;
+    let number = |part: &str| part.trim().parse::<f64>().map_err(|e| format!("`{part}`: {e}"));
+    let (low, high) = (number(low)?, number(high)?);
+    if low.is_finite() && high.is_finite() && low < high {
+        Ok((low, high))
+    } else {
+        Err(String::from("the first number must be smaller than the second"))
+    }
+}

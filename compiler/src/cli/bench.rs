@@ -1,0 +1,147 @@
+//! `hecc bench`: one table, or one JSON object, of everything worth measuring.
+
+use super::args::DataArgs;
+use super::session::{self, Built, Deployment, Outcome, argmax, max_difference};
+use super::{progress, show};
+use hecc::diag::Diagnostics;
+use hecc::front::data::DataSet;
+use hecc_ir::params::SecurityLevel;
+use serde::Serialize;
+use std::time::Duration;
+
+/// What a benchmark run measured. Times are seconds, medians over samples
+/// where there are several; sizes are bytes.
+#[derive(Debug, Serialize)]
+pub struct Figures {
+    model: String,
+    latency_s: f64,
+    latency_min_s: f64,
+    latency_max_s: f64,
+    encrypt_s: f64,
+    decrypt_s: f64,
+    compile_s: f64,
+    keygen_s: f64,
+    encode_s: f64,
+    predicted_latency_one_thread_s: f64,
+    rotations: usize,
+    key_switches: usize,
+    mul_plain: usize,
+    mul_scalar: usize,
+    mul_ct: usize,
+    rescales: usize,
+    depth: usize,
+    ring_degree: usize,
+    log_qp: f64,
+    q_bits: Vec<f64>,
+    p_bits: Vec<f64>,
+    digit_limbs: usize,
+    security_bits: u32,
+    rotation_keys: usize,
+    key_bytes: usize,
+    plaintext_bytes: usize,
+    ciphertext_bytes: usize,
+    peak_live_ciphertext_bytes: usize,
+    peak_rss_bytes: Option<u64>,
+    threads: usize,
+    predicted_max_abs_err: f64,
+    max_abs_err: f64,
+    max_abs_logit: f64,
+    n: usize,
+    agree: usize,
+    correct: Option<usize>,
+}
+
+/// Runs the command.
+pub fn bench(args: &DataArgs, json: bool) -> Result<(), Diagnostics> {
+    let data = session::samples(args)?;
+    let built = session::build(&args.model, Some(&data))?;
+    data.fits(&built.model)?;
+    let deployment = Deployment::start(&args.model, &built.compiled.program, args.threads)?;
+    let bar = progress::bar("evaluating", data.samples.len());
+    let mut outcomes = Vec::new();
+    for sample in &data.samples {
+        outcomes.push(deployment.predict(&args.model.model, sample)?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let figures = figures(&built, &deployment, &data, &outcomes);
+    if json {
+        println!("{}", serde_json::to_string(&figures).expect("figures serialise"));
+    } else {
+        print!("{}", show::table(&serde_json::to_value(&figures).expect("figures serialise")));
+    }
+    Ok(())
+}
+
+fn figures(built: &Built, deployment: &Deployment, data: &DataSet, outcomes: &[Outcome]) -> Figures {
+    let program = &built.compiled.program;
+    let params = &program.manifest.params;
+    let counts = program.op_counts();
+    let plain: Vec<Vec<f64>> = data.samples.iter().map(|sample| built.model.logits(sample)).collect();
+    let pairs = || outcomes.iter().zip(&plain);
+    let latencies = sorted(outcomes.iter().map(|o| o.cost.wall));
+    let bits = |primes: &[u64]| primes.iter().map(|&p| round2((p as f64).log2())).collect();
+    Figures {
+        model: built.model.name.clone(),
+        latency_s: median(&latencies),
+        latency_min_s: latencies[0],
+        latency_max_s: latencies[latencies.len() - 1],
+        encrypt_s: median(&sorted(outcomes.iter().map(|o| o.encrypt_time))),
+        decrypt_s: median(&sorted(outcomes.iter().map(|o| o.decrypt_time))),
+        compile_s: built.compile_time.as_secs_f64(),
+        keygen_s: deployment.keygen_time.as_secs_f64(),
+        encode_s: deployment.encode_time.as_secs_f64(),
+        predicted_latency_one_thread_s: built.compiled.cost_ns * 1e-9,
+        rotations: counts.rotations,
+        key_switches: counts.key_switches,
+        mul_plain: counts.mul_plain,
+        mul_scalar: counts.mul_scalar,
+        mul_ct: counts.mul_ct,
+        rescales: counts.rescales,
+        depth: built.compiled.leveled.depth(),
+        ring_degree: params.ring_degree,
+        log_qp: round2(params.log_qp()),
+        q_bits: bits(&params.q),
+        p_bits: bits(&params.p),
+        digit_limbs: params.digit_limbs,
+        security_bits: if params.security == SecurityLevel::Classical128 { 128 } else { 0 },
+        rotation_keys: program.manifest.keys.rotations.len(),
+        key_bytes: deployment.key_bytes,
+        plaintext_bytes: deployment.plaintext_bytes(),
+        ciphertext_bytes: outcomes[0].input_bytes,
+        peak_live_ciphertext_bytes: outcomes.iter().map(|o| o.cost.peak_bytes).max().unwrap_or(0),
+        peak_rss_bytes: peak_rss(),
+        threads: outcomes[0].cost.n_threads,
+        predicted_max_abs_err: built.compiled.prediction.max_error,
+        max_abs_err: pairs().map(|(o, p)| max_difference(&o.logits, p)).fold(0.0, f64::max),
+        max_abs_logit: plain.iter().flatten().fold(0.0, |max: f64, x| max.max(x.abs())),
+        n: outcomes.len(),
+        agree: pairs().filter(|(o, p)| argmax(&o.logits) == argmax(p)).count(),
+        correct: data.labels.as_ref().map(|labels| {
+            outcomes.iter().zip(labels).filter(|(o, label)| argmax(&o.logits) == **label).count()
+        }),
+    }
+}
+
+fn sorted(times: impl Iterator<Item = Duration>) -> Vec<f64> {
+    let mut seconds: Vec<f64> = times.map(|t| t.as_secs_f64()).collect();
+    seconds.sort_by(f64::total_cmp);
+    seconds
+}
+
+fn median(sorted: &[f64]) -> f64 {
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
+}
+
+fn round2(x: f64) -> f64 {
+    (x * 100.0).round() / 100.0
+}
+
+/// Most memory the process ever held, where the system tells.
+fn peak_rss() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kibibytes * 1024)
+}

@@ -1,0 +1,63 @@
+//! Reading files of bounded size, and writing files whole or not at all.
+
+use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+
+/// Largest file that is read.
+const MAX_BYTES: u64 = 64 << 30;
+
+/// Contents of a file.
+pub fn read(path: &Path) -> Result<Vec<u8>, Diagnostics> {
+    let unreadable = |e: std::io::Error| {
+        let shown = path.display().to_string();
+        let title = format!("cannot read `{shown}`");
+        Diagnostic::error(Code::UnreadableFile, title).label(Label::file(shown, e.to_string()))
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
+}
+
+/// Who may read a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// As the system's defaults say.
+    Normal,
+    /// The owner alone.
+    Secret,
+}
+
+/// Writes a file through a temporary one beside it, so that it appears complete
+/// or not at all.
+pub fn write(path: &Path, bytes: &[u8], access: Access) -> Result<(), Diagnostics> {
+    let unwritable = |e: std::io::Error| {
+        let shown = path.display().to_string();
+        let title = format!("cannot write `{shown}`");
+        let place = Label::file(shown, e.to_string());
+        Diagnostic::error(Code::UnwritableFile, title).label(place).help("choose a folder you may write to")
+    };
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(unwritable)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(unwritable)?;
+    file.write_all(bytes).map_err(unwritable)?;
+    if access == Access::Normal {
+        widen(file.as_file()).map_err(unwritable)?;
+    }
+    file.persist(path).map_err(|e| unwritable(e.error))?;
+    Ok(())
+}
+
+/// Temporary files are private; others get the usual rights.
+#[cfg(unix)]
+fn widen(file: &File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn widen(_: &File) -> std::io::Result<()> {
+    Ok(())
+}

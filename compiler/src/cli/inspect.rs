@@ -1,0 +1,170 @@
+//! `hecc inspect`: any stage of a compilation, as text, JSON or Graphviz.
+
+use super::args::{FormatArg, InspectArgs, StageArg};
+use super::session::{self, Built};
+use super::{files, problems};
+use hecc::diag::{Code, Diagnostics};
+use hecc::packing::TermPlan;
+use hecc::sparsity::NodeKind;
+use hecc_ir::program::Program;
+use hecc_ir::{Circuit, artifact, text};
+use hecc_runtime::Error;
+use petgraph::dot::{Config, Dot};
+use petgraph::graph::DiGraph;
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// Runs the command.
+pub fn inspect(args: &InspectArgs) -> Result<(), Diagnostics> {
+    let extension = args.model.model.extension().and_then(|e| e.to_str());
+    let text = match extension {
+        Some("hecp") => {
+            let bytes = files::read(&args.model.model)?;
+            let program = artifact::read_program(&bytes).map_err(|e| refused(args, Error::from(e)))?;
+            program_form(&program, args.format)
+        }
+        Some("hecm") => {
+            let bytes = files::read(&args.model.model)?;
+            let manifest = artifact::read_manifest(&bytes).map_err(|e| refused(args, Error::from(e)))?;
+            pretty(&json!(manifest))
+        }
+        Some(_) | None => stage_form(&session::build(&args.model, None)?, args.stage, args.format),
+    };
+    print!("{text}");
+    Ok(())
+}
+
+fn refused(args: &InspectArgs, error: Error) -> Diagnostics {
+    problems::runtime(Code::BadProgram, &args.model.model, &error, "compile the model again")
+}
+
+fn stage_form(built: &Built, stage: StageArg, format: FormatArg) -> String {
+    match stage {
+        StageArg::Model => rows_form(&model_rows(built), format),
+        StageArg::Network => rows_form(&network_rows(built), format),
+        StageArg::Packing => rows_form(&packing_rows(built), format),
+        StageArg::Lowered => circuit_form(&built.compiled.lowered, format),
+        StageArg::Leveled => circuit_form(&built.compiled.leveled, format),
+        StageArg::Program => program_form(&built.compiled.program, format),
+    }
+}
+
+/// A named row with the rows it reads and what there is to say.
+struct Row {
+    name: String,
+    reads: Vec<usize>,
+    facts: Value,
+}
+
+fn rows_form(rows: &[Row], format: FormatArg) -> String {
+    match format {
+        FormatArg::Text => rows.iter().enumerate().fold(String::new(), |mut text, (index, row)| {
+            let reads: Vec<String> = row.reads.iter().map(ToString::to_string).collect();
+            writeln!(text, "{index:3}  {:24} ({})  {}", row.name, reads.join(", "), row.facts).expect("strings grow");
+            text
+        }),
+        FormatArg::Json => {
+            let rows = rows.iter().map(|row| json!({ "name": row.name, "reads": row.reads, "facts": row.facts }));
+            pretty(&rows.collect())
+        }
+        FormatArg::Dot => dot(rows.iter().map(|row| (row.name.clone(), row.reads.clone()))),
+    }
+}
+
+fn model_rows(built: &Built) -> Vec<Row> {
+    let row = |layer: &hecc::model::Layer| Row {
+        name: layer.name.clone(),
+        reads: layer.inputs.iter().map(|id| id.0).collect(),
+        facts: json!({ "kind": layer.kind.name(), "shape": layer.shape.to_string() }),
+    };
+    built.model.layers.iter().map(row).collect()
+}
+
+fn network_rows(built: &Built) -> Vec<Row> {
+    let row = |node: &hecc::sparsity::Node| {
+        let (reads, facts) = match &node.kind {
+            NodeKind::Input => (Vec::new(), json!({})),
+            NodeKind::Linear(linear) => {
+                let count = |t: &hecc::sparsity::Term| t.factors.iter().map(|f| f.matrix.n_nonzeros()).sum::<usize>();
+                let nonzeros: Vec<usize> = linear.terms.iter().map(count).collect();
+                (linear.terms.iter().map(|t| t.operand.0).collect(), json!({ "nonzeros": nonzeros }))
+            }
+            NodeKind::Activation(a) => (vec![a.operand.0], json!({ "degree": a.degree(), "shift": a.shift })),
+        };
+        let shape = json!(node.shape.to_string());
+        Row { name: node.name.clone(), reads, facts: json!({ "shape": shape, "computes": facts }) }
+    };
+    built.compiled.network.nodes.iter().map(row).collect()
+}
+
+fn packing_rows(built: &Built) -> Vec<Row> {
+    let compiled = &built.compiled;
+    let mut rows = network_rows(built);
+    for (index, row) in rows.iter_mut().enumerate() {
+        let layout = &compiled.plan.placements[index].layout;
+        let replicas = layout.replicas.len();
+        let mut facts = json!({ "shape": layout.shape.to_string(), "cts": layout.n_cts, "replicas": replicas });
+        if let Some(plan) = &compiled.plan.linear[index] {
+            let describe = |term: &TermPlan| match term {
+                TermPlan::Direct => json!("direct"),
+                TermPlan::Map { prefold, diagonals, split } => json!({
+                    "diagonals": diagonals.len(),
+                    "giant_unit": split.unit,
+                    "pool_rotations": prefold.map(|p| p.n_rotations()),
+                }),
+            };
+            facts["terms"] = plan.terms.iter().map(describe).collect();
+            facts["fold"] = json!({ "stride": plan.fold.stride, "copies": plan.fold.copies });
+        }
+        row.facts = facts;
+    }
+    rows
+}
+
+fn circuit_form(circuit: &Circuit, format: FormatArg) -> String {
+    match format {
+        FormatArg::Text => text::print(circuit),
+        FormatArg::Json => pretty(&json!(circuit)),
+        FormatArg::Dot => dot(circuit.values().map(|value| {
+            let node = circuit.node(value);
+            let name = format!("{value} {} @{}", node.op.mnemonic(), circuit.sources[node.source.index()]);
+            (name, node.op.operands().into_iter().map(|v| v.index()).collect())
+        })),
+    }
+}
+
+fn program_form(program: &Program, format: FormatArg) -> String {
+    match format {
+        FormatArg::Json => pretty(&json!(program)),
+        FormatArg::Text => {
+            let mut text = String::new();
+            for (instr, &source) in program.instrs.iter().zip(&program.source_of) {
+                writeln!(text, "{:?}  @{}", instr, program.sources[source as usize]).expect("strings grow");
+            }
+            text
+        }
+        FormatArg::Dot => {
+            let writer: std::collections::HashMap<_, _> =
+                program.instrs.iter().enumerate().flat_map(|(i, instr)| instr.writes().into_iter().map(move |r| (r, i))).collect();
+            dot(program.instrs.iter().map(|instr| {
+                let name = format!("{instr:?}").split([' ', '{']).next().unwrap_or_default().to_owned();
+                (name, instr.reads().iter().map(|r| writer[r]).collect())
+            }))
+        }
+    }
+}
+
+fn dot(nodes: impl Iterator<Item = (String, Vec<usize>)>) -> String {
+    let mut graph = DiGraph::<String, ()>::new();
+    let mut handles = Vec::new();
+    for (name, reads) in nodes {
+        let node = graph.add_node(name);
+        reads.iter().for_each(|&read| drop(graph.add_edge(handles[read], node, ())));
+        handles.push(node);
+    }
+    format!("{}\n", Dot::with_config(&graph, &[Config::EdgeNoLabel]))
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{}\n", serde_json::to_string_pretty(value).expect("values serialise"))
+}

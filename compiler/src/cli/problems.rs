@@ -1,0 +1,56 @@
+//! Turns refusals of the compiler and the runtime into diagnostics.
+
+use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
+use hecc::pipeline::CompileError;
+use hecc_runtime::Error;
+use std::path::Path;
+
+/// A model that cannot be compiled.
+pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
+    let file = model.display().to_string();
+    let diagnostic = match error {
+        CompileError::TooDeep { depth, ring_degree, max_log_qp } => {
+            let title = format!("the model needs {depth} levels, more than any secure ring offers");
+            let message = format!("ring degree {ring_degree} keeps 128-bit security up to {max_log_qp} bits of modulus");
+            Diagnostic::error(Code::NotEnoughLevels, title).label(Label::item(&file, "the whole network", message)).help(
+                "lower the degree of activations, remove layers, or choose a larger ring with --ring",
+            )
+        }
+        CompileError::TooCoarse { requested, reached } => {
+            let title = format!("a relative error of {requested:e} cannot be reached");
+            let message = format!("the best parameters are expected to reach {reached:.1e}");
+            Diagnostic::error(Code::PrecisionNotReached, title)
+                .label(Label::file(&file, message))
+                .help(format!("ask for less with --precision {reached:.0e}, or allow a larger ring"))
+        }
+        CompileError::UnknownRing { ring_degree } => {
+            let title = format!("the target has no measurements for ring degree {ring_degree}");
+            Diagnostic::error(Code::UnknownRing, title)
+                .label(Label::file(&file, ""))
+                .help("ring degrees are powers of two from 1024 to 65536")
+        }
+        CompileError::SampleShape { expected, found } => {
+            let title = format!("calibration samples have {found} elements, the model takes {expected}");
+            Diagnostic::error(Code::DataMismatch, title).label(Label::file(&file, ""))
+        }
+        CompileError::NotFinite { layer } => {
+            let title = format!("layer `{layer}` overflows on sample inputs");
+            Diagnostic::error(Code::Overflow, title)
+                .label(Label::item(&file, format!("layer `{layer}`"), "its values are not finite"))
+                .help("check the weights and activation coefficients, or narrow the input range")
+        }
+    };
+    diagnostic.into()
+}
+
+/// A file or value that the runtime refused.
+pub fn runtime(code: Code, file: &Path, error: &Error, help: &str) -> Diagnostics {
+    let place = Label::file(file.display().to_string(), error.to_string());
+    Diagnostic::error(code, code.title()).label(place).help(help).into()
+}
+
+/// A code nobody knows.
+pub fn unknown_code(code: &str) -> Diagnostics {
+    let title = format!("there is no diagnostic `{code}`");
+    Diagnostic::error(Code::UnknownName, title).help("`hecc explain all` lists the codes").into()
+}

@@ -1,0 +1,163 @@
+//! Everything in one process: compile, make keys, encrypt, evaluate, decrypt.
+
+use super::args::{DataArgs, ModelArgs};
+use super::{files, problems, progress};
+use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
+use hecc::front::data::DataSet;
+use hecc::front::{self, LoadOptions};
+use hecc::model::Model;
+use hecc::pipeline::{self, Compiled, Options};
+use hecc_ir::params::SecurityLevel;
+use hecc_ir::{Program, Target, artifact};
+use hecc_runtime::client::Client;
+use hecc_runtime::server::{Server, Session};
+use hecc_runtime::{Executor, RunCost};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A compiled model and how long that took.
+pub struct Built {
+    /// The network as the user wrote it.
+    pub model: Model,
+    /// Every stage of it.
+    pub compiled: Compiled,
+    /// Time from the model in memory to the program.
+    pub compile_time: Duration,
+}
+
+/// Samples to run, cut to the number asked for.
+pub fn samples(args: &DataArgs) -> Result<DataSet, Diagnostics> {
+    let mut data = DataSet::read(&args.data)?;
+    if data.samples.is_empty() || args.count == 0 {
+        let title = "there are no samples to run";
+        let place = Label::file(args.data.display().to_string(), "");
+        return Err(Diagnostic::error(Code::BadDataSet, title).label(place).into());
+    }
+    data.samples.truncate(args.count);
+    if let Some(labels) = &mut data.labels {
+        labels.truncate(args.count);
+    }
+    Ok(data)
+}
+
+/// Loads and compiles a model. Samples that will be run also show how large
+/// its values become, unless others were named for that.
+pub fn build(args: &ModelArgs, data: Option<&DataSet>) -> Result<Built, Diagnostics> {
+    let mut notices = Diagnostics::new();
+    let load = LoadOptions { input_range: args.input_range };
+    let model = front::load_reporting(&args.model, &load, &mut notices);
+    let Some(model) = model else { return Err(notices) };
+    super::report_notices(&notices);
+    let options = options(args, &model, data)?;
+    let spinner = progress::spinner(format!("compiling {}", model.name));
+    let start = Instant::now();
+    let compiled = pipeline::compile(&model, &options).map_err(|e| problems::compile(&args.model, e))?;
+    spinner.finish_and_clear();
+    Ok(Built { model, compiled, compile_time: start.elapsed() })
+}
+
+/// Samples that calibration looks at.
+const MAX_CALIBRATION_SAMPLES: usize = 16;
+
+fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Result<Options, Diagnostics> {
+    let named = args.calibrate.as_deref().map(DataSet::read).transpose()?;
+    let mut samples = Vec::new();
+    if let Some(data) = named.as_ref().or(data) {
+        data.fits(model)?;
+        samples = data.samples.iter().take(MAX_CALIBRATION_SAMPLES).cloned().collect();
+    }
+    let security = if args.insecure { SecurityLevel::Insecure } else { SecurityLevel::Classical128 };
+    let mut options = Options { precision: args.precision, security, ring_degree: args.ring, samples, ..Options::default() };
+    if let Some(path) = &args.target {
+        options.target = target(path)?;
+    }
+    Ok(options)
+}
+
+fn target(path: &Path) -> Result<Target, Diagnostics> {
+    let bytes = files::read(path)?;
+    serde_json::from_slice(&bytes).map_err(|e| {
+        let place = Label::file(path.display().to_string(), e.to_string());
+        Diagnostic::error(Code::BadTarget, "this is not a target profile").label(place).into()
+    })
+}
+
+/// Both halves of a deployment in one process.
+pub struct Deployment {
+    client: Client,
+    session: Session,
+    /// Time to make all keys.
+    pub keygen_time: Duration,
+    /// Time to read the program and encode its plaintexts.
+    pub encode_time: Duration,
+    /// Bytes of evaluation keys as they travel.
+    pub key_bytes: usize,
+}
+
+/// One sample's way through encryption.
+pub struct Outcome {
+    /// Decrypted output.
+    pub logits: Vec<f64>,
+    /// Time to pack, encrypt and serialise.
+    pub encrypt_time: Duration,
+    /// Time and memory of the evaluation.
+    pub cost: RunCost,
+    /// Time to deserialise, decrypt and unpack.
+    pub decrypt_time: Duration,
+    /// Bytes of the encrypted input as it travels.
+    pub input_bytes: usize,
+}
+
+impl Deployment {
+    /// Makes keys and loads the program, as client and server would.
+    pub fn start(args: &ModelArgs, program: &Program, threads: Option<usize>) -> Result<Deployment, Diagnostics> {
+        let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, &args.model, &e, "");
+        let executor = Executor::new(threads).map_err(failed)?;
+        let bytes = artifact::write_program(program);
+        let spinner = progress::spinner("making keys");
+        let start = Instant::now();
+        let generate = if args.insecure { Client::generate_insecure } else { Client::generate };
+        let client = generate(&program.manifest).map_err(failed)?;
+        let eval_keys = client.eval_keys().map_err(failed)?;
+        let keygen_time = start.elapsed();
+        spinner.finish_and_clear();
+        let bar = progress::bar("encoding weights", program.plains.len());
+        let start = Instant::now();
+        let on_plain = |done: usize, _: usize| bar.set_position(done as u64);
+        let server = Server::load_with(&bytes, &executor, &on_plain).map_err(failed)?;
+        let encode_time = start.elapsed();
+        bar.finish_and_clear();
+        let session = server.session(&eval_keys).map_err(failed)?;
+        Ok(Deployment { client, session, keygen_time, encode_time, key_bytes: eval_keys.len() })
+    }
+
+    /// Bytes of memory the encoded weights take.
+    pub fn plaintext_bytes(&self) -> usize {
+        self.session.plain_bytes()
+    }
+
+    /// Encrypts, evaluates and decrypts one sample.
+    pub fn predict(&self, model: &Path, sample: &[f64]) -> Result<Outcome, Diagnostics> {
+        let refused = |e: hecc_runtime::Error| problems::runtime(Code::BadInput, model, &e, "scale the samples as in training");
+        let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, model, &e, "");
+        let start = Instant::now();
+        let input = self.client.encrypt(&[sample.to_vec()]).map_err(refused)?;
+        let encrypt_time = start.elapsed();
+        let reply = self.session.eval(&input).map_err(failed)?;
+        let start = Instant::now();
+        let logits = self.client.decrypt(&reply.bundle).map_err(failed)?.remove(0);
+        let decrypt_time = start.elapsed();
+        Ok(Outcome { logits, encrypt_time, cost: reply.cost, decrypt_time, input_bytes: input.len() })
+    }
+}
+
+/// Index of the largest element.
+pub fn argmax(values: &[f64]) -> usize {
+    let largest = values.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+    largest.map_or(0, |(index, _)| index)
+}
+
+/// Largest absolute difference.
+pub fn max_difference(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max)
+}

@@ -1,0 +1,170 @@
+//! `hecc run`: predictions sample by sample, for people. Also the terminal's
+//! tables and pictures.
+
+use super::args::DataArgs;
+use super::session::{self, Built, Deployment, Outcome, argmax, max_difference};
+use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use hecc::diag::Diagnostics;
+use hecc::front::data::DataSet;
+use serde_json::{Value, json};
+
+/// Runs the command.
+pub fn run(args: &DataArgs, as_json: bool) -> Result<(), Diagnostics> {
+    let data = session::samples(args)?;
+    let built = session::build(&args.model, Some(&data))?;
+    data.fits(&built.model)?;
+    if !as_json {
+        print!("{}", headline(&built));
+    }
+    let deployment = Deployment::start(&args.model, &built.compiled.program, args.threads)?;
+    let mut rows = Vec::new();
+    for (index, sample) in data.samples.iter().enumerate() {
+        let outcome = deployment.predict(&args.model.model, sample)?;
+        let row = Row::of(index, &data, &built, outcome);
+        if !as_json {
+            print!("{}", row.describe(&data));
+        }
+        rows.push(row);
+    }
+    if as_json {
+        let rows: Vec<Value> = rows.iter().map(Row::to_json).collect();
+        println!("{}", json!({ "model": built.model.name, "samples": rows }));
+    } else {
+        print!("{}", closing(&rows, &deployment));
+    }
+    Ok(())
+}
+
+/// One sample, plain and encrypted.
+struct Row {
+    index: usize,
+    label: Option<usize>,
+    plain: Vec<f64>,
+    outcome: Outcome,
+}
+
+impl Row {
+    fn of(index: usize, data: &DataSet, built: &Built, outcome: Outcome) -> Row {
+        let label = data.labels.as_ref().map(|labels| labels[index]);
+        Row { index, label, plain: built.model.logits(&data.samples[index]), outcome }
+    }
+
+    fn agrees(&self) -> bool {
+        argmax(&self.plain) == argmax(&self.outcome.logits)
+    }
+
+    fn error(&self) -> f64 {
+        max_difference(&self.plain, &self.outcome.logits)
+    }
+
+    fn milliseconds(&self) -> f64 {
+        self.outcome.cost.wall.as_secs_f64() * 1e3
+    }
+
+    fn describe(&self, data: &DataSet) -> String {
+        let verdict = if self.agrees() { "same" } else { "DIFFERENT" };
+        let label = self.label.map_or(String::new(), |label| format!("   label {label}"));
+        let facts = [
+            format!("sample {}{label}", self.index),
+            format!("plain prediction      {}", argmax(&self.plain)),
+            format!("decrypted prediction  {}   {verdict}", argmax(&self.outcome.logits)),
+            format!("largest logit error   {:.1e}", self.error()),
+            format!("encrypted evaluation  {:.0} ms", self.milliseconds()),
+        ];
+        beside(&picture(&data.shape.0, &data.samples[self.index]), &facts)
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "index": self.index,
+            "label": self.label,
+            "plain": argmax(&self.plain),
+            "decrypted": argmax(&self.outcome.logits),
+            "logits": self.outcome.logits,
+            "max_abs_err": self.error(),
+            "latency_s": self.outcome.cost.wall.as_secs_f64(),
+        })
+    }
+}
+
+fn headline(built: &Built) -> String {
+    let program = &built.compiled.program;
+    let (params, counts) = (&program.manifest.params, program.op_counts());
+    format!(
+        "{}: ring degree {}, {:.0}-bit modulus, 128-bit security: {}\n\
+         {} rotations, {} plaintext products, {} scalar products, {} ciphertext products, depth {}\n\n",
+        built.model.name,
+        params.ring_degree,
+        params.log_qp(),
+        if params.security == hecc_ir::SecurityLevel::Classical128 { "yes" } else { "NO (insecure)" },
+        counts.rotations,
+        counts.mul_plain,
+        counts.mul_scalar,
+        counts.mul_ct,
+        built.compiled.leveled.depth(),
+    )
+}
+
+fn closing(rows: &[Row], deployment: &Deployment) -> String {
+    let agree = rows.iter().filter(|row| row.agrees()).count();
+    let labelled = rows.iter().filter(|row| row.label.is_some()).count();
+    let correct = rows.iter().filter(|row| row.label == Some(argmax(&row.outcome.logits))).count();
+    let mut times: Vec<f64> = rows.iter().map(Row::milliseconds).collect();
+    times.sort_by(f64::total_cmp);
+    let labels = if labelled > 0 { format!(", {correct} of {labelled} equal the label") } else { String::new() };
+    format!(
+        "{agree} of {} encrypted predictions equal the plain ones{labels}\n\
+         median latency {:.0} ms on {} threads; keys {:.1} MB, made in {:.2} s; weights encoded in {:.2} s\n",
+        rows.len(),
+        times[times.len() / 2],
+        rows[0].outcome.cost.n_threads,
+        deployment.key_bytes as f64 / 1e6,
+        deployment.keygen_time.as_secs_f64(),
+        deployment.encode_time.as_secs_f64(),
+    )
+}
+
+/// An image in half-block characters, two pixel rows per line; empty for
+/// samples that are no single-channel image.
+fn picture(shape: &[usize], pixels: &[f64]) -> Vec<String> {
+    let &[1, height, width] = shape else { return Vec::new() };
+    if width > 64 || height > 64 {
+        return Vec::new();
+    }
+    let largest = pixels.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let lit = |y: usize, x: usize| y < height && pixels[y * width + x] > 0.4 * largest;
+    let glyph = |y: usize, x: usize| match (lit(y, x), lit(y + 1, x)) {
+        (true, true) => '█',
+        (true, false) => '▀',
+        (false, true) => '▄',
+        (false, false) => ' ',
+    };
+    let lines: Vec<String> = (0..height).step_by(2).map(|y| (0..width).map(|x| glyph(y, x)).collect()).collect();
+    let first = lines.iter().position(|l| !l.trim().is_empty()).unwrap_or(0);
+    let last = lines.iter().rposition(|l| !l.trim().is_empty()).unwrap_or(0);
+    lines[first..=last].to_vec()
+}
+
+fn beside(left: &[String], right: &[String]) -> String {
+    let width = left.iter().map(|line| line.chars().count()).max().unwrap_or(0);
+    let top = left.len().saturating_sub(right.len()) / 2;
+    let mut text = String::new();
+    for row in 0..left.len().max(right.len()) {
+        let picture = left.get(row).map_or("", String::as_str);
+        let fact = row.checked_sub(top).and_then(|r| right.get(r)).map_or("", String::as_str);
+        text.push_str(format!("{picture:width$}   {fact}").trim_end());
+        text.push('\n');
+    }
+    text.push('\n');
+    text
+}
+
+/// A two-column table of a JSON object.
+pub fn table(object: &Value) -> String {
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    for (key, value) in object.as_object().into_iter().flatten() {
+        table.add_row([key.clone(), value.to_string()]);
+    }
+    format!("{table}\n")
+}

@@ -1,0 +1,93 @@
+//! `hecc compile`: writes program and manifest and says what they cost.
+
+use super::args::CompileArgs;
+use super::session::{self, Built};
+use super::files::{self, Access};
+use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use hecc::diag::Diagnostics;
+use hecc_ir::artifact;
+use hecc_ir::program::{OpCounts, Program};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Runs the command.
+pub fn compile(args: &CompileArgs, as_json: bool) -> Result<(), Diagnostics> {
+    let built = session::build(&args.model, None)?;
+    let program = &built.compiled.program;
+    let path = |extension: &str| args.output.join(format!("{}.{extension}", file_name(&built.model.name)));
+    let (program_path, manifest_path) = (path("hecp"), path("hecm"));
+    files::write(&program_path, &artifact::write_program(program), Access::Normal)?;
+    files::write(&manifest_path, &artifact::write_manifest(&program.manifest), Access::Normal)?;
+    if as_json {
+        println!("{}", as_object(&built, &program_path, &manifest_path));
+    } else {
+        println!("{}", layer_table(program));
+        print!("{}", facts(&built));
+        println!("wrote {} and {}", program_path.display(), manifest_path.display());
+    }
+    Ok(())
+}
+
+/// The model's name without what does not belong in a file name.
+fn file_name(name: &str) -> String {
+    let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    let name: String = name.chars().map(safe).collect();
+    name.trim_start_matches('.').to_owned()
+}
+
+/// Operation counts by layer.
+fn layer_table(program: &Program) -> Table {
+    let mut by_source = vec![OpCounts::default(); program.sources.len()];
+    for (instr, &source) in program.instrs.iter().zip(&program.source_of) {
+        by_source[source as usize] += instr.op_counts();
+    }
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    table.set_header(["layer", "rotations", "mul_plain", "mul_scalar", "mul_ct", "relin", "rescale"]);
+    let numbers = |c: &OpCounts| [c.rotations, c.mul_plain, c.mul_scalar, c.mul_ct, c.relins, c.rescales];
+    for (name, counts) in program.sources.iter().zip(&by_source).filter(|(_, c)| **c != OpCounts::default()) {
+        let cells = std::iter::once(name.clone()).chain(numbers(counts).map(|n| n.to_string()));
+        table.add_row(cells);
+    }
+    let total = std::iter::once(String::from("total")).chain(numbers(&program.op_counts()).map(|n| n.to_string()));
+    table.add_row(total);
+    table
+}
+
+fn facts(built: &Built) -> String {
+    let (compiled, params) = (&built.compiled, &built.compiled.program.manifest.params);
+    format!(
+        "ring degree {}, log2(QP) {:.1}, {} + {} primes, {} rotation keys\n\
+         expected error {:.1e} of largest output {:.3}; expected time {:.0} ms on one thread\n",
+        params.ring_degree,
+        params.log_qp(),
+        params.q.len(),
+        params.p.len(),
+        compiled.program.manifest.keys.rotations.len(),
+        compiled.prediction.max_error,
+        compiled.prediction.max_output,
+        compiled.cost_ns * 1e-6,
+    )
+}
+
+fn as_object(built: &Built, program: &PathBuf, manifest: &PathBuf) -> serde_json::Value {
+    let compiled = &built.compiled;
+    let (params, counts) = (&compiled.program.manifest.params, compiled.program.op_counts());
+    json!({
+        "model": built.model.name,
+        "program": program,
+        "manifest": manifest,
+        "compile_s": built.compile_time.as_secs_f64(),
+        "ring_degree": params.ring_degree,
+        "log_qp": params.log_qp(),
+        "rotations": counts.rotations,
+        "key_switches": counts.key_switches,
+        "mul_plain": counts.mul_plain,
+        "mul_scalar": counts.mul_scalar,
+        "mul_ct": counts.mul_ct,
+        "depth": compiled.leveled.depth(),
+        "expected_error": compiled.prediction.max_error,
+        "expected_output": compiled.prediction.max_output,
+        "expected_time_one_thread_s": compiled.cost_ns * 1e-9,
+    })
+}
