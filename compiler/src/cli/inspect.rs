@@ -4,6 +4,7 @@ use super::args::{FormatArg, InspectArgs, StageArg};
 use super::session::{self, Built};
 use super::{files, problems};
 use hecc::diag::{Code, Diagnostics};
+use hecc::model::LayerKind;
 use hecc::packing::TermPlan;
 use hecc::sparsity::NodeKind;
 use hecc_ir::program::Program;
@@ -75,9 +76,22 @@ fn model_rows(built: &Built) -> Vec<Row> {
     let row = |layer: &hecc::model::Layer| Row {
         name: layer.name.clone(),
         reads: layer.inputs.iter().map(|id| id.0).collect(),
-        facts: json!({ "kind": layer.kind.name(), "shape": layer.shape.to_string() }),
+        facts: json!({ "kind": layer_kind(&layer.kind), "shape": layer.shape.to_string() }),
     };
     built.model.layers.iter().map(row).collect()
+}
+
+fn layer_kind(kind: &LayerKind) -> &'static str {
+    match kind {
+        LayerKind::Input { .. } => "input",
+        LayerKind::Conv(_) => "conv",
+        LayerKind::Dense(_) => "dense",
+        LayerKind::AvgPool(_) => "avg_pool",
+        LayerKind::Affine { .. } => "affine",
+        LayerKind::Polynomial { .. } => "polynomial",
+        LayerKind::Add => "add",
+        LayerKind::Move { .. } => "move",
+    }
 }
 
 fn network_rows(built: &Built) -> Vec<Row> {
@@ -155,11 +169,11 @@ fn program_form(program: &Program, format: FormatArg) -> String {
 }
 
 fn dot(nodes: impl Iterator<Item = (String, Vec<usize>)>) -> String {
-    let mut graph = DiGraph::<String, ()>::new();
+    let mut graph = DiGraph::<String, &str>::new();
     let mut handles = Vec::new();
     for (name, reads) in nodes {
         let node = graph.add_node(name);
-        reads.iter().for_each(|&read| drop(graph.add_edge(handles[read], node, ())));
+        reads.iter().for_each(|&read| drop(graph.add_edge(handles[read], node, "")));
         handles.push(node);
     }
     format!("{}\n", Dot::with_config(&graph, &[Config::EdgeNoLabel]))

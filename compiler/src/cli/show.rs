@@ -162,7 +162,7 @@ fn beside(left: &[String], right: &[String]) -> String {
 /// A two-column table of a JSON object.
 pub fn table(object: &Value) -> String {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    table.load_style(UTF8_HORIZONTAL_ONLY);
     for (key, value) in object.as_object().into_iter().flatten() {
         table.add_row([key.clone(), value.to_string()]);
     }
