@@ -4,6 +4,7 @@ use crate::limits::{MAX_PLAIN_VALUES, MAX_SLOTS};
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// A plaintext operand: slot `i` is `values[i % values.len()]`.
@@ -11,10 +12,11 @@ use thiserror::Error;
 /// The period is a power of two that divides the slot count and is the
 /// smallest for its contents, so equal plaintexts compare equal. Serialised
 /// as whichever is smaller: all values, or runs between stretches of zeros.
+/// Clones share the contents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "Stored", try_from = "Stored")]
 pub struct Plain {
-    values: Vec<f64>,
+    values: Arc<[f64]>,
 }
 
 /// Why values are no [`Plain`].
@@ -41,8 +43,7 @@ impl Plain {
         while repeats(&values) {
             values.truncate(values.len() / 2);
         }
-        values.shrink_to_fit();
-        Plain { values }
+        Plain { values: values.into() }
     }
 
     /// Accepts one smallest period as it is.
@@ -57,7 +58,7 @@ impl Plain {
         if repeats(&values) {
             return Err(PlainError::NotMinimal(values.len()));
         }
-        Ok(Plain { values })
+        Ok(Plain { values: values.into() })
     }
 
     /// One period of the contents.
@@ -114,7 +115,7 @@ impl From<Plain> for Stored {
         if bytes < 8 * plain.values.len() {
             Stored::Sparse { period: plain.values.len() as u32, runs }
         } else {
-            Stored::Dense(plain.values)
+            Stored::Dense(plain.values.to_vec())
         }
     }
 }

@@ -87,7 +87,7 @@ impl PackedMap {
 }
 
 /// Rows looked at when only the set of diagonals is wanted.
-const SAMPLE_NONZEROS: usize = 1 << 13;
+const SAMPLE_NONZEROS: usize = 1 << 12;
 
 /// The diagonals a map needs, from evenly spread rows when it is large.
 pub(crate) fn diagonal_keys(matrix: &Matrix, operand: &Layout, result: &Layout, fold: Fold) -> BTreeSet<DiagonalKey> {

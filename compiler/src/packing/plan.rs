@@ -7,7 +7,8 @@ use super::placement::Placement;
 use super::split::{Price, Split};
 use crate::cost::Nominal;
 use crate::sparsity::{Factor, Linear, Matrix, Network, NodeId, NodeKind, Pool, Term};
-use std::rc::Rc;
+use rayon::prelude::*;
+use std::sync::Arc;
 
 /// A packed network, ready to be lowered.
 #[derive(Clone, Debug)]
@@ -64,7 +65,7 @@ pub fn plan(network: &Network, n_slots: usize, nominal: &Nominal) -> PackingPlan
     let search = Search { network, n_slots, nominal, remaining: remaining_levels(network), routes };
     let mut beam = vec![State::default()];
     for id in network.ids() {
-        let mut next: Vec<State> = beam.iter().flat_map(|state| search.expand(state, id)).collect();
+        let mut next: Vec<State> = beam.par_iter().flat_map_iter(|state| search.expand(state, id)).collect();
         next.sort_by(|a, b| a.cost.total_cmp(&b.cost));
         beam = Vec::new();
         for state in next {
@@ -102,8 +103,8 @@ pub(crate) fn depth(network: &Network) -> usize {
 
 #[derive(Clone, Debug, Default)]
 struct State {
-    placements: Vec<Rc<Placement>>,
-    choices: Vec<Option<Rc<Choice>>>,
+    placements: Vec<Arc<Placement>>,
+    choices: Vec<Option<Arc<Choice>>>,
     cost: f64,
 }
 
@@ -127,7 +128,7 @@ enum Route {
 struct Leg {
     route: Route,
     operand: Placement,
-    factor: Rc<Factor>,
+    factor: Arc<Factor>,
     prefold: Option<Prefold>,
 }
 
@@ -142,16 +143,16 @@ struct Search<'a> {
 
 /// The maps of one term, by route.
 struct Routes {
-    composed: Rc<Factor>,
-    pool_first: Option<(Pool, Rc<Factor>)>,
+    composed: Arc<Factor>,
+    pool_first: Option<(Pool, Arc<Factor>)>,
 }
 
 fn routes_of(network: &Network, kind: &NodeKind) -> Vec<Routes> {
     let NodeKind::Linear(linear) = kind else { return Vec::new() };
     let routes = |term: &Term| Routes {
-        composed: Rc::new(composed(network, term)),
+        composed: Arc::new(composed(network, term)),
         pool_first: match &term.factors[..] {
-            [Factor { pool: Some(pool), .. }, rest] => Some((*pool, Rc::new(after_window_sum(rest, pool)))),
+            [Factor { pool: Some(pool), .. }, rest] => Some((*pool, Arc::new(after_window_sum(rest, pool)))),
             _ => None,
         },
     };
@@ -222,13 +223,13 @@ impl Search<'_> {
 
     fn legs(&self, state: &State, operand: NodeId, routes: &Routes) -> Vec<Leg> {
         let placement = &state.placements[operand.0];
-        let factor = Rc::clone(&routes.composed);
+        let factor = Arc::clone(&routes.composed);
         let mut legs =
             vec![Leg { route: Route::Composed, operand: (**placement).clone(), factor, prefold: None }];
         if let Some((pool, rest)) = &routes.pool_first
             && let Some((pooled, prefold)) = pool_placement(placement, &self.network.node(operand).shape.0, pool)
         {
-            let factor = Rc::clone(rest);
+            let factor = Arc::clone(rest);
             legs.push(Leg { route: Route::PoolFirst, operand: pooled, factor, prefold: Some(prefold) });
         }
         legs
@@ -312,8 +313,8 @@ impl Search<'_> {
 impl State {
     fn with(&self, placement: Placement, choice: Option<Choice>, cost: f64) -> State {
         let mut next = self.clone();
-        next.placements.push(Rc::new(placement));
-        next.choices.push(choice.map(Rc::new));
+        next.placements.push(Arc::new(placement));
+        next.choices.push(choice.map(Arc::new));
         next.cost += cost;
         next
     }

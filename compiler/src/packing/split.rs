@@ -50,7 +50,7 @@ impl Split {
 }
 
 /// Units tried besides powers of two and hints.
-const MAX_PLAIN_UNIT: i64 = 40;
+const MAX_PLAIN_UNIT: i64 = 24;
 
 /// Prices of what a linear map is made of.
 #[derive(Clone, Copy, Debug)]
