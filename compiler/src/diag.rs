@@ -223,6 +223,13 @@ impl Diagnostics {
         self.list.is_empty()
     }
 
+    /// Whether there are so many that more would not help. Stages stop looking
+    /// then, which also bounds the time that a crafted input can take.
+    pub fn is_full(&self) -> bool {
+        const ENOUGH: usize = 64;
+        self.list.len() >= ENOUGH
+    }
+
     /// All, in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.list.iter()

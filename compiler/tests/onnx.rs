@@ -1,7 +1,11 @@
 //! ONNX files of both PyTorch exporters compute what PyTorch computes.
 
+#[path = "support/onnx.rs"]
+#[allow(dead_code)]
+mod support;
+
 use hecc::diag::Diagnostics;
-use hecc::front::{LoadOptions, data::DataSet, load, weights::TensorFile};
+use hecc::front::{LoadOptions, data::DataSet, load, onnx, weights::TensorFile};
 use hecc::model::{LayerKind, Model};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -81,6 +85,55 @@ fn activations_and_normalisation_become_few_layers() {
                 .replace("dense affine", "dense");
             assert_eq!(found, layers, "{name}_{exporter}");
         }
+    }
+}
+
+/// A network exported for `batch` samples at a time, with element-wise,
+/// channel-wise and scalar constants.
+fn batched(batch: i64) -> Model {
+    use support::{Tensor, ints, node, node_with};
+    let mut target = Tensor::new("target", &[2]);
+    target.values = vec![batch as f32, -1.0];
+    let nodes = [
+        node("Sub", "centre", &["x", "mean"], "c"),
+        node("Conv", "conv", &["c", "w"], "a"),
+        node("Mul", "by_channel", &["channel", "a"], "b"),
+        node("Mul", "squared", &["b", "b"], "s"),
+        node_with("Transpose", "last", &["s"], "t", &[ints("perm", &[0, 2, 3, 1])]),
+        node("Reshape", "flat", &["t", "target"], "f"),
+        node("MatMul", "fc", &["f", "m"], "g"),
+        node("Add", "bias", &["g", "b2"], "y"),
+    ];
+    let constants = [
+        Tensor::new("mean", &[1, 4, 4]),
+        Tensor::new("w", &[2, 1, 3, 3]),
+        Tensor::new("channel", &[2, 1, 1]),
+        target,
+        Tensor::new("m", &[8, 3]),
+        Tensor::new("b2", &[3]),
+    ];
+    let bytes = support::model(&nodes, &constants, &[batch, 1, 4, 4], "y");
+    let mut diagnostics = Diagnostics::new();
+    let options = LoadOptions::default();
+    let model = onnx::import(Path::new("batched.onnx"), &bytes, &options, &mut diagnostics);
+    model.unwrap_or_else(|| panic!("{diagnostics}"))
+}
+
+#[test]
+fn the_batch_that_a_model_was_exported_for_does_not_matter() {
+    let one = batched(1);
+    assert_eq!(one, batched(5));
+    assert_eq!(kinds(&one).join(" "), "input move affine move conv polynomial move move dense");
+    let x: Vec<f64> = (0..16).map(|i| i as f64 / 16.0).collect();
+    let constant = |i: usize| (i % 5) as f64 - 2.0;
+    let conv = |o: usize, row: usize, column: usize| -> f64 {
+        let tap = |k: usize| (row + k / 3) * 4 + column + k % 3;
+        (0..9).map(|k| constant(o * 9 + k) * (x[tap(k)] - constant(tap(k)))).sum()
+    };
+    let flat = |i: usize| (conv(i % 2, i / 4, i / 2 % 2) * constant(i % 2)).powi(2);
+    for (o, found) in one.logits(&x).iter().enumerate() {
+        let sum: f64 = (0..8).map(|i| flat(i) * constant(i * 3 + o)).sum();
+        assert!((found - sum - constant(o)).abs() < 1e-9);
     }
 }
 

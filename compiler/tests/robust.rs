@@ -1,5 +1,9 @@
 //! Damaged files are refused or read; they never make the front ends panic.
 
+#[path = "support/onnx.rs"]
+#[allow(dead_code)]
+mod support;
+
 use hecc::diag::Diagnostics;
 use hecc::front::weights::TensorFile;
 use hecc::front::{LoadOptions, data::DataSet, hec, onnx};
@@ -148,6 +152,25 @@ proptest! {
     fn damaged_npz(edits in edits()) {
         let _ = DataSet::parse("d", &apply(&tiny_archive(), &edits));
     }
+}
+
+#[test]
+fn long_inputs_take_no_long_time() {
+    let start = std::time::Instant::now();
+    let cyclic: String = (0..50_000).map(|i| format!("a{i}=square(b{i})\n")).collect();
+    for part in ["$ ", "a=b\n", "input ", "(", "[1,", ";", cyclic.as_str()] {
+        let text =
+            format!("model m {{\ninput x: [2] in 0..1\n{}", part.repeat(900_000 / part.len()));
+        translate(&text);
+        translate(&(text + "\n}"));
+    }
+    let squares: String = (0..20_000).map(|i| format!("a{}=add(a{i},a{i})\n", i + 1)).collect();
+    translate(&format!("model m {{\ninput a0: [2] in 0..1\n{squares}output a20000\n}}"));
+    let name = |i: usize| if i == 0 { "x".to_owned() } else { format!("v{i}") };
+    let nodes: Vec<_> =
+        (0..100_000).map(|i| support::node("Neg", "", &[&name(i)], &name(i + 1))).collect();
+    import(&support::model(&nodes, &[], &[1, 4], "v100000"));
+    assert!(start.elapsed().as_secs() < 60, "took {:?}", start.elapsed());
 }
 
 #[test]

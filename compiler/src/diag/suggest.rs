@@ -3,11 +3,12 @@
 /// The candidate a misspelt `name` most likely meant, if one is close enough.
 pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LONGEST: usize = 64;
+    const MOST: usize = 1000;
     if name.len() > LONGEST {
         return None;
     }
     let tolerated = (name.chars().count() / 3).max(1);
-    let near = candidates.into_iter().filter(|c| c.len() <= LONGEST);
+    let near = candidates.into_iter().take(MOST).filter(|c| c.len() <= LONGEST);
     let measured = near.map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate));
     measured.filter(|&(distance, _)| distance <= tolerated).min().map(|(_, candidate)| candidate)
 }

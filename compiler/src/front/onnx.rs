@@ -72,9 +72,13 @@ fn translate(
     let view = |proto| Node { proto, file: shown };
     let order = graph::order(graph, signature.output, view, diagnostics);
     let mut importer = Importer::new(order.uses, signature.batch);
+    importer.values.extend(order.cyclic.iter().map(|name| (*name, Value::Unknown)));
     read_constants(path, shown, graph, &mut importer, diagnostics);
     add_input(shown, &signature, range, &mut importer, diagnostics)?;
     for node in order.nodes {
+        if diagnostics.is_full() {
+            return None;
+        }
         importer.run(node, diagnostics);
     }
     let output = output_layer(shown, graph, &signature, &mut importer, view, diagnostics)?;
@@ -137,7 +141,7 @@ fn read_constants<'a>(
     let mut reader = TensorReader::new(path, shown);
     for tensor in &graph.initializer {
         let name = tensor.name.as_str();
-        if !importer.uses.contains_key(name) {
+        if !importer.uses.contains_key(name) || diagnostics.is_full() {
             continue;
         }
         let value = match diagnostics.take(reader.read(tensor, name)) {

@@ -128,7 +128,9 @@ pub(super) fn words(text: &str) -> Vec<Spanned<'_>> {
             Token::End if depth > 0 && text[span.clone()] == *"\n" => continue,
             _ => {}
         }
-        words.push((span.start, token, span.end));
+        // An error at the end of a line is shown there, not on the next.
+        let end = if token == Token::End { span.start } else { span.end };
+        words.push((span.start, token, end));
     }
     words
 }

@@ -52,6 +52,9 @@ pub(super) fn resolve(
     let (builder, definitions) = (ModelBuilder::new(), IndexMap::new());
     let mut resolver = Resolver { source, builder, weights, definitions, has_input, is_whole };
     for statement in &file.statements {
+        if diagnostics.is_full() {
+            break;
+        }
         match statement {
             Statement::Input(input) => resolver.input(input, options, diagnostics),
             Statement::Layer(name, call) => resolver.layer(name, call, diagnostics),
@@ -283,6 +286,9 @@ impl Resolver<'_> {
     fn warn_of_unused(&self, output: LayerId, diagnostics: &mut Diagnostics) {
         let needed = self.builder.needed(output);
         for (name, definition) in &self.definitions {
+            if diagnostics.is_full() {
+                break;
+            }
             if definition.layer.is_some_and(|layer| !needed[layer.0]) {
                 let title = format!("the output does not depend on `{name}`");
                 let label = Label::text(self.source, definition.span.clone(), "left out");

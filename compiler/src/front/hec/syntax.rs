@@ -23,7 +23,11 @@ pub(super) fn parse<'source>(
     let mut problems = Vec::new();
     let tokens = words(&source.text).into_iter().map(Ok);
     let parsed = grammar::FileParser::new().parse(&mut problems, tokens);
-    diagnostics.extend(problems.into_iter().map(|problem| explain(source, problem.error)));
+    for problem in problems {
+        if !diagnostics.is_full() {
+            diagnostics.push(explain(source, problem.error));
+        }
+    }
     parsed.map_err(|error| diagnostics.push(explain(source, error))).ok()
 }
 

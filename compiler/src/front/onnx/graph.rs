@@ -2,8 +2,9 @@
 
 use super::{node::Node, proto};
 use crate::diag::{Code, Diagnostic, Diagnostics, Label};
-use petgraph::{algo, graph::DiGraph, graph::NodeIndex, visit::Dfs};
-use std::collections::HashMap;
+use petgraph::{Direction, algo, graph::DiGraph, graph::NodeIndex, visit::Dfs};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
 
 /// Nodes that the output depends on, operands before users.
 pub(super) struct Order<'a> {
@@ -11,6 +12,8 @@ pub(super) struct Order<'a> {
     pub nodes: Vec<Node<'a>>,
     /// How often each value is read by them or is the output.
     pub uses: HashMap<&'a str, usize>,
+    /// Values on cycles, which were reported.
+    pub cyclic: Vec<&'a str>,
 }
 
 /// Orders the nodes that `output` depends on. Cycles and values defined twice
@@ -22,25 +25,53 @@ pub(super) fn order<'a>(
     diagnostics: &mut Diagnostics,
 ) -> Order<'a> {
     let dependencies = dependencies(graph, &view, diagnostics);
-    let needed = reachable(graph, &dependencies, output);
-    let mut nodes = Vec::new();
-    for component in algo::tarjan_scc(&dependencies) {
-        let members: Vec<_> = component.iter().map(|&i| view(&graph.node[i.index()])).collect();
-        let is_cycle = members.len() > 1 || dependencies.contains_edge(component[0], component[0]);
-        if is_cycle {
-            diagnostics.push(cycle(&members));
-        } else if needed[component[0].index()] {
-            nodes.extend(members);
+    let mut wanted = reachable(graph, &dependencies, output);
+    let mut cyclic = Vec::new();
+    for mut component in algo::kosaraju_scc(&dependencies) {
+        component.sort_unstable();
+        let first = component[0];
+        if component.len() > 1 || dependencies.contains_edge(first, first) {
+            let members: Vec<_> = component.iter().map(|&i| view(&graph.node[i.index()])).collect();
+            if !diagnostics.is_full() {
+                diagnostics.push(cycle(&members));
+            }
+            cyclic.extend(members.iter().flat_map(|node| &node.proto.output).map(String::as_str));
+            component.iter().for_each(|i| wanted[i.index()] = false);
         }
     }
+    let nodes: Vec<_> =
+        sort(&dependencies, &wanted).into_iter().map(|i| view(&graph.node[i])).collect();
     let mut uses = HashMap::from([(output, 1)]);
     for input in nodes.iter().flat_map(|node| &node.proto.input) {
         *uses.entry(input.as_str()).or_insert(0) += 1;
     }
-    Order { nodes, uses }
+    Order { nodes, uses, cyclic }
 }
 
-/// Edges from users to operands, so that components come operands first.
+/// The wanted nodes, operands first and otherwise in the order of the file, so
+/// that problems are reported as a reader would meet them.
+fn sort(dependencies: &DiGraph<(), ()>, wanted: &[bool]) -> Vec<usize> {
+    let node = |index: usize| NodeIndex::new(index);
+    let n_missing = |index: usize| {
+        dependencies.neighbors(node(index)).filter(|operand| wanted[operand.index()]).count()
+    };
+    let mut missing: Vec<usize> = (0..wanted.len()).map(n_missing).collect();
+    let ready = (0..wanted.len()).filter(|&i| wanted[i] && missing[i] == 0).map(Reverse);
+    let mut ready: BinaryHeap<_> = ready.collect();
+    let mut sorted = Vec::new();
+    while let Some(Reverse(next)) = ready.pop() {
+        sorted.push(next);
+        for user in dependencies.neighbors_directed(node(next), Direction::Incoming) {
+            missing[user.index()] -= 1;
+            if missing[user.index()] == 0 && wanted[user.index()] {
+                ready.push(Reverse(user.index()));
+            }
+        }
+    }
+    sorted
+}
+
+/// Edges from users to operands.
 fn dependencies<'a>(
     graph: &'a proto::Graph,
     view: impl Fn(&'a proto::Node) -> Node<'a>,
@@ -51,7 +82,7 @@ fn dependencies<'a>(
     for node in &graph.node {
         let index = edges.add_node(());
         for output in node.output.iter().filter(|name| !name.is_empty()) {
-            if definition.insert(output.as_str(), index).is_some() {
+            if definition.insert(output.as_str(), index).is_some() && !diagnostics.is_full() {
                 let title = format!("value `{output}` is defined twice");
                 diagnostics.push(view(node).problem(Code::DuplicateName, title));
             }
@@ -78,7 +109,10 @@ fn reachable(graph: &proto::Graph, edges: &DiGraph<(), ()>, output: &str) -> Vec
 
 fn cycle(members: &[Node<'_>]) -> Diagnostic {
     const SHOWN: usize = 8;
-    let title = format!("{} nodes depend on themselves", members.len());
+    let title = match members.len() {
+        1 => "a node depends on itself".to_owned(),
+        n => format!("{n} nodes depend on each other"),
+    };
     let mut diagnostic = Diagnostic::error(Code::GraphCycle, title);
     diagnostic.labels = members.iter().take(SHOWN).map(|node| node.label("")).collect();
     diagnostic.help("export the model again; a feed-forward network has no cycle")
@@ -102,8 +136,9 @@ pub(super) fn signature<'a>(
     graph: &'a proto::Graph,
     diagnostics: &mut Diagnostics,
 ) -> Option<Signature<'a>> {
-    let is_constant = |name: &str| graph.initializer.iter().any(|t| t.name == name);
-    let inputs: Vec<_> = graph.input.iter().filter(|i| !is_constant(&i.name)).collect();
+    let constants: HashSet<_> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+    let is_input = |i: &&proto::ValueInfo| !constants.contains(i.name.as_str());
+    let inputs: Vec<_> = graph.input.iter().filter(is_input).collect();
     let input = diagnostics.take(single(file, "input", &inputs));
     let output = diagnostics.take(single(file, "output", &graph.output.iter().collect::<Vec<_>>()));
     let (shape, batch) = diagnostics.take(input_shape(file, input?))?;
@@ -122,7 +157,8 @@ fn single<'a>(
     let mut diagnostic = Diagnostic::error(Code::InputsAndOutputs, title);
     let place =
         |value: &&proto::ValueInfo| Label::item(file, format!("{what} `{}`", value.name), "");
-    diagnostic.labels = found.iter().map(place).collect();
+    const SHOWN: usize = 8;
+    diagnostic.labels = found.iter().take(SHOWN).map(place).collect();
     if found.is_empty() {
         diagnostic.labels.push(Label::file(file, ""));
     }

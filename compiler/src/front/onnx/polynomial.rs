@@ -39,7 +39,7 @@ impl Coefficient {
     pub fn expand(&self, n: usize) -> Option<Vec<f64>> {
         let blocks = self.values.len();
         let at = |i: usize| self.values[i / (n / blocks)];
-        (n % blocks == 0).then(|| (0..n).map(at).collect())
+        n.is_multiple_of(blocks).then(|| (0..n).map(at).collect())
     }
 
     /// The number, if all elements share it.

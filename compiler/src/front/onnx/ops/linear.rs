@@ -21,14 +21,14 @@ pub(super) fn gemm<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Va
         Some(bias) => row(node, &bias, outputs)?.iter().map(|b| b * beta).collect(),
         None => Vec::new(),
     };
-    let weight: Vec<f64> = weight.values.iter().map(|w| w * alpha).collect();
-    dense(importer, node, weight, bias)
+    let values: Vec<f64> = weight.values.iter().map(|w| w * alpha).collect();
+    dense(importer, node, values, weight.shape[1], bias)
 }
 
 /// `x * w`.
 pub(super) fn mat_mul<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
     let weight = matrix(importer, node, true)?;
-    dense(importer, node, weight.values, Vec::new())
+    dense(importer, node, weight.values, weight.shape[1], Vec::new())
 }
 
 /// The second operand as `[out, in]`; in the file it is `[in, out]` if
@@ -57,9 +57,17 @@ fn dense<'a>(
     importer: &mut Importer<'a>,
     node: Node<'a>,
     weight: Vec<f64>,
+    inputs: usize,
     bias: Vec<f64>,
 ) -> Result<Value, Failure> {
     let (x, shape) = importer.layer(node, 0)?;
+    if let [found] = importer.builder.shape(x).0[..]
+        && found != inputs
+    {
+        let title =
+            format!("the weight `{}` takes {inputs} features, {found} arrive", node.input(1));
+        return Err(node.problem(Code::ShapeMismatch, title).into());
+    }
     let kind = LayerKind::Dense(Dense { weight, bias });
     let layer = importer.push(node, kind, &[x], None)?;
     match (importer.fresh(layer), shape.len()) {
