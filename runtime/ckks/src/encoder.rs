@@ -59,13 +59,14 @@ impl Encoder {
     /// The number of values must be a power of two up to the slot count.
     ///
     /// # Errors
-    /// [`Error::ValueCount`], [`Error::NotFinite`], [`Error::NoSuchLevel`], and
-    /// [`Error::Overflow`] when a coefficient exceeds the modulus of the level.
+    /// [`Error::ValueCount`], [`Error::NotFinite`], [`Error::NoSuchLevel`],
+    /// [`Error::Scale`], and [`Error::Overflow`] when a coefficient exceeds the modulus of the level.
     pub fn encode(&self, values: &[f64], level: usize, scale: f64) -> Result<Plaintext, Error> {
         self.check_values(values)?;
         self.ctx.check_level(level)?;
+        check_scale(scale)?;
         let coefficients = self.coefficients(values, scale);
-        let largest = coefficients.iter().fold(0.0, |max: f64, c| max.max(c.abs()));
+        let largest = largest_of(&coefficients);
         check_fits(&self.ctx, largest, level)?;
         let poly = match coefficients.len() {
             2 => constant(&self.ctx, coefficients[0], level),
@@ -179,6 +180,21 @@ impl Rounded {
 fn round_shifted(c: f64) -> u64 {
     const MAGIC: f64 = 6_755_399_441_055_744.0;
     (c + MAGIC).to_bits() & ((1 << 52) - 1)
+}
+
+/// The largest magnitude; infinite when a coefficient is not finite.
+fn largest_of(coefficients: &[f64]) -> f64 {
+    match coefficients.iter().all(|c| c.is_finite()) {
+        true => coefficients.iter().fold(0.0, |max: f64, c| max.max(c.abs())),
+        false => f64::INFINITY,
+    }
+}
+
+pub(crate) fn check_scale(scale: f64) -> Result<(), Error> {
+    match scale.is_finite() && scale > 0.0 {
+        true => Ok(()),
+        false => Err(Error::Scale(scale)),
+    }
 }
 
 /// Coefficients are kept below this many bits.

@@ -75,6 +75,9 @@ pub enum Error {
         /// Position of the value.
         index: usize,
     },
+    /// A scale that is not a positive number.
+    #[error("scale {0} is not a positive number")]
+    Scale(f64),
     /// An encoded value does not fit the modulus of its level.
     #[error(
         "encoded values need {needed:.1} bits and level {level} holds {available:.1}: lower the \

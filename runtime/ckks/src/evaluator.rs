@@ -5,7 +5,7 @@
 
 use crate::ciphertext::{Ciphertext, Plaintext};
 use crate::context::Context;
-use crate::encoder::check_fits;
+use crate::encoder::{check_fits, check_scale};
 use crate::error::Error;
 use crate::kernels;
 use crate::keys::{GaloisKey, GaloisKeys, KeySwitchKey};
@@ -36,7 +36,7 @@ impl Evaluator {
     /// # Errors
     /// [`Error::ForeignContext`], or [`Error::Degree`] when degrees differ.
     pub fn add(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext, Error> {
-        self.sum(&[a, b])
+        self.sum_for("add", &[a, b])
     }
 
     /// a - b.
@@ -72,7 +72,11 @@ impl Evaluator {
     /// # Errors
     /// [`Error::Empty`], [`Error::ForeignContext`], [`Error::Degree`].
     pub fn sum(&self, terms: &[&Ciphertext]) -> Result<Ciphertext, Error> {
-        let (level, degree) = self.common("sum", terms.iter().copied())?;
+        self.sum_for("sum", terms)
+    }
+
+    fn sum_for(&self, op: &'static str, terms: &[&Ciphertext]) -> Result<Ciphertext, Error> {
+        let (level, degree) = self.common(op, terms.iter().copied())?;
         let mut out = self.prefix(terms[0], level, degree);
         for (k, part) in out.parts.iter_mut().enumerate() {
             part.par_limbs_mut().for_each(|(t, limb)| {
@@ -126,7 +130,7 @@ impl Evaluator {
     /// ct · value, with the value encoded at `scale` as one integer.
     ///
     /// # Errors
-    /// [`Error::ForeignContext`], [`Error::NotFinite`], [`Error::Overflow`].
+    /// [`Error::ForeignContext`], [`Error::NotFinite`], [`Error::Scale`], [`Error::Overflow`].
     pub fn mul_scalar(&self, ct: &Ciphertext, value: f64, scale: f64) -> Result<Ciphertext, Error> {
         self.ctx.check_owns(ct.fingerprint)?;
         let integer = self.scalar(value, scale, ct.level)?;
@@ -268,6 +272,7 @@ impl Evaluator {
 
     /// The integer that encodes a scalar.
     fn scalar(&self, value: f64, scale: f64, level: usize) -> Result<i128, Error> {
+        check_scale(scale)?;
         let scaled = (value * scale).round();
         if !scaled.is_finite() {
             return Err(Error::NotFinite { index: 0 });
