@@ -5,7 +5,7 @@ use crate::emit::emit;
 use crate::lower::{Ports, lower};
 use crate::model::Model;
 use crate::packing::{self, PackingPlan};
-use crate::schedule::{self, ParamsError, Prediction, Request, Scheduled};
+use crate::schedule::{self, ParamsError, Placed, Policy, Prediction, Request, Scheduled};
 use crate::sparsity::Network;
 use hecc_ir::circuit::Circuit;
 use hecc_ir::params::SecurityLevel;
@@ -137,11 +137,13 @@ fn compile_for(
     let nominal = Nominal::new(ring, depth);
     let plan = packing::plan(network, ring.ring_degree / 2, &nominal);
     let lowered = lower(network, &plan, &ports(model));
-    let placed = schedule::place_rescales(&lowered);
-    let largest = schedule::magnitudes(&placed, samples);
-    if let Some(index) = largest.iter().position(|m| !m.is_finite()) {
-        let source = placed.nodes[index].source;
-        return Err(CompileError::NotFinite { layer: placed.sources[source.index()].clone() });
+    let variants = [Policy::Early, Policy::Late].map(|policy| {
+        let circuit = schedule::place_rescales(&lowered, policy);
+        let largest = schedule::magnitudes(&circuit, samples);
+        Placed { circuit, largest }
+    });
+    if let Some(layer) = variants.iter().find_map(overflowing_layer) {
+        return Err(CompileError::NotFinite { layer });
     }
     let request = Request {
         precision: options.precision,
@@ -149,11 +151,17 @@ fn compile_for(
         headroom_bits: options.headroom_bits,
         max_prime_bits: options.target.max_prime_bits,
     };
-    Ok(schedule::choose(&placed, &largest, samples, &request, ring).map(|scheduled| {
+    Ok(schedule::choose(&variants, samples, &request, ring).map(|scheduled| {
         let Scheduled { circuit, prediction, cost_ns } = scheduled;
         let program = emit(&circuit, prediction.max_output * options.headroom_bits.exp2());
         Compiled { network: network.clone(), plan, lowered, leveled: circuit, program, prediction, cost_ns }
     }))
+}
+
+fn overflowing_layer(placed: &Placed) -> Option<String> {
+    let index = placed.largest.iter().position(|m| !m.is_finite())?;
+    let source = placed.circuit.nodes[index].source;
+    Some(placed.circuit.sources[source.index()].clone())
 }
 
 /// Bits a rescale takes at the very least; saves planning for rings that are

@@ -130,40 +130,43 @@ const MIN_SCALE_BITS: f64 = 20.0;
 const LAST_PLAIN_BITS: [f64; 3] = [18.0, 22.0, 26.0];
 const MAX_DIGIT_LIMBS: usize = 8;
 
-/// Chooses a chain for a circuit with rescales in place.
-///
-/// `samples` are input tensors; `largest` holds the magnitude of each value
-/// over them.
+/// A circuit with rescales in place and the largest magnitude of each value.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// The circuit.
+    pub circuit: Circuit,
+    /// Over sample inputs, by value.
+    pub largest: Vec<f64>,
+}
+
+/// A chain for one placement of rescales, with its price.
+struct Priced<'a> {
+    cost_ns: f64,
+    circuit: &'a Circuit,
+    chain: Chain,
+    levels: Levels,
+}
+
+/// Chooses among placements of rescales and chains for them. `samples` are
+/// input tensors.
 ///
 /// # Errors
 /// When no chain of this ring is deep or precise enough.
 pub fn choose(
-    circuit: &Circuit,
-    largest: &[f64],
+    variants: &[Placed],
     samples: &[Vec<f64>],
     request: &Request,
     ring: &RingCost,
 ) -> Result<Scheduled, ParamsError> {
-    let levels = assign_levels(circuit, Level(0));
-    let magnitudes = Magnitudes::of(circuit, &levels, largest);
-    let budget = match request.security {
+    let max_log_qp = match request.security {
         SecurityLevel::Classical128 => max_log_qp_128(ring.ring_degree).unwrap_or(0),
         SecurityLevel::Insecure => u32::from(u16::MAX),
     };
-    let mut chains: Vec<(f64, Chain, Levels)> = candidates(levels.depth(), &magnitudes, request, f64::from(budget))
-        .into_iter()
-        .filter_map(|candidate| build(candidate, levels.depth(), ring.ring_degree, request))
-        .filter(|chain| chain.params.log_qp() <= f64::from(budget))
-        .map(|chain| {
-            let base = Level(chain.params.max_level().0 - levels.depth());
-            let levels = assign_levels(circuit, base);
-            let ops = OpCost { ring, params: &chain.params };
-            (price(circuit, |v| levels.of(v), &ops), chain, levels)
-        })
-        .collect();
-    chains.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut priced: Vec<Priced> =
+        variants.iter().flat_map(|placed| chains(placed, request, ring, f64::from(max_log_qp))).collect();
+    priced.sort_by(|a, b| a.cost_ns.total_cmp(&b.cost_ns));
     let mut reached = f64::INFINITY;
-    for (cost_ns, chain, levels) in chains {
+    for Priced { cost_ns, circuit, chain, levels } in priced {
         let typed = type_circuit(circuit, &levels, &chain);
         let prediction = worst(&typed, samples);
         if prediction.relative() <= request.precision {
@@ -171,10 +174,27 @@ pub fn choose(
         }
         reached = reached.min(prediction.relative());
     }
+    let depth = variants.iter().map(|placed| assign_levels(&placed.circuit, Level(0)).depth()).min().unwrap_or(0);
     Err(match reached {
-        f64::INFINITY => ParamsError::TooDeep { depth: levels.depth(), max_log_qp: budget },
+        f64::INFINITY => ParamsError::TooDeep { depth, max_log_qp },
         _ => ParamsError::TooCoarse { reached },
     })
+}
+
+/// Every chain that fits the security bound, priced.
+fn chains<'a>(placed: &'a Placed, request: &Request, ring: &RingCost, budget: f64) -> Vec<Priced<'a>> {
+    let circuit = &placed.circuit;
+    let levels = assign_levels(circuit, Level(0));
+    let depth = levels.depth();
+    let magnitudes = Magnitudes::of(circuit, &levels, &placed.largest);
+    let found = candidates(depth, &magnitudes, request, budget).into_iter();
+    let built = found.filter_map(|candidate| build(candidate, depth, ring.ring_degree, request));
+    let price_chain = |chain: Chain| {
+        let levels = assign_levels(circuit, Level(chain.params.max_level().0 - depth));
+        let cost_ns = price(circuit, |value| levels.of(value), &OpCost { ring, params: &chain.params });
+        Priced { cost_ns, circuit, chain, levels }
+    };
+    built.filter(|chain| chain.params.log_qp() <= budget).map(price_chain).collect()
 }
 
 /// Samples the prediction runs on; errors hardly depend on the input.

@@ -2,16 +2,27 @@
 //!
 //! Expects an abstract circuit; leaves an untyped one in which every product
 //! is rescaled once, as late as that saves work: sums of products are rescaled
-//! as one, and rotations of partial sums happen before. A value that several
-//! ops read is rescaled where it is made. What no later product reads is
+//! as one, and rotations of partial sums happen before. Where a product sum that
+//! several ops read is rescaled is a choice ([`Policy`]). What no later product reads is
 //! *terminal*: it stays at the scale of its product, and the rescale and its
 //! prime are saved. Degree-2 values are relinearised when an op needs degree 1.
 
 use hecc_ir::circuit::{Builder, Circuit, Op, Output, Value};
 
+/// Where a product that several ops read is rescaled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// At once: what reads it works on one prime less.
+    Early,
+    /// Where a product needs it: what reads it adds its error at the scale of
+    /// the product, where it hardly counts.
+    Late,
+}
+
 /// Runs the pass.
-pub fn place_rescales(circuit: &Circuit) -> Circuit {
+pub fn place_rescales(circuit: &Circuit, policy: Policy) -> Circuit {
     let mut placer = Placer {
+        policy,
         builder: Builder::like(circuit),
         placed: Vec::with_capacity(circuit.nodes.len()),
         terminal: terminal_values(circuit),
@@ -45,6 +56,7 @@ impl Placed {
 }
 
 struct Placer {
+    policy: Policy,
     builder: Builder,
     placed: Vec<Placed>,
     terminal: Vec<bool>,
@@ -86,8 +98,8 @@ impl Placer {
             Op::MulScalar(a, s) => self.scaled(a, |a| Op::MulScalar(a, s)),
             Op::Rescale(_) | Op::Relin(_) | Op::DropLevel(..) => unreachable!("abstract circuits have no levels"),
         };
-        let shared = self.uses[value.index()] > 1;
-        if shared && !self.terminal[value.index()] { self.cleaned(result) } else { result }
+        let early = self.policy == Policy::Early && self.uses[value.index()] > 1;
+        if early && !self.terminal[value.index()] { self.cleaned(result) } else { result }
     }
 
     fn at(&self, value: Value) -> Placed {
