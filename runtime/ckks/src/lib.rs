@@ -48,6 +48,7 @@ mod poly;
 pub mod primes;
 mod sampling;
 mod simd;
+mod wire;
 
 pub use ciphertext::{Ciphertext, Plaintext};
 pub use context::Context;

@@ -16,12 +16,6 @@ impl Poly {
         Poly { degree, words: vec![0; degree * n_limbs] }
     }
 
-    /// Adopts limbs that lie one after another.
-    pub fn from_words(degree: usize, words: Vec<u64>) -> Poly {
-        debug_assert!(words.len().is_multiple_of(degree));
-        Poly { degree, words }
-    }
-
     /// Fills each limb in parallel, given its number.
     pub fn build(degree: usize, n_limbs: usize, fill: impl Fn(usize, &mut [u64]) + Sync) -> Poly {
         let mut poly = Poly::zero(degree, n_limbs);

@@ -1,0 +1,141 @@
+//! The byte forms of keys.
+
+use super::{Kind, Reader, header, write_limb, write_number, write_poly};
+use crate::context::Context;
+use crate::error::Error;
+use crate::keys::{EvalKeys, GaloisKey, GaloisKeys, KeySwitchKey, PublicKey, SecretKey, expand_switch_key};
+use crate::poly::Poly;
+use crate::sampling::expand_poly;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+impl PublicKey {
+    /// Bytes: one polynomial and a seed.
+    ///
+    /// # Errors
+    /// [`Error::ForeignContext`].
+    pub fn to_bytes(&self, ctx: &Context) -> Result<Vec<u8>, Error> {
+        ctx.check_owns(self.fingerprint)?;
+        let mut bytes = header(Kind::PublicKey, self.fingerprint);
+        bytes.extend(self.seed);
+        write_poly(ctx, &mut bytes, &self.parts[0]);
+        Ok(bytes)
+    }
+
+    /// Reads what [`PublicKey::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`], or [`Error::ForeignContext`] for other parameters.
+    pub fn from_bytes(ctx: &Context, bytes: &[u8]) -> Result<PublicKey, Error> {
+        let mut reader = Reader::open(bytes, Kind::PublicKey, ctx)?;
+        let seed = reader.array()?;
+        let n_limbs = ctx.max_level() + 1;
+        let b = reader.poly(ctx, n_limbs)?;
+        reader.close()?;
+        let parts = [b, expand_poly(ctx, &seed, n_limbs)];
+        Ok(PublicKey { fingerprint: ctx.fingerprint(), seed, parts })
+    }
+}
+
+impl EvalKeys {
+    /// Bytes: half of what the keys hold in memory, packed.
+    ///
+    /// # Errors
+    /// [`Error::ForeignContext`].
+    pub fn to_bytes(&self, ctx: &Context) -> Result<Vec<u8>, Error> {
+        let mut bytes = header(Kind::EvalKeys, ctx.fingerprint());
+        bytes.push(u8::from(self.relin.is_some()));
+        if let Some(key) = &self.relin {
+            write_switch_key(ctx, &mut bytes, key)?;
+        }
+        write_number(&mut bytes, self.galois.by_step.len());
+        for key in self.galois.iter() {
+            write_number(&mut bytes, key.step);
+            write_switch_key(ctx, &mut bytes, &key.key)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Reads what [`EvalKeys::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`], or [`Error::ForeignContext`] for other parameters.
+    pub fn from_bytes(ctx: &Context, bytes: &[u8]) -> Result<EvalKeys, Error> {
+        let mut reader = Reader::open(bytes, Kind::EvalKeys, ctx)?;
+        let relin = if reader.flag()? { Some(read_switch_key(ctx, &mut reader)?) } else { None };
+        let n_keys = reader.number(ctx.n_slots())?;
+        let mut galois = GaloisKeys::default();
+        for _ in 0..n_keys {
+            let step = reader.number(ctx.n_slots() - 1)?;
+            if galois.by_step.last_key_value().is_some_and(|(&last, _)| last >= step) {
+                return Err(reader.malformed("its rotations are not in ascending order"));
+            }
+            galois.insert(GaloisKey::new(ctx, step, read_switch_key(ctx, &mut reader)?));
+        }
+        reader.close()?;
+        Ok(EvalKeys { relin, galois })
+    }
+}
+
+/// The prime of each pair of limbs of a key, in order.
+fn pair_primes(ctx: &Context, level: usize) -> Vec<usize> {
+    let n_digits = ctx.params().n_digits(level);
+    ctx.extended(level).into_iter().flat_map(|prime| std::iter::repeat_n(prime, n_digits)).collect()
+}
+
+fn write_switch_key(ctx: &Context, bytes: &mut Vec<u8>, key: &KeySwitchKey) -> Result<(), Error> {
+    ctx.check_owns(key.fingerprint)?;
+    write_number(bytes, key.level);
+    bytes.extend(key.seed);
+    for (limb, prime) in key.poly.limbs().step_by(2).zip(pair_primes(ctx, key.level)) {
+        write_limb(ctx, bytes, prime, limb);
+    }
+    Ok(())
+}
+
+fn read_switch_key(ctx: &Context, reader: &mut Reader<'_>) -> Result<KeySwitchKey, Error> {
+    let level = reader.number(ctx.max_level())?;
+    let seed = reader.array()?;
+    let primes = pair_primes(ctx, level);
+    reader.has_limbs(ctx, primes.iter().copied())?;
+    let mut poly = Poly::zero(ctx.ring_degree(), 2 * primes.len());
+    for (limb, prime) in poly.limbs_mut().step_by(2).zip(primes) {
+        reader.limb(ctx, prime, limb)?;
+    }
+    expand_switch_key(ctx, level, &seed, &mut poly);
+    let n_digits = ctx.params().n_digits(level);
+    Ok(KeySwitchKey { fingerprint: ctx.fingerprint(), level, n_digits, seed, poly })
+}
+
+/// Coefficients of a secret per byte.
+const PER_BYTE: usize = 4;
+
+impl SecretKey {
+    /// The secret itself, wiped on drop: for the client's own storage only.
+    pub fn to_secret_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let header = header(Kind::SecretKey, self.ctx.fingerprint());
+        let mut bytes = Zeroizing::new(Vec::with_capacity(header.len() + self.small.len() / PER_BYTE));
+        bytes.extend(header);
+        let pack = |group: &[i64]| group.iter().rev().fold(0, |byte, &x| byte << 2 | (x + 1) as u8);
+        bytes.extend(self.small.chunks_exact(PER_BYTE).map(pack));
+        bytes
+    }
+
+    /// Reads what [`SecretKey::to_secret_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`], or [`Error::ForeignContext`] for other parameters.
+    pub fn from_secret_bytes(ctx: &Arc<Context>, bytes: &[u8]) -> Result<SecretKey, Error> {
+        let mut reader = Reader::open(bytes, Kind::SecretKey, ctx)?;
+        let packed = reader.take(ctx.ring_degree() / PER_BYTE)?;
+        let mut small = Zeroizing::new(Vec::with_capacity(ctx.ring_degree()));
+        for byte in packed {
+            small.extend((0..PER_BYTE).map(|i| i64::from(byte >> (2 * i) & 3) - 1));
+        }
+        if small.iter().any(|&x| x == 2) {
+            return Err(reader.malformed("a coefficient in it is not ternary"));
+        }
+        reader.close()?;
+        Ok(SecretKey::from_small(ctx, small))
+    }
+}
