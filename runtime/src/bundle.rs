@@ -15,6 +15,8 @@
 //! | 47..55 | first bytes of SHA-256 of bytes 0..47 and the payload |
 //! | 55.. | payload |
 
+pub(crate) mod cts;
+
 use hecc_ir::Manifest;
 use sha2::{Digest, Sha256};
 use std::fmt;

@@ -42,7 +42,11 @@ pub struct ExpectedError {
 ///
 /// # Errors
 /// When the program or a tensor is refused.
-pub fn evaluate(executor: &Executor, program: Arc<Program>, tensors: &[Vec<f64>]) -> Result<Evaluation, Error> {
+pub fn evaluate(
+    executor: &Executor,
+    program: Arc<Program>,
+    tensors: &[Vec<f64>],
+) -> Result<Evaluation, Error> {
     let clear = Clear::new(&program.manifest.params);
     let report = run(executor, &program, clear, tensors, Clear::encrypt)?;
     let tensors = unpack(&program, &report.outputs, |ct| ct.slots.clone())?;

@@ -186,7 +186,11 @@ fn expect_type(found: CtType, expected: CtType, place: impl Fn() -> String) -> R
     Err(Error::CtType { place: place(), expected, found })
 }
 
-fn encode_all<B: Backend>(program: &Program, backend: &B, progress: Progress) -> Result<Vec<B::Plain>, Error> {
+fn encode_all<B: Backend>(
+    program: &Program,
+    backend: &B,
+    progress: Progress,
+) -> Result<Vec<B::Plain>, Error> {
     let done = AtomicUsize::new(0);
     let encode = |used: &hecc_ir::program::PlainUse| {
         let plain = &program.consts[used.constant as usize];

@@ -7,11 +7,26 @@
 //! Secret keys exist in [`client`] alone, which a server can leave out
 //! (`default-features = false`).
 //!
+//! ```no_run
+//! use hecc_runtime::{client::Client, server::Server};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::load(&std::fs::read("model.hecp")?)?;
+//! let client = Client::from_manifest(&std::fs::read("model.hecm")?)?;
+//! let session = server.session(&client.eval_keys()?)?;
+//! let reply = session.eval(&client.encrypt(&[vec![0.5; 784]])?)?;
+//! let scores = &client.decrypt(&reply.bundle)?[0];
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Nothing here panics on data from outside: programs, bundles and tensors
 //! are checked and refused with an [`Error`].
 
 pub mod backend;
 pub mod bundle;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod dry;
 pub mod error;
 pub mod executor;
@@ -19,6 +34,7 @@ pub mod port;
 pub mod report;
 mod rules;
 mod schedule;
+pub mod server;
 
 pub use backend::{Backend, ckks::Ckks, clear::Clear, sim::Sim};
 pub use error::Error;

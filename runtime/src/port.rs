@@ -26,8 +26,7 @@ pub fn pack(port: &Port, tensor: &[f64]) -> Result<Vec<Vec<f64>>, Error> {
     if tensor.len() != expected {
         return Err(Error::Shape { port: port.name.clone(), expected, found: tensor.len() });
     }
-    let elements = tensor.iter().enumerate();
-    elements.map(|(index, &value)| check_element(port, index, value)).collect::<Result<(), _>>()?;
+    tensor.iter().enumerate().try_for_each(|(index, &value)| check_element(port, index, value))?;
     Ok(port.layout.pack(tensor))
 }
 

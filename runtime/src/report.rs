@@ -55,7 +55,8 @@ impl Clock {
 
     /// The table with layers named.
     pub(crate) fn table(self, name: impl Fn(u32) -> String) -> Vec<LayerTime> {
-        let row = |((layer, mnemonic), (count, time))| LayerTime { layer: name(layer), mnemonic, count, time };
+        let row =
+            |((layer, mnemonic), (count, time))| LayerTime { layer: name(layer), mnemonic, count, time };
         self.0.into_iter().map(row).collect()
     }
 }

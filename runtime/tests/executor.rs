@@ -1,4 +1,5 @@
 //! The executor on plain slots: checks, order, memory, errors.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -45,7 +46,10 @@ fn wide(n: i64) -> Program {
     draft.finish()
 }
 
-fn run(program: &Program, n_threads: usize) -> Result<hecc_runtime::RunReport<<Clear as Backend>::Ct>, Error> {
+fn run(
+    program: &Program,
+    n_threads: usize,
+) -> Result<hecc_runtime::RunReport<<Clear as Backend>::Ct>, Error> {
     common::run(program, Clear::new(&program.manifest.params), n_threads, encrypt)
 }
 
@@ -203,9 +207,9 @@ fn a_dry_run_goes_from_tensors_to_tensors() {
     let x = &tensors[0];
     let expected: Vec<f64> = (0..x.len()).map(|i| x[i] - x[(i + 1) % x.len()]).collect();
     let evaluation = dry::evaluate(&executor, program.clone(), &tensors).unwrap();
-    assert_eq!(evaluation.tensors, [expected.clone()]);
+    assert_eq!(evaluation.tensors[0], expected);
     let forecast = dry::forecast(&executor, program.clone(), &tensors).unwrap();
-    assert_eq!(forecast.tensors, [expected]);
+    assert_eq!(forecast.tensors[0], expected);
     assert!(forecast.errors[0].rms < forecast.errors[0].max && forecast.errors[0].max < 1e-6);
     assert!(forecast.headroom > 80.0 && forecast.headroom < 90.0, "{}", forecast.headroom);
     let outside = vec![vec![2.0; x.len()]];

@@ -1,4 +1,5 @@
 //! Random programs mean what their circuits mean, on any number of threads.
+#![allow(clippy::unwrap_used)]
 
 use hecc_ir::testing::{circuits, inputs_for, program_of};
 use hecc_ir::{Stage, eval};

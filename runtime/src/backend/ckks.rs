@@ -95,7 +95,8 @@ impl Backend for Ckks {
         let serves = |key: Option<usize>, level: Level| key.is_some_and(|max| max >= level.0 as usize);
         let galois = |step: Step| self.keys.galois.get(step.get()).map(|key| key.level());
         let rotations: Vec<_> = needed.rotations.iter().map(|(&step, &level)| (step, level)).collect();
-        let rotations: Vec<_> = rotations.into_iter().filter(|&(step, level)| !serves(galois(step), level)).collect();
+        let rotations: Vec<_> =
+            rotations.into_iter().filter(|&(step, level)| !serves(galois(step), level)).collect();
         let held = self.keys.relin.as_ref().map(|key| key.level());
         let relin = needed.relin.filter(|&level| !serves(held, level));
         if rotations.is_empty() && relin.is_none() {

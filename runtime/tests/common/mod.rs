@@ -18,7 +18,8 @@ pub fn params(ring_degree: usize, n_levels: usize, digit_limbs: usize) -> Params
 
 const Q0: u64 = 0x3_ffff_ffff_c001;
 const P: [u64; 2] = [0x3_ffff_fffc_c001, 0x3_ffff_ffef_4001];
-const Q: [u64; 6] = [0xff_fffd_c001, 0xff_fff4_c001, 0xff_fff3_c001, 0xff_ffe8_0001, 0xff_ffe7_4001, 0xff_ffd6_c001];
+const Q: [u64; 6] =
+    [0xff_fffd_c001, 0xff_fff4_c001, 0xff_fff3_c001, 0xff_ffe8_0001, 0xff_ffe7_4001, 0xff_ffd6_c001];
 
 /// A program under construction.
 pub struct Draft {
@@ -126,7 +127,8 @@ impl Draft {
     pub fn inner_product(&mut self, terms: Vec<(Reg, Vec<f64>)>) -> Reg {
         let ty = self.ty(terms[0].0);
         let scale = self.prime(ty.level);
-        let terms = terms.into_iter().map(|(reg, values)| (reg, self.plain(values, ty.level, scale))).collect();
+        let terms =
+            terms.into_iter().map(|(reg, values)| (reg, self.plain(values, ty.level, scale))).collect();
         self.push(CtType { scale: ty.scale + scale, ..ty }, |dst| Instr::InnerProduct { dst, terms })
     }
 

@@ -1,0 +1,65 @@
+//! The client half of an application: keeps the secret key, encrypts inputs
+//! and decrypts results.
+//!
+//! ```text
+//! embed_client model.hecm 127.0.0.1:7878 image.txt
+//! ```
+//!
+//! Each file holds the elements of one input, row-major, separated by white
+//! space. The manifest must come from someone the client trusts: it says which
+//! ring is used, and parameters below 128-bit security are refused.
+
+use hecc_examples::{receive, send};
+use hecc_runtime::client::Client;
+use std::error::Error;
+use std::io::{BufReader, BufWriter};
+use std::net::TcpStream;
+use std::process::ExitCode;
+
+/// Largest bundle of results to accept.
+const MAX_RESULTS: u64 = 256 << 20;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let usage = "usage: embed_client MANIFEST ADDRESS INPUT...";
+    let (manifest, address) = (args.next().ok_or(usage)?, args.next().ok_or(usage)?);
+    let inputs = args.map(|path| read_numbers(&path)).collect::<Result<Vec<_>, _>>()?;
+
+    // The secret key is made here and never sent. An application that runs
+    // more than once saves it with `Client::save` and sends the evaluation
+    // keys only the first time.
+    let client = Client::from_manifest(&std::fs::read(manifest)?)?;
+    // Refused here: the wrong number of elements, elements out of range.
+    let encrypted = client.encrypt(&inputs)?;
+
+    let stream = TcpStream::connect(address)?;
+    let mut from_server = BufReader::new(stream.try_clone()?);
+    let mut to_server = BufWriter::new(stream);
+    let keys = client.eval_keys()?;
+    println!("sending {} MiB of evaluation keys", keys.len() >> 20);
+    send(&mut to_server, &keys)?;
+    println!("sending {} KiB of encrypted inputs", encrypted.len() >> 10);
+    send(&mut to_server, &encrypted)?;
+
+    let results = receive(&mut from_server, MAX_RESULTS)?;
+    for (port, tensor) in client.manifest().outputs.iter().zip(client.decrypt(&results)?) {
+        println!("{}: {tensor:.4?}", port.name);
+    }
+    Ok(())
+}
+
+fn read_numbers(path: &str) -> Result<Vec<f64>, Box<dyn Error>> {
+    let text = std::fs::read_to_string(path)?;
+    let number = |word: &str| word.parse().map_err(|_| format!("{path}: `{word}` is not a number"));
+    Ok(text.split_whitespace().map(number).collect::<Result<_, _>>()?)
+}

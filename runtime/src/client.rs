@@ -1,0 +1,163 @@
+//! The client's half: the only code that holds a secret key.
+//!
+//! A [`Client`] makes keys for one manifest, encrypts inputs and decrypts
+//! results. What it returns is safe to send, but for [`Client::save`] and the
+//! decrypted tensors: an approximate scheme's decryption error depends on the
+//! secret key, so exact decrypted values are not to be given to those who sent
+//! the ciphertexts (Li, Micciancio, "On the Security of Homomorphic Encryption
+//! on Approximate Numbers", 2021).
+
+use crate::backend::ckks::{self, CkksCt};
+use crate::bundle::{Fingerprint, Kind, Reader, Writer, cts};
+use crate::{Error, port};
+use hecc_ckks::{Context, Encoder, KeyGenerator, SecretKey};
+use hecc_ir::program::Port;
+use hecc_ir::{KeyPlan, Manifest, SecurityLevel, artifact};
+use std::fmt;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Secret key and manifest of one client of one program.
+pub struct Client {
+    manifest: Manifest,
+    fingerprint: Fingerprint,
+    context: Arc<Context>,
+    encoder: Encoder,
+    secret: SecretKey,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("manifest", &self.fingerprint).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Makes a secret key for the manifest in a file's bytes.
+    ///
+    /// # Errors
+    /// When the bytes are no manifest, and as [`Client::generate`].
+    pub fn from_manifest(bytes: &[u8]) -> Result<Client, Error> {
+        Client::generate(&artifact::read_manifest(bytes)?)
+    }
+
+    /// Makes a secret key.
+    ///
+    /// # Errors
+    /// When the manifest is invalid or its parameters give less than 128-bit
+    /// security.
+    pub fn generate(manifest: &Manifest) -> Result<Client, Error> {
+        refuse_insecure(manifest)?;
+        Client::generate_insecure(manifest)
+    }
+
+    /// Makes a secret key even if the manifest says that it gives no security:
+    /// for tests and experiments.
+    ///
+    /// # Errors
+    /// When the manifest is invalid.
+    pub fn generate_insecure(manifest: &Manifest) -> Result<Client, Error> {
+        let context = checked_context(manifest)?;
+        let secret = SecretKey::generate(&context)?;
+        Ok(Client::assemble(manifest, context, secret))
+    }
+
+    fn assemble(manifest: &Manifest, context: Arc<Context>, secret: SecretKey) -> Client {
+        let fingerprint = Fingerprint::of(manifest);
+        let encoder = Encoder::new(&context);
+        Client { manifest: manifest.clone(), fingerprint, context, encoder, secret }
+    }
+
+    /// The manifest.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The secret key as the bytes of a key file. Wiped when dropped.
+    pub fn save(&self) -> Zeroizing<Vec<u8>> {
+        let secret = self.secret.to_secret_bytes();
+        let mut writer = Writer::new(Kind::SecretKey, &self.fingerprint, secret.len() + size_of::<u64>());
+        writer.bytes(&secret);
+        Zeroizing::new(writer.finish())
+    }
+
+    /// Reads a key file that [`Client::save`] wrote for the same manifest.
+    ///
+    /// # Errors
+    /// When the bytes are not such a file, and as [`Client::generate`].
+    pub fn load(manifest: &Manifest, bytes: &[u8]) -> Result<Client, Error> {
+        refuse_insecure(manifest)?;
+        Client::load_insecure(manifest, bytes)
+    }
+
+    /// As [`Client::load`] for parameters without security.
+    ///
+    /// # Errors
+    /// When the bytes are not a key file for the manifest.
+    pub fn load_insecure(manifest: &Manifest, bytes: &[u8]) -> Result<Client, Error> {
+        let context = checked_context(manifest)?;
+        let mut reader = Reader::open(bytes, Kind::SecretKey, &Fingerprint::of(manifest))?;
+        let secret = SecretKey::from_secret_bytes(&context, reader.bytes()?)?;
+        reader.end()?;
+        Ok(Client::assemble(manifest, context, secret))
+    }
+
+    /// The evaluation keys the program needs, as a bundle for the server.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn eval_keys(&self) -> Result<Vec<u8>, Error> {
+        let KeyPlan { relin, rotations } = &self.manifest.keys;
+        let rotations: Vec<_> =
+            rotations.iter().map(|(step, level)| (step.get(), level.0 as usize)).collect();
+        let mut generator = KeyGenerator::from_secret(self.secret.clone())?;
+        let keys = generator.eval_keys(relin.map(|level| level.0 as usize), &rotations)?;
+        let mut writer = Writer::new(Kind::EvalKeys, &self.fingerprint, 0);
+        writer.bytes(&keys.to_bytes(&self.context)?);
+        Ok(writer.finish())
+    }
+
+    /// Encrypts one row-major tensor for each input, as a bundle for the server.
+    ///
+    /// # Errors
+    /// When a tensor does not have its input's number of elements, or an
+    /// element is not a number in the declared range; names the first such.
+    pub fn encrypt(&self, tensors: &[Vec<f64>]) -> Result<Vec<u8>, Error> {
+        let slots = port::pack_all(&self.manifest, tensors)?;
+        let inputs = self.manifest.inputs.iter().zip(&slots);
+        let encrypted = inputs.map(|(port, cts)| self.encrypt_port(port, cts));
+        let encrypted: Vec<_> = encrypted.collect::<Result<_, _>>()?;
+        cts::write(&self.context, Kind::Inputs, &self.fingerprint, &encrypted)
+    }
+
+    fn encrypt_port(&self, port: &Port, cts: &[Vec<f64>]) -> Result<Vec<CkksCt>, Error> {
+        cts.iter().map(|slots| ckks::encrypt(&self.encoder, &self.secret, slots, port.ty)).collect()
+    }
+
+    /// Decrypts a bundle of results to one row-major tensor for each output.
+    ///
+    /// # Errors
+    /// When the bytes are no bundle of results for this manifest.
+    pub fn decrypt(&self, bundle: &[u8]) -> Result<Vec<Vec<f64>>, Error> {
+        let ports = &self.manifest.outputs;
+        let outputs = cts::read(&self.context, bundle, Kind::Results, &self.fingerprint, ports)?;
+        ports.iter().zip(&outputs).map(|(port, cts)| self.decrypt_port(port, cts)).collect()
+    }
+
+    fn decrypt_port(&self, port: &Port, cts: &[CkksCt]) -> Result<Vec<f64>, Error> {
+        let slots = cts.iter().map(|ct| ckks::decrypt(&self.encoder, &self.secret, ct));
+        port::unpack(port, &slots.collect::<Result<Vec<_>, _>>()?)
+    }
+}
+
+fn refuse_insecure(manifest: &Manifest) -> Result<(), Error> {
+    match manifest.params.security {
+        SecurityLevel::Classical128 => Ok(()),
+        SecurityLevel::Insecure => Err(Error::Insecure),
+    }
+}
+
+fn checked_context(manifest: &Manifest) -> Result<Arc<Context>, Error> {
+    manifest.verify().map_err(Error::Manifest)?;
+    Ok(Context::new(&ckks::params(&manifest.params))?)
+}

@@ -1,0 +1,108 @@
+//! The server's half: evaluates a program on what clients encrypted.
+//!
+//! Nothing here can hold a secret key. A [`Server`] is made once per program,
+//! a [`Session`] once per client, and both serve any number of threads.
+
+use crate::backend::ckks::{self, Ckks};
+use crate::bundle::{Fingerprint, Kind, Reader, cts};
+use crate::executor::{Progress, silent};
+use crate::{Encoded, Error, Executor, Prepared, RunCost};
+use hecc_ckks::{Context, EvalKeys};
+use hecc_ir::{Manifest, artifact};
+use std::sync::Arc;
+
+/// A program, verified and encoded, ready for the keys of any client.
+pub struct Server {
+    context: Arc<Context>,
+    fingerprint: Fingerprint,
+    encoded: Encoded<Ckks>,
+}
+
+impl Server {
+    /// Reads a program file, on all cores.
+    ///
+    /// # Errors
+    /// When the bytes are no valid program.
+    pub fn load(program: &[u8]) -> Result<Server, Error> {
+        Server::load_with(program, &Executor::new(None)?, &silent)
+    }
+
+    /// Reads a program file for an executor; `progress` follows the encoding.
+    ///
+    /// # Errors
+    /// When the bytes are no valid program.
+    pub fn load_with(program: &[u8], executor: &Executor, progress: Progress) -> Result<Server, Error> {
+        let program = artifact::read_program(program)?;
+        let context = Context::new(&ckks::params(&program.manifest.params))?;
+        let fingerprint = Fingerprint::of(&program.manifest);
+        let keyless = Ckks::new(&context, &program.manifest.params, EvalKeys::default());
+        let encoded = executor.encode(Arc::new(program), &keyless, progress)?;
+        Ok(Server { context, fingerprint, encoded })
+    }
+
+    /// What clients need to know.
+    pub fn manifest(&self) -> &Manifest {
+        &self.encoded.program().manifest
+    }
+
+    /// Reads a client's bundle of evaluation keys.
+    ///
+    /// # Errors
+    /// When the bytes are no such bundle for this program, or a key is missing.
+    pub fn session(&self, eval_keys: &[u8]) -> Result<Session, Error> {
+        let mut reader = Reader::open(eval_keys, Kind::EvalKeys, &self.fingerprint)?;
+        let keys = EvalKeys::from_bytes(&self.context, reader.bytes()?)?;
+        reader.end()?;
+        let backend = Ckks::new(&self.context, &self.manifest().params, keys);
+        let prepared = self.encoded.bind(backend)?;
+        Ok(Session { context: self.context.clone(), fingerprint: self.fingerprint, prepared })
+    }
+}
+
+/// A program with the keys of one client.
+pub struct Session {
+    context: Arc<Context>,
+    fingerprint: Fingerprint,
+    prepared: Prepared<Ckks>,
+}
+
+/// Encrypted results and what they cost.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// Bundle of results for the client.
+    pub bundle: Vec<u8>,
+    /// Time and memory of the run.
+    pub cost: RunCost,
+}
+
+impl Session {
+    /// Evaluates the program on a bundle of inputs.
+    ///
+    /// # Errors
+    /// When the bytes are no bundle of inputs for this program.
+    pub fn eval(&self, inputs: &[u8]) -> Result<Reply, Error> {
+        self.eval_with(inputs, &silent)
+    }
+
+    /// As [`Session::eval`]; tells `progress` of every finished instruction.
+    ///
+    /// # Errors
+    /// As [`Session::eval`].
+    pub fn eval_with(&self, inputs: &[u8], progress: Progress) -> Result<Reply, Error> {
+        let ports = &self.prepared.program().manifest.inputs;
+        let inputs = cts::read(&self.context, inputs, Kind::Inputs, &self.fingerprint, ports)?;
+        let report = self.prepared.run_with(inputs, progress)?;
+        let bundle = cts::write(&self.context, Kind::Results, &self.fingerprint, &report.outputs)?;
+        Ok(Reply { bundle, cost: report.cost })
+    }
+
+    /// The program with these keys, to run on ciphertexts directly.
+    pub fn prepared(&self) -> &Prepared<Ckks> {
+        &self.prepared
+    }
+
+    /// Bytes of memory the encoded weights take, shared by all sessions.
+    pub fn plain_bytes(&self) -> usize {
+        self.prepared.plain_bytes()
+    }
+}

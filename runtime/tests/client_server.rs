@@ -1,0 +1,226 @@
+//! The two halves of an application, in one process: what they exchange works
+//! when it is right and is refused with a reason when it is not.
+#![cfg(feature = "client")]
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Draft, params, values};
+use hecc_ir::{Manifest, Program, SecurityLevel, artifact};
+use hecc_runtime::bundle::BundleError;
+use hecc_runtime::client::Client;
+use hecc_runtime::server::{Server, Session};
+use hecc_runtime::{Error, Executor};
+
+/// (x + rotated x)², on two inputs of which one is ignored.
+fn program(ring_degree: usize) -> Program {
+    let mut draft = Draft::new(&params(ring_degree, 2, 1));
+    let (x, _) = (draft.input(), draft.input());
+    let rotated = draft.rotate(x, &[1])[0];
+    let sum = draft.sum(vec![x, rotated]);
+    let square = draft.mul(sum, sum);
+    let linear = draft.relin(square);
+    let result = draft.rescale(linear);
+    draft.output(result);
+    draft.finish()
+}
+
+fn serve(program: &Program) -> Server {
+    Server::load(&artifact::write_program(program)).unwrap()
+}
+
+/// A small program with both halves set up.
+fn connected() -> (Client, Session) {
+    let program = program(64);
+    let client = Client::generate_insecure(&program.manifest).unwrap();
+    let session = serve(&program).session(&client.eval_keys().unwrap()).unwrap();
+    (client, session)
+}
+
+fn tensors(manifest: &Manifest) -> Vec<Vec<f64>> {
+    let n_slots = manifest.params.n_slots();
+    vec![values(n_slots, 1), values(n_slots, 2)]
+}
+
+fn expect_bundle(error: Error) -> BundleError {
+    match error {
+        Error::Bundle(error) => error,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn results_come_back() {
+    let program = program(1024);
+    let client = Client::generate_insecure(&program.manifest).unwrap();
+    let session = serve(&program).session(&client.eval_keys().unwrap()).unwrap();
+    let inputs = tensors(client.manifest());
+    let reply = session.eval(&client.encrypt(&inputs).unwrap()).unwrap();
+    let results = client.decrypt(&reply.bundle).unwrap();
+    let x = &inputs[0];
+    for (i, found) in results[0].iter().enumerate() {
+        let expected = (x[i] + x[(i + 1) % x.len()]).powi(2);
+        assert!((found - expected).abs() < 1e-6, "slot {i}: {found} {expected}");
+    }
+    assert!(reply.cost.peak_bytes > 0);
+    assert!(!reply.cost.timings.is_empty());
+}
+
+#[test]
+fn results_do_not_depend_on_threads() {
+    let program = program(64);
+    let client = Client::generate_insecure(&program.manifest).unwrap();
+    let keys = client.eval_keys().unwrap();
+    let inputs = client.encrypt(&tensors(client.manifest())).unwrap();
+    let bytes = artifact::write_program(&program);
+    let results = [1, 2, 5].map(|n_threads| {
+        let executor = Executor::new(Some(n_threads)).unwrap();
+        let server = Server::load_with(&bytes, &executor, &|_, _| ()).unwrap();
+        server.session(&keys).unwrap().eval(&inputs).unwrap().bundle
+    });
+    assert!(results.iter().all(|result| *result == results[0]));
+}
+
+#[test]
+fn a_saved_key_decrypts() {
+    let (client, session) = connected();
+    let inputs = tensors(client.manifest());
+    let reply = session.eval(&client.encrypt(&inputs).unwrap()).unwrap();
+    let again = Client::load_insecure(client.manifest(), &client.save()).unwrap();
+    assert_eq!(again.decrypt(&reply.bundle).unwrap(), client.decrypt(&reply.bundle).unwrap());
+}
+
+#[test]
+fn a_client_prints_no_secret() {
+    let (client, _) = connected();
+    assert!(format!("{client:?}").len() < 60);
+}
+
+#[test]
+fn insecure_parameters_must_be_asked_for() {
+    let manifest = program(64).manifest;
+    assert!(matches!(Client::generate(&manifest), Err(Error::Insecure)));
+    let file = Client::generate_insecure(&manifest).unwrap().save();
+    assert!(matches!(Client::load(&manifest, &file), Err(Error::Insecure)));
+    let mut promised = manifest;
+    promised.params.security = SecurityLevel::Classical128;
+    assert!(Client::generate(&promised).is_err());
+}
+
+#[test]
+fn tensors_are_checked() {
+    let (client, _) = connected();
+    let good = tensors(client.manifest());
+    let refusal = |change: &dyn Fn(&mut Vec<Vec<f64>>)| {
+        let mut tensors = good.clone();
+        change(&mut tensors);
+        client.encrypt(&tensors).unwrap_err().to_string()
+    };
+    assert_eq!(refusal(&|t| t.truncate(1)), "expected 2 inputs, found 1");
+    assert_eq!(refusal(&|t| t[1].truncate(7)), "`x1` has 32 elements, found 7");
+    let nan = refusal(&|t| t[0][3] = f64::NAN);
+    assert_eq!(nan, "element 3 of `x0` is NaN; only finite numbers can be encrypted");
+    assert!(refusal(&|t| t[0][3] = f64::INFINITY).contains("inf"));
+    let large = refusal(&|t| t[1][31] = 1.5);
+    assert_eq!(large, "element 31 of `x1` is 1.5, outside the declared range -1 to 1");
+}
+
+#[test]
+fn bundles_of_another_program_are_refused() {
+    let (client, session) = connected();
+    let mut other = program(64);
+    other.manifest.name = "other".into();
+    let stranger = Client::generate_insecure(&other.manifest).unwrap();
+    let is_other = |error| matches!(expect_bundle(error), BundleError::OtherManifest { .. });
+    let inputs = stranger.encrypt(&tensors(stranger.manifest())).unwrap();
+    assert!(is_other(session.eval(&inputs).unwrap_err()));
+    assert!(is_other(serve(&other).session(&client.eval_keys().unwrap()).err().unwrap()));
+    assert!(is_other(Client::load_insecure(&other.manifest, &client.save()).unwrap_err()));
+    let reply = session.eval(&client.encrypt(&tensors(client.manifest())).unwrap()).unwrap();
+    assert!(is_other(stranger.decrypt(&reply.bundle).unwrap_err()));
+}
+
+#[test]
+fn bundles_of_another_kind_are_refused() {
+    let (client, session) = connected();
+    let error = expect_bundle(session.eval(&client.save()).unwrap_err());
+    assert_eq!(error.to_string(), "expected encrypted inputs, found a secret key");
+    let inputs = client.encrypt(&tensors(client.manifest())).unwrap();
+    let error = expect_bundle(client.decrypt(&inputs).unwrap_err());
+    assert_eq!(error.to_string(), "expected encrypted results, found encrypted inputs");
+}
+
+#[test]
+fn missing_keys_are_named() {
+    let program = program(64);
+    let mut modest = program.manifest.clone();
+    modest.keys.rotations.clear();
+    modest.keys.relin = None;
+    let client = Client::generate_insecure(&modest).unwrap();
+    let keys = rebranded(&client.eval_keys().unwrap(), &program.manifest);
+    let error = serve(&program).session(&keys).err().unwrap();
+    assert_eq!(error.to_string(), "missing evaluation keys: rotation by 1 at L2, relinearisation at L2");
+}
+
+/// A bundle as if made for `manifest`, with a right checksum.
+fn rebranded(bundle: &[u8], manifest: &Manifest) -> Vec<u8> {
+    let sample = Client::generate_insecure(manifest).unwrap().save();
+    let mut bytes = bundle.to_vec();
+    bytes[7..39].copy_from_slice(&sample[7..39]);
+    reseal(bytes)
+}
+
+/// Makes the checksum right again, as an attacker would.
+fn reseal(mut bytes: Vec<u8>) -> Vec<u8> {
+    use sha2::{Digest, Sha256};
+    if bytes.len() >= 55 {
+        let length = (bytes.len() as u64 - 55).to_le_bytes();
+        bytes[39..47].copy_from_slice(&length);
+        let digest = Sha256::new_with_prefix(&bytes[..47]).chain_update(&bytes[55..]).finalize();
+        bytes[47..55].copy_from_slice(&digest[..8]);
+    }
+    bytes
+}
+
+/// Damaged copies of a bundle: bytes changed, cut, or grown at various places.
+fn mutations(bundle: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
+    let stride = (bundle.len() / 150).max(1);
+    let places = (0..bundle.len().min(160)).chain((160..bundle.len()).step_by(stride));
+    places.flat_map(move |at| {
+        let changed = [0x00, 0x01, 0x7f, 0xff].map(|byte| {
+            let mut bytes = bundle.to_vec();
+            bytes[at] = byte;
+            bytes
+        });
+        let grown = [&bundle[..at], &[0xff; 8], &bundle[at..]].concat();
+        changed.into_iter().chain([bundle[..at].to_vec(), grown])
+    })
+}
+
+#[test]
+fn damaged_bundles_never_panic() {
+    let (client, session) = connected();
+    let server = serve(&program(64));
+    let keys = client.eval_keys().unwrap();
+    let inputs = client.encrypt(&tensors(client.manifest())).unwrap();
+    let results = session.eval(&inputs).unwrap().bundle;
+    let secret = client.save();
+    let mut refused = 0;
+    for resealed in [false, true] {
+        let dress = |bytes: Vec<u8>| if resealed { reseal(bytes) } else { bytes };
+        refused += mutations(&keys).filter(|b| server.session(&dress(b.clone())).is_err()).count();
+        refused += mutations(&inputs).filter(|b| session.eval(&dress(b.clone())).is_err()).count();
+        refused += mutations(&results).filter(|b| client.decrypt(&dress(b.clone())).is_err()).count();
+        let load = |b: &Vec<u8>| Client::load_insecure(client.manifest(), &dress(b.clone())).is_err();
+        refused += mutations(&secret).filter(load).count();
+    }
+    assert!(refused > 4000, "{refused}");
+}
+
+#[test]
+fn damaged_programs_never_panic() {
+    let bytes = artifact::write_program(&program(64));
+    for damaged in mutations(&bytes) {
+        let _ = Server::load(&damaged).map(|_| ());
+    }
+}
