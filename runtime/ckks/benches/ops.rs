@@ -1,13 +1,18 @@
 //! Times of the operations a program is made of.
 //!
-//! `RAYON_NUM_THREADS=1 cargo bench -p hecc-ckks` measures one thread.
+//! `RAYON_NUM_THREADS=1 cargo bench -p hecc-ckks` measures one thread. Everything
+//! runs inside the thread pool, as an executor does: entering it from outside
+//! costs a hand-over per operation.
+
+#![allow(clippy::unwrap_used)] // Setting up fails loudly.
 
 use divan::{Bencher, black_box};
 use hecc_ckks::*;
 use std::fmt;
 
 fn main() {
-    divan::main();
+    let pool = rayon::ThreadPoolBuilder::new().build().unwrap();
+    pool.install(divan::main);
 }
 
 /// A parameter set.
@@ -101,6 +106,15 @@ fn inner_product_of_64(bencher: Bencher, ring: Ring) {
     let pts = vec![world.pt.clone(); 64];
     let terms: Vec<_> = cts.iter().zip(&pts).collect();
     bencher.bench(|| world.evaluator.inner_product(black_box(&terms)));
+}
+
+/// One limb; everything else is a multiple of it.
+#[divan::bench(args = [8192, 16384])]
+fn transform(bencher: Bencher, ring_degree: usize) {
+    let prime = primes::near(40, ring_degree, 1, &[]).unwrap()[0];
+    let plan = tfhe_ntt::prime64::Plan::try_new(ring_degree, prime).unwrap();
+    let mut limb: Vec<u64> = (0..ring_degree as u64).collect();
+    bencher.bench_local(move || plan.fwd(black_box(&mut limb)));
 }
 
 #[divan::bench(args = RINGS)]

@@ -7,6 +7,7 @@
 //! homomorphic encryption scheme" (2019), section 2.2; a base of one prime
 //! needs no correction term.
 
+use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::kernels;
 use crate::modulus::{Factor, Modulus, NARROW};
@@ -39,7 +40,7 @@ struct Target {
 
 /// Words of a polynomial modulo each source prime, ready for conversion.
 pub(crate) struct Lifted {
-    words: Vec<Vec<u64>>,
+    words: Vec<Buffer>,
 }
 
 impl Base {
@@ -83,9 +84,9 @@ impl Base {
     }
 
     /// Takes limb `i` of the base in transformed form out of its transform.
-    pub fn lift_limb(&self, ctx: &Context, i: usize, limb: &[u64]) -> Vec<u64> {
+    pub fn lift_limb(&self, ctx: &Context, i: usize, limb: &[u64]) -> Buffer {
         let prime = self.limbs.start + i;
-        let mut words = limb.to_vec();
+        let mut words = Buffer::copy_of(limb);
         ctx.inverse_unscaled(prime, &mut words);
         let modulus = &ctx.moduli()[prime];
         match self.half {
@@ -96,16 +97,17 @@ impl Base {
     }
 
     /// Joins lifted limbs, all of them and in order.
-    pub fn join(&self, mut words: Vec<Vec<u64>>) -> Lifted {
+    pub fn join(&self, mut words: Vec<Buffer>) -> Lifted {
         if words.len() > 1 {
-            let overflow = (0..words[0].len()).map(|k| self.overflow(&words, k)).collect();
+            let mut overflow = Buffer::scratch(words[0].len());
+            overflow.iter_mut().enumerate().for_each(|(k, out)| *out = self.overflow(&words, k));
             words.push(overflow);
         }
         Lifted { words }
     }
 
     /// How many times the sum of weighted words exceeds the centred integer by D.
-    fn overflow(&self, words: &[Vec<u64>], k: usize) -> u64 {
+    fn overflow(&self, words: &[Buffer], k: usize) -> u64 {
         let parts = words.iter().zip(&self.reciprocals);
         let quotient: f64 = parts.map(|(limb, reciprocal)| limb[k] as f64 * reciprocal).sum();
         (quotient + 0.5) as u64
@@ -118,7 +120,7 @@ impl Base {
         match lifted.words.as_slice() {
             [words] => kernels::reduce_offset(modulus, out, words, constants.half, self.wide),
             many => {
-                let slices: Vec<&[u64]> = many.iter().map(Vec::as_slice).collect();
+                let slices: Vec<&[u64]> = many.iter().map(|words| &words[..]).collect();
                 kernels::combine(modulus, out, &slices, &constants.weights, self.wide);
             }
         }

@@ -134,13 +134,13 @@ impl Context {
     /// The Galois element of a rotation to the left, modulo 2N.
     pub(crate) fn galois_element(&self, step: usize) -> usize {
         let mask = 2 * self.ring_degree() - 1;
-        (0..step % self.n_slots()).fold(1, |power, _| power * 5 & mask)
+        (0..step % self.n_slots()).fold(1, |power, _| (power * 5) & mask)
     }
 
     /// Where each transformed value of a(X^element) comes from in those of a.
     pub(crate) fn automorphism(&self, element: usize) -> Vec<u32> {
         let mask = 2 * self.ring_degree() - 1;
-        let source = |&exponent: &u32| self.positions[(exponent as usize * element & mask) / 2];
+        let source = |&exponent: &u32| self.positions[((exponent as usize * element) & mask) / 2];
         self.exponents.iter().map(source).collect()
     }
 

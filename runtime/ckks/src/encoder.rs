@@ -44,7 +44,7 @@ impl Encoder {
         let mut planner = FftPlanner::new();
         let angle = |k| PI * k as f64 / ctx.ring_degree() as f64;
         let mask = 2 * ctx.ring_degree() - 1;
-        let powers = std::iter::successors(Some(1), |power| Some(power * 5 & mask));
+        let powers = std::iter::successors(Some(1), |power| Some((power * 5) & mask));
         Encoder {
             ctx: ctx.clone(),
             analysis: (0..=n_slots.ilog2()).map(|log| planner.plan_fft_forward(1 << log)).collect(),
@@ -129,6 +129,7 @@ impl Encoder {
                 gap => {
                     let mut packed = vec![0; coefficients.len()];
                     residues.reduce(modulus, &mut packed);
+                    limb.fill(0);
                     limb.iter_mut().step_by(gap).zip(packed).for_each(|(out, word)| *out = word);
                 }
             }

@@ -299,7 +299,7 @@ impl KeyGenerator {
         let ctx = &self.ctx;
         ctx.check_level(level)?;
         let n_digits = ctx.params().n_digits(level);
-        let mut poly = Poly::zero(ctx.ring_degree(), ctx.extended(level).len() * n_digits * 2);
+        let mut poly = Poly::scratch(ctx.ring_degree(), ctx.extended(level).len() * n_digits * 2);
         let seed = self.rng.public_seed();
         expand_switch_key(ctx, level, &seed, &mut poly);
         let errors: Vec<Small> = (0..n_digits).map(|_| self.rng.gaussian(ctx.ring_degree())).collect();

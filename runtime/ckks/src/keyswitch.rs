@@ -51,8 +51,8 @@ impl<'a> Decomposed<'a> {
     }
 
     fn switch_group(&self, ctx: &Context, keys: &[&KeySwitchKey]) -> Vec<[Poly; 2]> {
-        let zero = || Poly::zero(ctx.ring_degree(), self.primes.len());
-        let mut products: Vec<Poly> = (0..2 * keys.len()).map(|_| zero()).collect();
+        let scratch = |_| Poly::scratch(ctx.ring_degree(), self.primes.len());
+        let mut products: Vec<Poly> = (0..2 * keys.len()).map(scratch).collect();
         by_limb(&mut products).into_par_iter().enumerate().for_each(|(t, mut outs)| {
             let digits = self.at(ctx, t);
             for (out, key) in outs.chunks_exact_mut(2).zip(keys) {
@@ -86,7 +86,7 @@ fn lift_all<'a>(ctx: &Context, bases: &[&Base], limb: impl Fn(usize) -> &'a [u64
 
 fn digits_at(ctx: &Context, prime: usize, bases: &[&Base], lifted: &[Lifted]) -> Poly {
     let foreign = || bases.iter().zip(lifted).filter(|(base, _)| !base.limbs().contains(&prime));
-    let mut digits = Poly::zero(ctx.ring_degree(), foreign().count());
+    let mut digits = Poly::scratch(ctx.ring_degree(), foreign().count());
     for (out, (base, lifted)) in digits.limbs_mut().zip(foreign()) {
         base.convert(ctx, lifted, prime, out);
         ctx.forward(prime, out);
@@ -98,7 +98,7 @@ fn digits_at(ctx: &Context, prime: usize, bases: &[&Base], lifted: &[Lifted]) ->
 /// last limbs are those of the base, and the first `n_limbs` remain.
 pub(crate) fn divide(ctx: &Context, base: &Base, polys: &[Poly], n_limbs: usize) -> Vec<Poly> {
     let lifted: Vec<Lifted> = polys.par_iter().map(|poly| lift_tail(ctx, base, poly, n_limbs)).collect();
-    let mut quotients: Vec<Poly> = polys.iter().map(|_| Poly::zero(ctx.ring_degree(), n_limbs)).collect();
+    let mut quotients: Vec<Poly> = polys.iter().map(|_| Poly::scratch(ctx.ring_degree(), n_limbs)).collect();
     by_limb(&mut quotients).into_par_iter().enumerate().for_each(|(t, outs)| {
         for ((out, poly), lifted) in outs.into_iter().zip(polys).zip(&lifted) {
             base.convert(ctx, lifted, t, out);

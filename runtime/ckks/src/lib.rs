@@ -32,6 +32,7 @@
 //! ```
 
 mod basis;
+mod buffer;
 mod ciphertext;
 mod context;
 mod crypt;
@@ -50,6 +51,7 @@ mod sampling;
 mod simd;
 mod wire;
 
+pub use buffer::release_buffers;
 pub use ciphertext::{Ciphertext, Plaintext};
 pub use context::Context;
 pub use encoder::Encoder;

@@ -1,5 +1,6 @@
 //! Polynomials in transformed residue form.
 
+use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::kernels;
 use rayon::prelude::*;
@@ -8,17 +9,22 @@ use rayon::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Poly {
     degree: usize,
-    words: Vec<u64>,
+    words: Buffer,
 }
 
 impl Poly {
     pub fn zero(degree: usize, n_limbs: usize) -> Poly {
-        Poly { degree, words: vec![0; degree * n_limbs] }
+        Poly { degree, words: Buffer::zeroed(degree * n_limbs) }
     }
 
-    /// Fills each limb in parallel, given its number.
+    /// Limbs whose contents say nothing: the caller writes all of them.
+    pub fn scratch(degree: usize, n_limbs: usize) -> Poly {
+        Poly { degree, words: Buffer::scratch(degree * n_limbs) }
+    }
+
+    /// Writes each limb in parallel, given its number and unspecified contents.
     pub fn build(degree: usize, n_limbs: usize, fill: impl Fn(usize, &mut [u64]) + Sync) -> Poly {
-        let mut poly = Poly::zero(degree, n_limbs);
+        let mut poly = Poly::scratch(degree, n_limbs);
         poly.par_limbs_mut().for_each(|(t, limb)| fill(t, limb));
         poly
     }
@@ -41,11 +47,11 @@ impl Poly {
 
     /// The first `n_limbs` limbs.
     pub fn prefix(&self, n_limbs: usize) -> Poly {
-        Poly { degree: self.degree, words: self.words[..n_limbs * self.degree].to_vec() }
+        Poly { degree: self.degree, words: Buffer::copy_of(&self.words[..n_limbs * self.degree]) }
     }
 
     pub fn byte_size(&self) -> usize {
-        size_of_val(self.words.as_slice())
+        size_of_val(&self.words[..])
     }
 
     /// self += other, over the limbs of self.
@@ -71,8 +77,8 @@ impl Poly {
 
     /// (Σ a·b0, Σ a·b1), as [`Poly::dot`].
     pub fn dot2(ctx: &Context, n_limbs: usize, a: &[&Poly], b0: &[&Poly], b1: &[&Poly]) -> [Poly; 2] {
-        let zero = || Poly::zero(ctx.ring_degree(), n_limbs);
-        let (mut out0, mut out1) = (zero(), zero());
+        let scratch = || Poly::scratch(ctx.ring_degree(), n_limbs);
+        let (mut out0, mut out1) = (scratch(), scratch());
         out0.par_limbs_mut().zip(out1.par_limbs_mut()).for_each(|((t, out0), (_, out1))| {
             let [a, b0, b1] = [a, b0, b1].map(|polys| limbs_at(polys, t));
             kernels::dot2(&ctx.moduli()[t], out0, out1, &a, &b0, &b1);

@@ -50,21 +50,21 @@ impl Prng {
     /// Discrete Gaussian of width 3.2 by inversion of its distribution table,
     /// read to the end for each sample; distance from the ideal below 2^-60.
     pub fn gaussian(&mut self, n: usize) -> Small {
-        let draw = |_| gaussian_from(self.0.next_u64());
-        Zeroizing::new((0..n).map(draw).collect())
+        let words: Zeroizing<Vec<u64>> = Zeroizing::new((0..n).map(|_| self.0.next_u64()).collect());
+        Zeroizing::new(words.iter().map(|&word| gaussian_from(word)).collect())
     }
 }
 
 /// One Gaussian sample from 63 uniform bits and a sign.
 #[inline]
 fn gaussian_from(word: u64) -> i64 {
-    let (sign, point) = (-((word & 1) as i64), word >> 1);
-    let magnitude: i64 = AT_MOST.iter().map(|&bound| i64::from(point >= bound)).sum();
-    (magnitude ^ sign) - sign
+    let (sign, point) = (-((word & 1) as i64), (word >> 1) as i64);
+    let below: i64 = AT_MOST.iter().map(|&bound| (point - bound) >> 63).sum();
+    ((AT_MOST.len() as i64 + below) ^ sign) - sign
 }
 
 /// 2^63 · P(|x| ≤ k) for k = 0, 1, …, where P(x) ~ exp(-x²/2·3.2²).
-const AT_MOST: [u64; 29] = [
+const AT_MOST: [i64; 29] = [
     1149872835429266008,
     3340023666152832877,
     5231742854224525755,

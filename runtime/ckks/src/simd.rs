@@ -274,10 +274,12 @@ mod x86 {
     }
 
     impl Sums {
+        /// Nothing, or the residues summed so far.
         #[inline]
         #[target_feature(enable = "avx512f")]
-        fn zero() -> Sums {
-            Sums { low: [_mm512_setzero_si512(); 4], high: [_mm512_setzero_si512(); 4] }
+        fn resume(out: &[u64], fresh: bool) -> Sums {
+            let zero = [_mm512_setzero_si512(); 4];
+            Sums { low: if fresh { zero } else { quad(out, 0) }, high: zero }
         }
 
         #[inline]
@@ -289,21 +291,11 @@ mod x86 {
             }
         }
 
-        /// Makes room for more products; the residue counts as one low half.
         #[inline]
         #[target_feature(enable = "avx512f,avx512ifma")]
-        fn reduce(&mut self, prime: &Prime) {
-            for k in 0..4 {
-                self.low[k] = prime.reduce(self.low[k], self.high[k]);
-                self.high[k] = _mm512_setzero_si512();
-            }
-        }
-
-        #[inline]
-        #[target_feature(enable = "avx512f")]
-        fn write(&self, out: &mut [u64]) {
+        fn finish(&self, prime: &Prime, out: &mut [u64]) {
             for (k, out) in lanes_mut(out).iter_mut().enumerate() {
-                store(out, self.low[k]);
+                store(out, prime.reduce(self.low[k], self.high[k]));
             }
         }
     }
@@ -315,19 +307,28 @@ mod x86 {
         [load(&lanes[0]), load(&lanes[1]), load(&lanes[2]), load(&lanes[3])]
     }
 
+    /// Words of each operand read in one go: enough for memory to stream.
+    const TILE: usize = 512;
+    /// Terms read side by side.
+    const TERMS: usize = 16;
+
+    /// Partial sums go through `out`; their reduction leaves room for the next terms.
     #[target_feature(enable = "avx512f,avx512ifma")]
     fn dot(m: &Modulus, out: &mut [u64], a: &[&[u64]], b: &[&[u64]]) {
         let prime = Prime::new(m);
-        for (block, out) in out.chunks_exact_mut(BLOCK).enumerate() {
-            let at = block * BLOCK;
-            let mut sums = Sums::zero();
-            for (a, b) in a.chunks(m.lazy_terms).zip(b.chunks(m.lazy_terms)) {
-                for (a, b) in a.iter().zip(b) {
-                    sums.add(&quad(a, at), &quad(b, at));
+        for (tile, out) in out.chunks_mut(TILE).enumerate() {
+            let start = tile * TILE;
+            let group = TERMS.min(m.lazy_terms);
+            for (first, (a, b)) in a.chunks(group).zip(b.chunks(group)).enumerate() {
+                for (block, out) in out.chunks_exact_mut(BLOCK).enumerate() {
+                    let at = start + block * BLOCK;
+                    let mut sums = Sums::resume(out, first == 0);
+                    for (a, b) in a.iter().zip(b) {
+                        sums.add(&quad(a, at), &quad(b, at));
+                    }
+                    sums.finish(&prime, out);
                 }
-                sums.reduce(&prime);
             }
-            sums.write(out);
         }
     }
 
@@ -342,21 +343,24 @@ mod x86 {
     ) {
         let prime = Prime::new(m);
         let n_terms = a.len().min(b0.len()).min(b1.len());
-        let outs = out0.chunks_exact_mut(BLOCK).zip(out1.chunks_exact_mut(BLOCK));
-        for (block, (out0, out1)) in outs.enumerate() {
-            let at = block * BLOCK;
-            let (mut sums0, mut sums1) = (Sums::zero(), Sums::zero());
-            for start in (0..n_terms).step_by(m.lazy_terms) {
-                for term in start..n_terms.min(start + m.lazy_terms) {
-                    let shared = quad(a[term], at);
-                    sums0.add(&shared, &quad(b0[term], at));
-                    sums1.add(&shared, &quad(b1[term], at));
+        let group = TERMS.min(m.lazy_terms);
+        for (tile, (out0, out1)) in out0.chunks_mut(TILE).zip(out1.chunks_mut(TILE)).enumerate() {
+            for first in (0..n_terms).step_by(group) {
+                let terms = first..n_terms.min(first + group);
+                let outs = out0.chunks_exact_mut(BLOCK).zip(out1.chunks_exact_mut(BLOCK));
+                for (block, (out0, out1)) in outs.enumerate() {
+                    let at = tile * TILE + block * BLOCK;
+                    let mut sums0 = Sums::resume(out0, first == 0);
+                    let mut sums1 = Sums::resume(out1, first == 0);
+                    for term in terms.clone() {
+                        let shared = quad(a[term], at);
+                        sums0.add(&shared, &quad(b0[term], at));
+                        sums1.add(&shared, &quad(b1[term], at));
+                    }
+                    sums0.finish(&prime, out0);
+                    sums1.finish(&prime, out1);
                 }
-                sums0.reduce(&prime);
-                sums1.reduce(&prime);
             }
-            sums0.write(out0);
-            sums1.write(out1);
         }
     }
 }

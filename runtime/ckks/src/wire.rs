@@ -128,7 +128,7 @@ impl<'a> Reader<'a> {
     /// A polynomial over the first `n_limbs` primes.
     fn poly(&mut self, ctx: &Context, n_limbs: usize) -> Result<Poly, Error> {
         self.has_limbs(ctx, 0..n_limbs)?;
-        let mut poly = Poly::zero(ctx.ring_degree(), n_limbs);
+        let mut poly = Poly::scratch(ctx.ring_degree(), n_limbs);
         for (prime, limb) in poly.limbs_mut().enumerate() {
             self.limb(ctx, prime, limb)?;
         }

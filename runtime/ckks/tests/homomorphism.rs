@@ -1,5 +1,7 @@
 //! Every operation does to encrypted slots what it says it does to plain ones.
 
+#![allow(clippy::unwrap_used)] // A refusal fails the test.
+
 mod common;
 
 use common::*;

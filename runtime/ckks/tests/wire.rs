@@ -1,5 +1,7 @@
 //! What is written can be read; what is damaged is refused or at least harmless.
 
+#![allow(clippy::unwrap_used)] // A refusal fails the test.
+
 mod common;
 
 use common::*;

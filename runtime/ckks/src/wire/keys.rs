@@ -98,7 +98,7 @@ fn read_switch_key(ctx: &Context, reader: &mut Reader<'_>) -> Result<KeySwitchKe
     let seed = reader.array()?;
     let primes = pair_primes(ctx, level);
     reader.has_limbs(ctx, primes.iter().copied())?;
-    let mut poly = Poly::zero(ctx.ring_degree(), 2 * primes.len());
+    let mut poly = Poly::scratch(ctx.ring_degree(), 2 * primes.len());
     for (limb, prime) in poly.limbs_mut().step_by(2).zip(primes) {
         reader.limb(ctx, prime, limb)?;
     }
@@ -132,7 +132,7 @@ impl SecretKey {
         for byte in packed {
             small.extend((0..PER_BYTE).map(|i| i64::from(byte >> (2 * i) & 3) - 1));
         }
-        if small.iter().any(|&x| x == 2) {
+        if small.contains(&2) {
             return Err(reader.malformed("a coefficient in it is not ternary"));
         }
         reader.close()?;
