@@ -6,6 +6,7 @@ use super::{progress, show};
 use hecc::diag::Diagnostics;
 use hecc::front::data::DataSet;
 use hecc_ir::params::SecurityLevel;
+use hecc_runtime::LayerTime;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -49,6 +50,16 @@ pub struct Figures {
     n: usize,
     agree: usize,
     correct: Option<usize>,
+    layers: Vec<LayerFigure>,
+}
+
+/// Where the time of one evaluation went, summed over threads.
+#[derive(Debug, Serialize)]
+struct LayerFigure {
+    layer: String,
+    instruction: &'static str,
+    count: usize,
+    seconds: f64,
 }
 
 /// Runs the command.
@@ -120,7 +131,18 @@ fn figures(built: &Built, deployment: &Deployment, data: &DataSet, outcomes: &[O
         correct: data.labels.as_ref().map(|labels| {
             outcomes.iter().zip(labels).filter(|(o, label)| argmax(&o.logits) == **label).count()
         }),
+        layers: layers(&outcomes[outcomes.len() - 1]),
     }
+}
+
+fn layers(outcome: &Outcome) -> Vec<LayerFigure> {
+    let row = |time: &LayerTime| LayerFigure {
+        layer: time.layer.clone(),
+        instruction: time.mnemonic,
+        count: time.count,
+        seconds: time.time.as_secs_f64(),
+    };
+    outcome.cost.timings.iter().map(row).collect()
 }
 
 fn sorted(times: impl Iterator<Item = Duration>) -> Vec<f64> {

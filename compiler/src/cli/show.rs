@@ -3,7 +3,7 @@
 
 use super::args::DataArgs;
 use super::session::{self, Built, Deployment, Outcome, argmax, max_difference};
-use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hecc::diag::Diagnostics;
 use hecc::front::data::DataSet;
 use serde_json::{Value, json};
@@ -159,12 +159,42 @@ fn beside(left: &[String], right: &[String]) -> String {
     text
 }
 
-/// A two-column table of a JSON object.
+/// A two-column table of a JSON object; lists of objects follow as tables of
+/// their own.
 pub fn table(object: &Value) -> String {
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
-    for (key, value) in object.as_object().into_iter().flatten() {
-        table.add_row([key.clone(), value.to_string()]);
+    let fields = || object.as_object().into_iter().flatten();
+    let mut facts = new_table();
+    for (key, value) in fields().filter(|(_, value)| rows_of(value).is_none()) {
+        facts.add_row([key.clone(), plain_text(value)]);
     }
-    format!("{table}\n")
+    let mut text = format!("{facts}\n");
+    for rows in fields().filter_map(|(_, value)| rows_of(value)) {
+        let mut list = new_table();
+        list.set_header(rows[0].keys());
+        for row in rows {
+            list.add_row(row.values().map(plain_text));
+        }
+        text.push_str(&format!("{list}\n"));
+    }
+    text
+}
+
+fn new_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    table
+}
+
+/// The rows of a list of objects.
+fn rows_of(value: &Value) -> Option<Vec<&serde_json::Map<String, Value>>> {
+    let rows: Vec<_> = value.as_array()?.iter().map(Value::as_object).collect::<Option<_>>()?;
+    (!rows.is_empty()).then_some(rows)
+}
+
+fn plain_text(value: &Value) -> String {
+    match (value.as_str(), value.as_f64()) {
+        (Some(text), _) => text.to_owned(),
+        (None, Some(number)) if value.is_f64() => format!("{number:.4e}"),
+        _ => value.to_string(),
+    }
 }

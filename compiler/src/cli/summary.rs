@@ -3,7 +3,7 @@
 use super::args::CompileArgs;
 use super::session::{self, Built};
 use super::files::{self, Access};
-use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hecc::diag::Diagnostics;
 use hecc_ir::artifact;
 use hecc_ir::program::{OpCounts, Program};
@@ -42,7 +42,7 @@ fn layer_table(program: &Program) -> Table {
         by_source[source as usize] += instr.op_counts();
     }
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.load_style(UTF8_BORDERS_ONLY);
     table.set_header(["layer", "rotations", "mul_plain", "mul_scalar", "mul_ct", "relin", "rescale"]);
     let numbers = |c: &OpCounts| [c.rotations, c.mul_plain, c.mul_scalar, c.mul_ct, c.relins, c.rescales];
     for (name, counts) in program.sources.iter().zip(&by_source).filter(|(_, c)| **c != OpCounts::default()) {
