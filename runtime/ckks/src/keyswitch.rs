@@ -10,57 +10,75 @@ use crate::kernels;
 use crate::keys::KeySwitchKey;
 use crate::poly::{Poly, by_limb};
 use rayon::prelude::*;
+use std::borrow::Cow;
 
-/// Keys applied together while one limb's digits stay in cache.
-const GROUP: usize = 4;
+/// Keys applied together while one prime's digits stay in cache.
+const GROUP: usize = 8;
 
-/// The digits of a polynomial modulo every extended prime, ready for any
-/// number of keys.
+/// A polynomial out of its transform, to be read in digits modulo any prime.
 pub(crate) struct Decomposed<'a> {
     source: &'a Poly,
     level: usize,
     /// The context's numbers of the extended primes.
     primes: Vec<usize>,
-    /// Per extended prime, the digits that do not contain it.
-    digits: Vec<Poly>,
+    bases: Vec<&'a Base>,
+    lifted: Vec<Lifted>,
 }
+
+/// The digits modulo one extended prime that do not contain it.
+type Foreign = Poly;
 
 impl<'a> Decomposed<'a> {
     /// Decomposes a polynomial at `level`.
-    pub fn new(ctx: &Context, source: &'a Poly, level: usize) -> Decomposed<'a> {
+    pub fn new(ctx: &'a Context, source: &'a Poly, level: usize) -> Decomposed<'a> {
         let bases: Vec<&Base> = ctx.digits(level).collect();
         let lifted = lift_all(ctx, &bases, |i| source.limb(i));
-        let primes = ctx.extended(level);
-        let digits = primes.par_iter().map(|&prime| digits_at(ctx, prime, &bases, &lifted)).collect();
-        Decomposed { source, level, primes, digits }
+        Decomposed { source, level, primes: ctx.extended(level), bases, lifted }
+    }
+
+    fn foreign(&self, ctx: &Context, t: usize) -> Foreign {
+        digits_at(ctx, self.primes[t], &self.bases, &self.lifted)
     }
 
     /// All digits modulo one extended prime; the digit that contains it is the
     /// polynomial itself.
-    fn at(&self, ctx: &Context, t: usize) -> Vec<&[u64]> {
-        let mut all: Vec<&[u64]> = self.digits[t].limbs().collect();
+    fn all<'b>(&'b self, ctx: &Context, t: usize, foreign: &'b Foreign) -> Vec<&'b [u64]> {
+        let mut all: Vec<&[u64]> = foreign.limbs().collect();
         if t <= self.level {
             all.insert(t / ctx.params().digit_limbs, self.source.limb(t));
         }
         all
     }
 
-    /// Products with each key, divided by the special modulus.
+    /// Products with each key, divided by the special modulus. Few keys use the
+    /// digits of a prime as soon as they are made; many share stored ones.
     pub fn switch(&self, ctx: &Context, keys: &[&KeySwitchKey]) -> Vec<[Poly; 2]> {
-        keys.chunks(GROUP).flat_map(|group| self.switch_group(ctx, group)).collect()
+        let all = 0..self.primes.len();
+        let stored: Option<Vec<Foreign>> =
+            (keys.len() > GROUP).then(|| all.into_par_iter().map(|t| self.foreign(ctx, t)).collect());
+        let foreign = |t: usize| match &stored {
+            Some(stored) => Cow::Borrowed(&stored[t]),
+            None => Cow::Owned(self.foreign(ctx, t)),
+        };
+        keys.chunks(GROUP).flat_map(|group| self.switch_group(ctx, group, &foreign)).collect()
     }
 
-    fn switch_group(&self, ctx: &Context, keys: &[&KeySwitchKey]) -> Vec<[Poly; 2]> {
+    fn switch_group<'b>(
+        &self,
+        ctx: &Context,
+        keys: &[&KeySwitchKey],
+        foreign: &(impl Fn(usize) -> Cow<'b, Foreign> + Sync),
+    ) -> Vec<[Poly; 2]> {
         let scratch = |_| Poly::scratch(ctx.ring_degree(), self.primes.len());
         let mut products: Vec<Poly> = (0..2 * keys.len()).map(scratch).collect();
         by_limb(&mut products).into_par_iter().enumerate().for_each(|(t, mut outs)| {
-            let digits = self.at(ctx, t);
+            let foreign = foreign(t);
+            let digits = self.all(ctx, t, &foreign);
             for (out, key) in outs.chunks_exact_mut(2).zip(keys) {
                 self.apply(ctx, t, &digits, key, out);
             }
         });
-        let quotients = divide(ctx, ctx.special_base(), &products, self.level + 1);
-        pairs(quotients)
+        pairs(divide(ctx, ctx.special_base(), &products, self.level + 1))
     }
 
     /// Product of the digits with one key modulo one extended prime.

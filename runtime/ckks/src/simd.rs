@@ -309,8 +309,8 @@ mod x86 {
 
     /// Words of each operand read in one go: enough for memory to stream.
     const TILE: usize = 512;
-    /// Terms read side by side.
-    const TERMS: usize = 16;
+    /// Terms read side by side: more streams than this defeat prefetching.
+    const TERMS: usize = 4;
 
     /// Partial sums go through `out`; their reduction leaves room for the next terms.
     #[target_feature(enable = "avx512f,avx512ifma")]

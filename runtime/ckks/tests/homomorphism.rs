@@ -106,7 +106,7 @@ fn rotation_is_to_the_left() {
 #[test]
 fn hoisted_rotations_equal_single_ones() {
     let mut world = World::new(Shape::SMALL);
-    let steps = [3, 0, 9, 1, 3, 17, 40, 100, 77];
+    let steps = [3, 0, 9, 1, 3, 17, 40, 100, 77, 50, 60, 90]; // More than one group of keys.
     let keys = world.keygen.eval_keys(None, &steps.map(|step| (step, 3))).unwrap().galois;
     let ct = world.encrypt(&values(128, 1), 3);
     let together = world.evaluator.rotate_many(&ct, &steps, &keys).unwrap();
