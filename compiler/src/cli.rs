@@ -19,7 +19,7 @@ mod summary;
 use args::{Cli, Command};
 use clap::Parser;
 use hecc::diag::{Code, Diagnostics};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 /// Runs the command given by the process arguments.
@@ -59,6 +59,11 @@ fn report(diagnostics: &Diagnostics, json: bool) {
     }
 }
 
+/// Writes to standard output. A reader that has gone away is no error of ours.
+fn output(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
 /// Prints warnings of a model that can be used all the same.
 fn report_notices(diagnostics: &Diagnostics) {
     if !diagnostics.is_empty() {
@@ -68,10 +73,10 @@ fn report_notices(diagnostics: &Diagnostics) {
 
 fn explain(code: &str) -> Result<(), Diagnostics> {
     if code == "all" {
-        Code::ALL.iter().for_each(|code| println!("{code}  {}", code.title()));
+        Code::ALL.iter().for_each(|code| output(&format!("{code}  {}\n", code.title())));
         return Ok(());
     }
     let found = Code::parse(code).ok_or_else(|| problems::unknown_code(code))?;
-    println!("{found}: {}\n\n{}", found.title(), found.explanation());
+    output(&format!("{found}: {}\n\n{}\n", found.title(), found.explanation()));
     Ok(())
 }

@@ -18,7 +18,7 @@ use std::fmt;
 use std::ops::Range;
 use thiserror::Error;
 
-pub use print::print;
+pub use print::{outline, print};
 
 /// The version of the text format this crate writes and reads.
 pub const VERSION: u32 = 1;

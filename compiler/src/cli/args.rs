@@ -125,6 +125,9 @@ pub struct InspectArgs {
     /// Form to print it in.
     #[arg(long, value_enum, default_value = "text")]
     pub format: FormatArg,
+    /// Print the values of constants too, so that the text can be read back.
+    #[arg(long)]
+    pub constants: bool,
 }
 
 /// Arguments of `run` and `bench`.

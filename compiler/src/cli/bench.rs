@@ -77,9 +77,9 @@ pub fn bench(args: &DataArgs, json: bool) -> Result<(), Diagnostics> {
     bar.finish_and_clear();
     let figures = figures(&built, &deployment, &data, &outcomes);
     if json {
-        println!("{}", serde_json::to_string(&figures).expect("figures serialise"));
+        super::output(&format!("{}\n", serde_json::to_string(&figures).expect("figures serialise")));
     } else {
-        print!("{}", show::table(&serde_json::to_value(&figures).expect("figures serialise")));
+        super::output(&show::table(&serde_json::to_value(&figures).expect("figures serialise")));
     }
     Ok(())
 }

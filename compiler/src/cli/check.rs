@@ -42,9 +42,9 @@ pub fn check(args: &CheckArgs, as_json: bool) -> Result<(), Diagnostics> {
         "predicted_max_abs_err": built.compiled.prediction.max_error,
     });
     if as_json {
-        println!("{report}");
+        super::output(&format!("{report}\n"));
     } else {
-        print!("{}", show::table(&report));
+        super::output(&show::table(&report));
     }
     Ok(())
 }

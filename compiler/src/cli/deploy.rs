@@ -29,8 +29,8 @@ pub fn keygen(args: &KeygenArgs) -> Result<(), Diagnostics> {
     spinner.finish_and_clear();
     files::write(&args.secret, &client.save(), Access::Secret)?;
     files::write(&args.eval_keys, &eval_keys, Access::Normal)?;
-    println!("wrote {} (keep it secret)", args.secret.display());
-    println!("wrote {} ({:.1} MB, for the server)", args.eval_keys.display(), eval_keys.len() as f64 / 1e6);
+    super::output(&format!("wrote {} (keep it secret)\n", args.secret.display()));
+    super::output(&format!("wrote {} ({:.1} MB, for the server)\n", args.eval_keys.display(), eval_keys.len() as f64 / 1e6));
     Ok(())
 }
 
@@ -46,7 +46,7 @@ pub fn encrypt(args: &EncryptArgs) -> Result<(), Diagnostics> {
     let refused = |e: Error| problems::runtime(Code::BadInput, &args.data, &e, help);
     let input = client.encrypt(std::slice::from_ref(sample)).map_err(refused)?;
     files::write(&args.output, &input, Access::Normal)?;
-    println!("wrote {} ({:.1} kB)", args.output.display(), input.len() as f64 / 1e3);
+    super::output(&format!("wrote {} ({:.1} kB)\n", args.output.display(), input.len() as f64 / 1e3));
     Ok(())
 }
 
@@ -73,9 +73,9 @@ pub fn eval(args: &EvalArgs, as_json: bool) -> Result<(), Diagnostics> {
     files::write(&args.output, &reply.bundle, Access::Normal)?;
     let seconds = reply.cost.wall.as_secs_f64();
     if as_json {
-        println!("{}", json!({ "result": args.output, "latency_s": seconds, "threads": reply.cost.n_threads }));
+        super::output(&format!("{}\n", json!({ "result": args.output, "latency_s": seconds, "threads": reply.cost.n_threads })));
     } else {
-        println!("wrote {}; evaluated in {:.0} ms", args.output.display(), seconds * 1e3);
+        super::output(&format!("wrote {}; evaluated in {:.0} ms\n", args.output.display(), seconds * 1e3));
     }
     Ok(())
 }
@@ -89,10 +89,10 @@ pub fn decrypt(args: &DecryptArgs, as_json: bool) -> Result<(), Diagnostics> {
     let tensors = client.decrypt(&result).map_err(refused)?;
     for (port, tensor) in client.manifest().outputs.iter().zip(&tensors) {
         if as_json {
-            println!("{}", json!({ "output": port.name, "values": tensor, "prediction": argmax(tensor) }));
+            super::output(&format!("{}\n", json!({ "output": port.name, "values": tensor, "prediction": argmax(tensor) })));
         } else {
             let values: Vec<String> = tensor.iter().map(|v| format!("{v:.4}")).collect();
-            println!("{} = [{}]\nprediction {}", port.name, values.join(", "), argmax(tensor));
+            super::output(&format!("{} = [{}]\nprediction {}\n", port.name, values.join(", "), argmax(tensor)));
         }
     }
     Ok(())

@@ -29,9 +29,9 @@ pub fn inspect(args: &InspectArgs) -> Result<(), Diagnostics> {
             let manifest = artifact::read_manifest(&bytes).map_err(|e| refused(args, Error::from(e)))?;
             pretty(&json!(manifest))
         }
-        Some(_) | None => stage_form(&session::build(&args.model, None)?, args.stage, args.format),
+        Some(_) | None => stage_form(&session::build(&args.model, None)?, args),
     };
-    print!("{text}");
+    super::output(&text);
     Ok(())
 }
 
@@ -39,13 +39,14 @@ fn refused(args: &InspectArgs, error: Error) -> Diagnostics {
     problems::runtime(Code::BadProgram, &args.model.model, &error, "compile the model again")
 }
 
-fn stage_form(built: &Built, stage: StageArg, format: FormatArg) -> String {
-    match stage {
+fn stage_form(built: &Built, args: &InspectArgs) -> String {
+    let format = args.format;
+    match args.stage {
         StageArg::Model => rows_form(&model_rows(built), format),
         StageArg::Network => rows_form(&network_rows(built), format),
         StageArg::Packing => rows_form(&packing_rows(built), format),
-        StageArg::Lowered => circuit_form(&built.compiled.lowered, format),
-        StageArg::Leveled => circuit_form(&built.compiled.leveled, format),
+        StageArg::Lowered => circuit_form(&built.compiled.lowered, format, args.constants),
+        StageArg::Leveled => circuit_form(&built.compiled.leveled, format, args.constants),
         StageArg::Program => program_form(&built.compiled.program, format),
     }
 }
@@ -135,9 +136,10 @@ fn packing_rows(built: &Built) -> Vec<Row> {
     rows
 }
 
-fn circuit_form(circuit: &Circuit, format: FormatArg) -> String {
+fn circuit_form(circuit: &Circuit, format: FormatArg, constants: bool) -> String {
     match format {
-        FormatArg::Text => text::print(circuit),
+        FormatArg::Text if constants => text::print(circuit),
+        FormatArg::Text => text::outline(circuit),
         FormatArg::Json => pretty(&json!(circuit)),
         FormatArg::Dot => dot(circuit.values().map(|value| {
             let node = circuit.node(value);

@@ -14,7 +14,7 @@ pub fn run(args: &DataArgs, as_json: bool) -> Result<(), Diagnostics> {
     let built = session::build(&args.model, Some(&data))?;
     data.fits(&built.model)?;
     if !as_json {
-        print!("{}", headline(&built));
+        super::output(&headline(&built));
     }
     let deployment = Deployment::start(&args.model, &built.compiled.program, args.threads)?;
     let mut rows = Vec::new();
@@ -22,15 +22,15 @@ pub fn run(args: &DataArgs, as_json: bool) -> Result<(), Diagnostics> {
         let outcome = deployment.predict(&args.model.model, sample)?;
         let row = Row::of(index, &data, &built, outcome);
         if !as_json {
-            print!("{}", row.describe(&data));
+            super::output(&row.describe(&data));
         }
         rows.push(row);
     }
     if as_json {
         let rows: Vec<Value> = rows.iter().map(Row::to_json).collect();
-        println!("{}", json!({ "model": built.model.name, "samples": rows }));
+        super::output(&format!("{}\n", json!({ "model": built.model.name, "samples": rows })));
     } else {
-        print!("{}", closing(&rows, &deployment));
+        super::output(&closing(&rows, &deployment));
     }
     Ok(())
 }

@@ -19,11 +19,11 @@ pub fn compile(args: &CompileArgs, as_json: bool) -> Result<(), Diagnostics> {
     files::write(&program_path, &artifact::write_program(program), Access::Normal)?;
     files::write(&manifest_path, &artifact::write_manifest(&program.manifest), Access::Normal)?;
     if as_json {
-        println!("{}", as_object(&built, &program_path, &manifest_path));
+        super::output(&format!("{}\n", as_object(&built, &program_path, &manifest_path)));
     } else {
-        println!("{}", layer_table(program));
-        print!("{}", facts(&built));
-        println!("wrote {} and {}", program_path.display(), manifest_path.display());
+        super::output(&format!("{}\n", layer_table(program)));
+        super::output(&facts(&built));
+        super::output(&format!("wrote {} and {}\n", program_path.display(), manifest_path.display()));
     }
     Ok(())
 }

@@ -17,13 +17,23 @@ const TYPE_COLUMN: usize = 34;
 /// The text form of a circuit. For a circuit that verifies, [`super::parse`]
 /// gives back an equal one; any other circuit prints too, for reading.
 pub fn print(circuit: &Circuit) -> String {
+    print_with(circuit, print_const)
+}
+
+/// As [`print`], with a comment in place of each constant's values: for
+/// reading, not for reading back.
+pub fn outline(circuit: &Circuit) -> String {
+    print_with(circuit, outline_const)
+}
+
+fn print_with(circuit: &Circuit, constant: fn(&mut String, usize, &Plain)) -> String {
     let mut out = String::new();
     header(&mut out, circuit);
     for input in &circuit.inputs {
         print_input(&mut out, input);
     }
     for (index, plain) in circuit.consts.iter().enumerate() {
-        print_const(&mut out, index, plain);
+        constant(&mut out, index, plain);
     }
     print_nodes(&mut out, circuit);
     for output in &circuit.outputs {
@@ -107,6 +117,14 @@ fn print_const(out: &mut String, index: usize, plain: &Plain) {
     );
     out.truncate(out.trim_end().len());
     *out += " }\n";
+}
+
+fn outline_const(out: &mut String, index: usize, plain: &Plain) {
+    let (period, n_non_zero) = (plain.period(), plain.support().count());
+    let low = plain.values().iter().copied().fold(f64::INFINITY, f64::min);
+    let high = plain.values().iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    *out += &format!("\n# const ${index} period {period}: {n_non_zero} non-zero, {low:.4} to {high:.4}");
+    *out += "\n";
 }
 
 fn pattern(group: &Repeated) -> String {
