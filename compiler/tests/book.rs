@@ -3,6 +3,9 @@
 //!
 //! Blocks of Rust are tested as documentation of `hecc-tests`.
 
+// Helpers of tests are not recognised as tests by this lint.
+#![allow(clippy::unwrap_used)]
+
 #[allow(dead_code)]
 #[path = "support/onnx.rs"]
 mod support;
