@@ -2,7 +2,7 @@
 //!
 //! Three passes and a search: [`place_rescales`] decides where products are
 //! rescaled and relinearised, [`assign_levels`] how many primes each value
-//! needs, [`Typing`] writes the leveled circuit with exact scales. The search
+//! needs, [`type_circuit`] writes the leveled circuit with exact scales. The search
 //! in [`choose`] tries prime chains of one ring and takes the cheapest whose
 //! predicted error meets the requested precision.
 

@@ -20,7 +20,7 @@ pub fn print(circuit: &Circuit) -> String {
     print_with(circuit, print_const)
 }
 
-/// As [`print`], with a comment in place of each constant's values: for
+/// As [`print()`], with a comment in place of each constant's values: for
 /// reading, not for reading back.
 pub fn outline(circuit: &Circuit) -> String {
     print_with(circuit, outline_const)
