@@ -1,6 +1,10 @@
-//! Holds the tests of the whole workspace under `tests/`; the library itself is
-//! empty but for the pages of the book, whose blocks of Rust run as
-//! documentation tests.
+//! What tests of the whole workspace share: random models, compiling them for
+//! small rings, and dumps of every stage. The pages of the book are here too, so
+//! that their blocks of Rust run as documentation tests.
+
+pub mod compiling;
+pub mod dump;
+pub mod models;
 
 #[cfg(doctest)]
 mod book {

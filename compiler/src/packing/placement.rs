@@ -94,10 +94,14 @@ impl Placement {
         self
     }
 
-    /// The same slots read as a tensor of another shape.
+    /// The same slots read as a tensor of another shape, whose neighbours are
+    /// no longer neighbours on the grid.
     pub fn reshaped(&self, shape: &Shape) -> Placement {
         let mut placement = self.clone();
-        placement.layout.shape = shape.clone();
+        if placement.layout.shape != *shape {
+            placement.layout.shape = shape.clone();
+            placement.grid = None;
+        }
         placement
     }
 }

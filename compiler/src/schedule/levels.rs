@@ -27,6 +27,7 @@ impl Levels {
 }
 
 /// Assigns levels to a circuit with rescales in place; outputs get `base`.
+/// Ciphertexts of one input arrive at one level, read or not.
 pub fn assign_levels(circuit: &Circuit, base: Level) -> Levels {
     let mut of: Vec<Option<Level>> = vec![None; circuit.nodes.len()];
     for value in circuit.outputs.iter().flat_map(|o| &o.values) {
@@ -43,6 +44,25 @@ pub fn assign_levels(circuit: &Circuit, base: Level) -> Levels {
             *known = Some(known.map_or(needed, |level| level.max(needed)));
         }
     }
+    level_inputs(circuit, base, &mut of);
     let top = of.iter().flatten().copied().max().unwrap_or(base);
     Levels { of, base, top }
+}
+
+fn level_inputs(circuit: &Circuit, base: Level, of: &mut [Option<Level>]) {
+    let mut highest = vec![base; circuit.inputs.len()];
+    let input_of = |index: usize| {
+        let Op::Input { input, .. } = circuit.nodes[index].op else { return None };
+        Some(input as usize)
+    };
+    for (index, level) in of.iter().enumerate() {
+        if let (Some(input), Some(level)) = (input_of(index), level) {
+            highest[input] = highest[input].max(*level);
+        }
+    }
+    for (index, level) in of.iter_mut().enumerate() {
+        if let Some(input) = input_of(index) {
+            *level = Some(highest[input]);
+        }
+    }
 }

@@ -8,7 +8,7 @@
 
 use super::levels::{Levels, assign_levels};
 use super::predict::{Prediction, predict};
-use super::typing::{Chain, rescaled_values, type_circuit};
+use super::typing::{Chain, has_terminal_squares, rescaled_values, type_circuit};
 use crate::cost::price;
 use hecc_ir::circuit::{Circuit, Op};
 use hecc_ir::params::{Params, SecurityLevel, max_log_qp_128};
@@ -82,6 +82,8 @@ enum Kind {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Magnitudes {
     largest: BTreeMap<(Kind, u32), f64>,
+    /// Products of ciphertexts are among the terminal values.
+    terminal_squares: bool,
 }
 
 impl Magnitudes {
@@ -105,7 +107,7 @@ impl Magnitudes {
             let known = found.entry((kind, level.0 - levels.base.0)).or_insert(log2);
             *known = log2.max(*known);
         }
-        Magnitudes { largest: found }
+        Magnitudes { largest: found, terminal_squares: has_terminal_squares(circuit, levels, &rescaled) }
     }
 
     /// Bits the base must have so that every value fits its modulus.
@@ -115,6 +117,7 @@ impl Magnitudes {
             let scale = match kind {
                 Kind::Clean => bits,
                 Kind::Raw => 2.0 * bits,
+                Kind::Terminal if self.terminal_squares => 2.0 * bits,
                 Kind::Terminal => bits + last_plain_bits,
             };
             scale + log2.max(0.0) + sign + headroom_bits - f64::from(above) * bits

@@ -34,7 +34,7 @@ pub fn place_rescales(circuit: &Circuit, policy: Policy) -> Circuit {
         placer.placed.push(placed);
     }
     for output in &circuit.outputs {
-        let values = output.values.iter().map(|&v| placer.output(v)).collect();
+        let values = placer.output(&output.values);
         placer.builder.output(Output { values, ..output.clone() });
     }
     placer.builder.finish()
@@ -84,10 +84,11 @@ impl Placer {
                 let terms = self.aligned(value, &[a, b]);
                 self.emit(Op::Sub(terms[0].value, terms[1].value), &terms)
             }
-            Op::Neg(a) => self.follow(a, Op::Neg),
-            Op::AddPlain(a, c) => self.follow(a, |a| Op::AddPlain(a, c)),
+            Op::Neg(a) => self.follow(value, a, Op::Neg),
+            Op::AddPlain(a, c) => self.follow(value, a, |a| Op::AddPlain(a, c)),
             Op::Rotate(a, step) => {
-                let linear = self.relined(self.at(a));
+                let operand = self.operand(value, a);
+                let linear = self.relined(operand);
                 Placed { value: self.builder.push(Op::Rotate(linear.value, step)), ..linear }
             }
             Op::Mul(a, b) => {
@@ -106,8 +107,16 @@ impl Placer {
         self.placed[value.index()]
     }
 
-    fn follow(&mut self, operand: Value, op: impl Fn(Value) -> Op) -> Placed {
-        let operand = self.at(operand);
+    /// An operand of an op that passes scales on. Scales of terminal products
+    /// are of their own, so what is terminal takes others clean.
+    fn operand(&mut self, user: Value, value: Value) -> Placed {
+        let placed = self.at(value);
+        let leaves = self.terminal[user.index()] && !self.terminal[value.index()];
+        if leaves { self.cleaned(placed) } else { placed }
+    }
+
+    fn follow(&mut self, value: Value, operand: Value, op: impl Fn(Value) -> Op) -> Placed {
+        let operand = self.operand(value, operand);
         Placed { value: self.builder.push(op(operand.value)), ..operand }
     }
 
@@ -130,7 +139,7 @@ impl Placer {
     /// Operands of a sum, all raw or all clean. A terminal sum lifts clean
     /// operands, any other one rescales the raw ones.
     fn aligned(&mut self, sum: Value, values: &[Value]) -> Vec<Placed> {
-        let terms: Vec<Placed> = values.iter().map(|&v| self.at(v)).collect();
+        let terms: Vec<Placed> = values.iter().map(|&v| self.operand(sum, v)).collect();
         let n_raw = terms.iter().filter(|t| t.raw).count();
         if n_raw == 0 || n_raw == terms.len() {
             return terms;
@@ -165,8 +174,14 @@ impl Placer {
         Placed::clean(self.builder.push(Op::Rescale(linear.value)))
     }
 
-    fn output(&mut self, value: Value) -> Value {
-        let linear = self.relined(self.at(value));
-        linear.value
+    /// Ciphertexts of one output, all of one type.
+    fn output(&mut self, values: &[Value]) -> Vec<Value> {
+        let finish = |placer: &mut Placer, value: &Value| {
+            let linear = placer.relined(placer.at(*value));
+            if placer.terminal[value.index()] { linear } else { placer.cleaned(linear) }
+        };
+        let finished: Vec<Placed> = values.iter().map(|value| finish(self, value)).collect();
+        let lift = finished.iter().any(|placed| placed.raw);
+        finished.into_iter().map(|placed| if lift && !placed.raw { self.lifted(placed) } else { placed }.value).collect()
     }
 }

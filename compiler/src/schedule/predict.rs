@@ -18,9 +18,9 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// Error relative to the largest output element.
+    /// Error relative to the largest output element; as it is when all are zero.
     pub fn relative(&self) -> f64 {
-        self.max_error / self.max_output.max(f64::MIN_POSITIVE)
+        if self.max_output == 0.0 { self.max_error } else { self.max_error / self.max_output }
     }
 }
 

@@ -72,11 +72,15 @@ fn canonical_users(circuit: &Circuit) -> Vec<bool> {
 
 /// Scale of products that are never rescaled.
 fn terminal_scale(circuit: &Circuit, levels: &Levels, chain: &Chain, rescaled: &[bool]) -> Scale {
-    let squares = circuit.values().any(|v| {
-        matches!(circuit.node(v).op, Op::Mul(..)) && !rescaled[v.index()] && levels.of(v).is_some()
-    });
     let base = chain.at(levels.base);
-    if squares { base + base } else { base + chain.last_plain }
+    if has_terminal_squares(circuit, levels, rescaled) { base + base } else { base + chain.last_plain }
+}
+
+/// Whether a product of ciphertexts is never rescaled.
+pub(super) fn has_terminal_squares(circuit: &Circuit, levels: &Levels, rescaled: &[bool]) -> bool {
+    circuit.values().any(|v| {
+        matches!(circuit.node(v).op, Op::Mul(..)) && !rescaled[v.index()] && levels.of(v).is_some()
+    })
 }
 
 /// Values whose scale a later rescale divides.
@@ -165,14 +169,33 @@ impl Typing<'_> {
         self.builder.push_typed(Op::DropLevel(value, level), CtType { level, ..ty })
     }
 
-    /// Lowers to the canonical scale of `level`: one product by one and one
-    /// rescale, within levels that are dropped anyway.
+    /// Lowers a clean value to the canonical scale of `level`, a product to
+    /// the scale of products there.
     fn adjust(&mut self, value: Value, level: Level) -> Value {
+        let ty = self.builder.circuit().ty(value);
+        let canonical = self.chain.at(ty.level);
+        if ty.scale == canonical + canonical { self.lower_product(value, level) } else { self.lower_clean(value, level) }
+    }
+
+    /// One product by one and one rescale, within levels that are dropped
+    /// anyway.
+    fn lower_clean(&mut self, value: Value, level: Level) -> Value {
         let above = Level(level.0 + 1);
         let dropped = self.drop(value, above);
         let target = self.chain.at(level);
         let ty = CtType { level: above, scale: target + self.chain.prime(above), degree: 1 };
         let scaled = self.builder.push_typed(Op::MulScalar(dropped, 1.0), ty);
         self.builder.push_typed(Op::Rescale(scaled), CtType { level, scale: target, degree: 1 })
+    }
+
+    /// One rescale, and one product by one to have the scale of products again.
+    fn lower_product(&mut self, value: Value, level: Level) -> Value {
+        let ty = self.builder.circuit().ty(value);
+        let below = ty.level.below().expect("a value is lowered from a higher level");
+        let clean = CtType { level: below, scale: self.chain.at(below), ..ty };
+        let rescaled = self.builder.push_typed(Op::Rescale(value), clean);
+        let dropped = self.drop(rescaled, level);
+        let canonical = self.chain.at(level);
+        self.builder.push_typed(Op::MulScalar(dropped, 1.0), CtType { level, scale: canonical + canonical, ..ty })
     }
 }

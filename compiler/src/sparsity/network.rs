@@ -181,7 +181,7 @@ impl Lowering<'_> {
             }
             LayerKind::AvgPool(pool) => {
                 let matrix = pool_matrix(pool, &extents, &shape.0);
-                let full = full_windows(pool);
+                let full = full_windows(pool).filter(|_| self.keeps_shapes(&operands));
                 let bias = vec![0.0; shape.n_elements()];
                 self.apply(operands, factor(matrix, shape, Some(pool.stride), full), bias)
             }
@@ -211,6 +211,11 @@ impl Lowering<'_> {
             return self.plain_expr(node);
         }
         expr
+    }
+
+    /// True when no term reads its node as a tensor of another shape.
+    fn keeps_shapes(&self, operands: &[Expr]) -> bool {
+        operands.iter().all(|expr| expr.terms.iter().all(|term| self.nodes[term.operand.0].shape == expr.shape))
     }
 
     fn push(&mut self, name: String, shape: Shape, kind: NodeKind) -> NodeId {
@@ -254,7 +259,10 @@ impl Lowering<'_> {
 
     /// Splits `c (x^d + ...)` into a monic node and a scale for the next map.
     fn polynomial(&mut self, expr: Expr, coefficients: &[f64], name: &str) -> Expr {
-        if let [constant, slope] = *coefficients {
+        if let [constant, ref rest @ ..] = *coefficients
+            && rest.len() <= 1
+        {
+            let slope = rest.first().copied().unwrap_or(0.0);
             let shape = expr.shape.clone();
             let channels = shape.0[0];
             let shift = per_channel(&vec![constant; channels], &shape);
@@ -365,8 +373,9 @@ fn rescale_rows(term: &mut Term, scale: &[f64], shape: &Shape) {
 }
 
 fn movement(mut expr: Expr, source: &[usize], shape: &Shape) -> Expr {
+    let n_elements = expr.shape.n_elements();
     expr.shape = shape.clone();
-    if source.iter().copied().eq(0..source.len()) {
+    if source.iter().copied().eq(0..n_elements) {
         for last in expr.terms.iter_mut().filter_map(|t| t.factors.last_mut()) {
             last.shape = shape.clone();
         }
@@ -376,7 +385,7 @@ fn movement(mut expr: Expr, source: &[usize], shape: &Shape) -> Expr {
     for term in &mut expr.terms {
         let matrix = match term.factors.pop() {
             Some(last) => last.matrix.select_rows(source),
-            None => Matrix::identity(source.len()).select_rows(source),
+            None => Matrix::identity(n_elements).select_rows(source),
         };
         term.factors.push(factor(matrix, shape, None, None));
     }

@@ -1,0 +1,109 @@
+//! Random models keep their meaning through every stage, and compile to the
+//! same bytes whatever the number of threads.
+
+use hecc::model::Model;
+use hecc::packing::TermPlan;
+use hecc::pipeline::{CompileError, Compiled, Options, compile};
+use hecc_ir::{Circuit, Op, artifact, eval, text, verify};
+use hecc_runtime::{Executor, dry};
+use hecc_tests::compiling::{compile_small, options_for};
+use hecc_tests::models::{input_for, models};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+/// Slots per ciphertext: fewer than many tensors have elements, and more.
+const N_SLOTS: [usize; 4] = [16, 64, 128, 512];
+
+/// Relative errors asked for: with any, scales are the smallest there are.
+const PRECISIONS: [f64; 3] = [f64::INFINITY, 1e-3, 1e-6];
+
+/// `PROPTEST_CASES` asks for more cases.
+fn config(divisor: u32) -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { failure_persistence: None, max_shrink_iters: 4000, cases: default.cases / divisor, ..default }
+}
+
+/// Magnitudes that rounding errors are relative to: whatever the model passed through.
+fn magnitude(model: &Model, input: &[f64]) -> f64 {
+    model.eval(input).iter().flatten().fold(1.0, |max, x| max.max(x.abs()))
+}
+
+fn assert_close(stage: &str, found: &[f64], expected: &[f64], magnitude: f64) {
+    assert_eq!(found.len(), expected.len(), "{stage}");
+    for (i, (x, y)) in found.iter().zip(expected).enumerate() {
+        assert!((x - y).abs() <= 1e-9 * magnitude, "{stage}: element {i} is {x}, expected {y}");
+    }
+}
+
+fn assert_no_zero_work(compiled: &Compiled) {
+    for plan in compiled.plan.linear.iter().flatten() {
+        for term in &plan.terms {
+            if let TermPlan::Map { diagonals, .. } = term {
+                let kept = |products: &Vec<(u32, f64)>| products.iter().any(|p| p.1 != 0.0);
+                assert!(diagonals.values().all(kept), "a diagonal of zeros was kept");
+            }
+        }
+    }
+    let is_zero = |circuit: &Circuit, op: &Op| match op {
+        Op::MulPlain(_, c) => circuit.plain(*c).is_zero(),
+        Op::MulScalar(_, s) => *s == 0.0,
+        _ => false,
+    };
+    for circuit in [&compiled.lowered, &compiled.leveled] {
+        assert!(!circuit.nodes.iter().any(|node| is_zero(circuit, &node.op)), "a product with zero was emitted");
+    }
+}
+
+proptest! {
+    #![proptest_config(config(1))]
+
+    #[test]
+    fn every_stage_computes_the_model(
+        model in models(), n_slots in prop::sample::select(&N_SLOTS), precision in prop::sample::select(&PRECISIONS), seed: u64,
+    ) {
+        prop_assert_eq!(model.check(), Ok(()));
+        let input = input_for(&model, seed);
+        let options = Options { precision, samples: vec![input.clone()], ..options_for(n_slots) };
+        let compiled = match compile(&model, &options) {
+            Err(CompileError::TooCoarse { .. }) => return Err(TestCaseError::reject("outputs close to zero")),
+            result => result.unwrap(),
+        };
+        verify(&compiled.lowered).unwrap();
+        verify(&compiled.leveled).unwrap();
+        compiled.program.verify().unwrap();
+        assert_no_zero_work(&compiled);
+        let (expected, magnitude) = (model.logits(&input), magnitude(&model, &input));
+        let inputs = [input];
+        assert_close("lowered", &eval(&compiled.lowered, &inputs)[0], &expected, magnitude);
+        assert_close("leveled", &eval(&compiled.leveled, &inputs)[0], &expected, magnitude);
+        let program = Arc::new(compiled.program);
+        let executor = Executor::new(Some(1)).unwrap();
+        let evaluated = dry::evaluate(&executor, program.clone(), &inputs).unwrap();
+        assert_close("program", &evaluated.tensors[0], &expected, magnitude);
+        let forecast = dry::forecast(&executor, program, &inputs).unwrap();
+        assert_close("forecast", &forecast.tensors[0], &expected, magnitude);
+    }
+
+    #[test]
+    fn circuits_survive_the_text_format(model in models(), n_slots in prop::sample::select(&N_SLOTS)) {
+        let compiled = compile_small(&model, n_slots, &input_for(&model, 0)).unwrap();
+        for circuit in [&compiled.lowered, &compiled.leveled] {
+            prop_assert_eq!(&text::parse(&text::print(circuit)).unwrap(), circuit);
+        }
+        let bytes = artifact::write_program(&compiled.program);
+        prop_assert_eq!(artifact::read_program(&bytes).unwrap(), compiled.program);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(4))]
+
+    #[test]
+    fn the_number_of_threads_does_not_matter(model in models(), n_slots in prop::sample::select(&N_SLOTS)) {
+        let compile_on = |n_threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+            artifact::write_program(&pool.install(|| compile_small(&model, n_slots, &input_for(&model, 0))).unwrap().program)
+        };
+        prop_assert!(compile_on(1) == compile_on(3));
+    }
+}
