@@ -10,7 +10,12 @@ use hecc_ir::target::{RingCost, Target};
 /// Options for ciphertexts of `n_slots`, of any precision: what is tested is
 /// the meaning.
 pub fn options_for(n_slots: usize) -> Options {
-    Options { security: SecurityLevel::Insecure, precision: f64::INFINITY, target: target_for(n_slots), ..Options::default() }
+    Options {
+        security: SecurityLevel::Insecure,
+        precision: f64::INFINITY,
+        target: target_for(n_slots),
+        ..Options::default()
+    }
 }
 
 /// Compiles for ciphertexts of `n_slots`, calibrated on one input.

@@ -80,9 +80,14 @@ fn linear_plan(text: &mut String, plan: &LinearPlan) {
         match term {
             TermPlan::Direct => line(text, "  direct"),
             TermPlan::Map { prefold, diagonals, split } => {
-                let keys: Vec<String> = diagonals.keys().map(|(o, i, step)| format!("{i}->{o} by {step}")).collect();
-                let pool = prefold.map_or(String::new(), |p| format!(", window {:?} at {:?}", p.kernel, p.pitch));
-                line(text, &format!("  giants of {} less {}{pool}: {}", split.unit, split.offset, keys.join(", ")));
+                let keys: Vec<String> =
+                    diagonals.keys().map(|(o, i, step)| format!("{i}->{o} by {step}")).collect();
+                let pool =
+                    prefold.map_or(String::new(), |p| format!(", window {:?} at {:?}", p.kernel, p.pitch));
+                line(
+                    text,
+                    &format!("  giants of {} less {}{pool}: {}", split.unit, split.offset, keys.join(", ")),
+                );
             }
         }
     }

@@ -4,6 +4,7 @@
 
 pub mod compiling;
 pub mod dump;
+pub mod encrypted;
 pub mod models;
 
 #[cfg(doctest)]

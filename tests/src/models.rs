@@ -73,7 +73,9 @@ impl Decoder<'_> {
     fn input(&mut self) {
         let shape: &[usize] = match self.below(4) {
             0 => &[[3], [10], [33], [100]][self.below(4)],
-            _ => &[[1, 4, 4], [1, 6, 6], [2, 5, 3], [3, 4, 4], [2, 7, 7], [4, 8, 8], [5, 3, 3]][self.below(7)],
+            _ => {
+                &[[1, 4, 4], [1, 6, 6], [2, 5, 3], [3, 4, 4], [2, 7, 7], [4, 8, 8], [5, 3, 3]][self.below(7)]
+            }
         };
         let range = self.pick(&[(-1.0, 1.0), (0.0, 1.0)]);
         self.push(LayerKind::Input { range }, &[], Some(Shape(shape.to_vec())));
@@ -206,8 +208,10 @@ impl Decoder<'_> {
     }
 
     fn add(&mut self, x: LayerId) {
-        let alike: Vec<LayerId> =
-            (0..self.depth.len()).map(LayerId).filter(|&y| self.builder.shape(y) == self.builder.shape(x)).collect();
+        let alike: Vec<LayerId> = (0..self.depth.len())
+            .map(LayerId)
+            .filter(|&y| self.builder.shape(y) == self.builder.shape(x))
+            .collect();
         let y = self.pick(&alike);
         self.push(LayerKind::Add, &[x, y], None);
     }
@@ -231,7 +235,8 @@ impl Decoder<'_> {
     fn image_of(&mut self, n: usize) -> Vec<usize> {
         let widths: Vec<usize> = [1, 2, 3, 4, 5, 6, 8].into_iter().filter(|w| n.is_multiple_of(*w)).collect();
         let width = self.pick(&widths);
-        let heights: Vec<usize> = [1, 2, 3, 4, 5, 6, 8].into_iter().filter(|h| (n / width).is_multiple_of(*h)).collect();
+        let heights: Vec<usize> =
+            [1, 2, 3, 4, 5, 6, 8].into_iter().filter(|h| (n / width).is_multiple_of(*h)).collect();
         let height = self.pick(&heights);
         vec![n / width / height, height, width]
     }

@@ -20,7 +20,12 @@ const PRECISIONS: [f64; 3] = [f64::INFINITY, 1e-3, 1e-6];
 /// `PROPTEST_CASES` asks for more cases.
 fn config(divisor: u32) -> ProptestConfig {
     let default = ProptestConfig::default();
-    ProptestConfig { failure_persistence: None, max_shrink_iters: 4000, cases: default.cases / divisor, ..default }
+    ProptestConfig {
+        failure_persistence: None,
+        max_shrink_iters: 4000,
+        cases: default.cases / divisor,
+        ..default
+    }
 }
 
 /// Magnitudes that rounding errors are relative to: whatever the model passed through.
@@ -50,7 +55,10 @@ fn assert_no_zero_work(compiled: &Compiled) {
         _ => false,
     };
     for circuit in [&compiled.lowered, &compiled.leveled] {
-        assert!(!circuit.nodes.iter().any(|node| is_zero(circuit, &node.op)), "a product with zero was emitted");
+        assert!(
+            !circuit.nodes.iter().any(|node| is_zero(circuit, &node.op)),
+            "a product with zero was emitted"
+        );
     }
 }
 

@@ -60,7 +60,8 @@ impl Grid {
     /// each ciphertext in use. `None` when the image does not fit the planes.
     pub fn place(&self, shape: &Shape, n_slots: usize, period: usize, order: FillOrder) -> Option<Placement> {
         let &[channels, height, width] = shape.0.as_slice() else { return None };
-        let fits = (height - 1) * self.stride[0] < self.base[0] && (width - 1) * self.stride[1] < self.base[1];
+        let fits =
+            (height - 1) * self.stride[0] < self.base[0] && (width - 1) * self.stride[1] < self.base[1];
         let gaps_fit = height * self.stride[0] <= self.base[0] && width * self.stride[1] <= self.base[1];
         let n_gaps = self.stride[0] * self.stride[1];
         if !fits || (!gaps_fit && channels.div_ceil(period / self.block) > 1 && n_gaps > 1) {

@@ -177,7 +177,8 @@ pub fn choose(
         }
         reached = reached.min(prediction.relative());
     }
-    let depth = variants.iter().map(|placed| assign_levels(&placed.circuit, Level(0)).depth()).min().unwrap_or(0);
+    let depth =
+        variants.iter().map(|placed| assign_levels(&placed.circuit, Level(0)).depth()).min().unwrap_or(0);
     Err(match reached {
         f64::INFINITY => ParamsError::TooDeep { depth, max_log_qp },
         _ => ParamsError::TooCoarse { reached },

@@ -97,7 +97,9 @@ impl Placer {
             }
             Op::MulPlain(a, c) => self.scaled(a, |a| Op::MulPlain(a, c)),
             Op::MulScalar(a, s) => self.scaled(a, |a| Op::MulScalar(a, s)),
-            Op::Rescale(_) | Op::Relin(_) | Op::DropLevel(..) => unreachable!("abstract circuits have no levels"),
+            Op::Rescale(_) | Op::Relin(_) | Op::DropLevel(..) => {
+                unreachable!("abstract circuits have no levels")
+            }
         };
         let early = self.policy == Policy::Early && self.uses[value.index()] > 1;
         if early && !self.terminal[value.index()] { self.cleaned(result) } else { result }
@@ -182,6 +184,9 @@ impl Placer {
         };
         let finished: Vec<Placed> = values.iter().map(|value| finish(self, value)).collect();
         let lift = finished.iter().any(|placed| placed.raw);
-        finished.into_iter().map(|placed| if lift && !placed.raw { self.lifted(placed) } else { placed }.value).collect()
+        finished
+            .into_iter()
+            .map(|placed| if lift && !placed.raw { self.lifted(placed) } else { placed }.value)
+            .collect()
     }
 }

@@ -110,7 +110,9 @@ impl Machine<'_> {
                 let fresh = self.variance(self.noise.fresh(), ty.scale);
                 Noisy { variance: vec![fresh; slots.len()], slots }
             }
-            Op::Zero => Noisy { slots: vec![0.0; self.circuit.n_slots], variance: vec![0.0; self.circuit.n_slots] },
+            Op::Zero => {
+                Noisy { slots: vec![0.0; self.circuit.n_slots], variance: vec![0.0; self.circuit.n_slots] }
+            }
             Op::Add(values) => {
                 let first = self.consume(values[0]);
                 values[1..].iter().fold(first, |sum, &v| combine(sum, &self.consume(v), |a, b| a + b))

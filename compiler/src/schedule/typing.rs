@@ -41,7 +41,16 @@ pub fn type_circuit(circuit: &Circuit, levels: &Levels, chain: &Chain) -> Circui
     let wants_canonical = canonical_users(circuit);
     let rescaled = rescaled_values(circuit);
     let terminal = terminal_scale(circuit, levels, chain, &rescaled);
-    let mut typing = Typing { circuit, levels, chain, builder, wants_canonical, rescaled, terminal, typed: HashMap::new() };
+    let mut typing = Typing {
+        circuit,
+        levels,
+        chain,
+        builder,
+        wants_canonical,
+        rescaled,
+        terminal,
+        typed: HashMap::new(),
+    };
     for value in circuit.values() {
         if let Some(level) = levels.of(value) {
             typing.node(value, level);
@@ -78,9 +87,9 @@ fn terminal_scale(circuit: &Circuit, levels: &Levels, chain: &Chain, rescaled: &
 
 /// Whether a product of ciphertexts is never rescaled.
 pub(super) fn has_terminal_squares(circuit: &Circuit, levels: &Levels, rescaled: &[bool]) -> bool {
-    circuit.values().any(|v| {
-        matches!(circuit.node(v).op, Op::Mul(..)) && !rescaled[v.index()] && levels.of(v).is_some()
-    })
+    circuit
+        .values()
+        .any(|v| matches!(circuit.node(v).op, Op::Mul(..)) && !rescaled[v.index()] && levels.of(v).is_some())
 }
 
 /// Values whose scale a later rescale divides.
@@ -137,8 +146,12 @@ impl Typing<'_> {
             Op::Sub(a, b) => CtType { degree: ty(*a).degree.max(ty(*b).degree), ..ty(*a) },
             Op::Neg(a) | Op::AddPlain(a, _) | Op::Rotate(a, _) => ty(*a),
             Op::Mul(a, b) => CtType { level, scale: ty(*a).scale + ty(*b).scale, degree: 2 },
-            Op::MulPlain(..) | Op::MulScalar(..) => CtType { scale: self.product_scale(value, level), ..clean },
-            Op::Rescale(a) => CtType { level, scale: ty(*a).scale - self.chain.prime(Level(level.0 + 1)), ..ty(*a) },
+            Op::MulPlain(..) | Op::MulScalar(..) => {
+                CtType { scale: self.product_scale(value, level), ..clean }
+            }
+            Op::Rescale(a) => {
+                CtType { level, scale: ty(*a).scale - self.chain.prime(Level(level.0 + 1)), ..ty(*a) }
+            }
             Op::Relin(a) => CtType { degree: 1, ..ty(*a) },
             Op::DropLevel(a, _) => CtType { level, ..ty(*a) },
         }
@@ -174,7 +187,11 @@ impl Typing<'_> {
     fn adjust(&mut self, value: Value, level: Level) -> Value {
         let ty = self.builder.circuit().ty(value);
         let canonical = self.chain.at(ty.level);
-        if ty.scale == canonical + canonical { self.lower_product(value, level) } else { self.lower_clean(value, level) }
+        if ty.scale == canonical + canonical {
+            self.lower_product(value, level)
+        } else {
+            self.lower_clean(value, level)
+        }
     }
 
     /// One product by one and one rescale, within levels that are dropped
@@ -196,6 +213,7 @@ impl Typing<'_> {
         let rescaled = self.builder.push_typed(Op::Rescale(value), clean);
         let dropped = self.drop(rescaled, level);
         let canonical = self.chain.at(level);
-        self.builder.push_typed(Op::MulScalar(dropped, 1.0), CtType { level, scale: canonical + canonical, ..ty })
+        self.builder
+            .push_typed(Op::MulScalar(dropped, 1.0), CtType { level, scale: canonical + canonical, ..ty })
     }
 }

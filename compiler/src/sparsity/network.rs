@@ -185,8 +185,12 @@ impl Lowering<'_> {
                 let bias = vec![0.0; shape.n_elements()];
                 self.apply(operands, factor(matrix, shape, Some(pool.stride), full), bias)
             }
-            LayerKind::Affine { scale, shift } => affine(only(operands), scale, &per_channel(shift, shape), shape),
-            LayerKind::Polynomial { coefficients } => self.polynomial(only(operands), coefficients, &layer.name),
+            LayerKind::Affine { scale, shift } => {
+                affine(only(operands), scale, &per_channel(shift, shape), shape)
+            }
+            LayerKind::Polynomial { coefficients } => {
+                self.polynomial(only(operands), coefficients, &layer.name)
+            }
             LayerKind::Add => sum(operands),
             LayerKind::Move { source } => movement(only(operands), source, shape),
         };
@@ -200,7 +204,11 @@ impl Lowering<'_> {
         let layer = self.model.layer(id);
         let computes = matches!(
             layer.kind,
-            LayerKind::Conv(_) | LayerKind::Dense(_) | LayerKind::AvgPool(_) | LayerKind::Affine { .. } | LayerKind::Add
+            LayerKind::Conv(_)
+                | LayerKind::Dense(_)
+                | LayerKind::AvgPool(_)
+                | LayerKind::Affine { .. }
+                | LayerKind::Add
         );
         if computes {
             expr.names.push(layer.name.clone());
@@ -215,7 +223,9 @@ impl Lowering<'_> {
 
     /// True when no term reads its node as a tensor of another shape.
     fn keeps_shapes(&self, operands: &[Expr]) -> bool {
-        operands.iter().all(|expr| expr.terms.iter().all(|term| self.nodes[term.operand.0].shape == expr.shape))
+        operands
+            .iter()
+            .all(|expr| expr.terms.iter().all(|term| self.nodes[term.operand.0].shape == expr.shape))
     }
 
     fn push(&mut self, name: String, shape: Shape, kind: NodeKind) -> NodeId {
@@ -226,7 +236,12 @@ impl Lowering<'_> {
     fn plain_expr(&self, node: NodeId) -> Expr {
         let shape = self.nodes[node.0].shape.clone();
         let bias = vec![0.0; shape.n_elements()];
-        Expr { names: Vec::new(), shape, terms: vec![Term { operand: node, scale: 1.0, factors: Vec::new() }], bias }
+        Expr {
+            names: Vec::new(),
+            shape,
+            terms: vec![Term { operand: node, scale: 1.0, factors: Vec::new() }],
+            bias,
+        }
     }
 
     /// The node of an expression; no new one when it is just a node's value.
@@ -291,7 +306,8 @@ impl Lowering<'_> {
     /// returns what is left.
     fn shift(&mut self, operand: NodeId, shift: f64) -> f64 {
         let fresh = operand.0 + 1 == self.nodes.len();
-        let shared = self.exprs.iter().any(|e| e.terms.iter().any(|t| t.operand == operand && t.factors.is_empty()));
+        let shared =
+            self.exprs.iter().any(|e| e.terms.iter().any(|t| t.operand == operand && t.factors.is_empty()));
         match &mut self.nodes[operand.0].kind {
             NodeKind::Linear(linear) if fresh && !shared => {
                 linear.bias.iter_mut().for_each(|b| *b += shift);

@@ -1,0 +1,37 @@
+//! Client and server of one program in one process; what they exchange are
+//! bytes, as between two machines.
+
+use hecc_ir::{Program, SecurityLevel, artifact};
+use hecc_runtime::client::Client;
+use hecc_runtime::server::{Server, Session};
+
+/// Both halves, with keys made and loaded.
+pub struct Connected {
+    client: Client,
+    session: Session,
+}
+
+impl Connected {
+    /// Sets up both halves.
+    ///
+    /// # Panics
+    /// If one of them refuses the program.
+    pub fn new(program: &Program) -> Connected {
+        let secure = program.manifest.params.security == SecurityLevel::Classical128;
+        let generate = if secure { Client::generate } else { Client::generate_insecure };
+        let client = generate(&program.manifest).expect("the manifest is sound");
+        let server = Server::load(&artifact::write_program(program)).expect("the program is sound");
+        let session = server.session(&client.eval_keys().expect("keys are made")).expect("keys fit");
+        Connected { client, session }
+    }
+
+    /// Encrypts, evaluates, decrypts.
+    ///
+    /// # Panics
+    /// If one of the halves refuses what the other sent.
+    pub fn predict(&self, input: &[f64]) -> Vec<f64> {
+        let sent = self.client.encrypt(&[input.to_vec()]).expect("the input is sound");
+        let reply = self.session.eval(&sent).expect("the ciphertexts are sound");
+        self.client.decrypt(&reply.bundle).expect("the result is sound").remove(0)
+    }
+}

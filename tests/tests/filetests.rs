@@ -1,0 +1,48 @@
+//! Small models under `filetests/`, each with snapshots of the stages it names.
+//!
+//! The comments at the head of a file say with how many slots it is compiled
+//! (`# slots 8`) and which stages are compared (`# stages network lowered`).
+
+// Helpers of tests are not recognised as tests by this lint.
+#![allow(clippy::unwrap_used)]
+
+use hecc::front::{LoadOptions, load};
+use hecc::pipeline::{Options, compile};
+use hecc_ir::{eval, text};
+use hecc_tests::compiling::options_for;
+use hecc_tests::dump;
+use hecc_tests::models::input_for;
+use std::path::Path;
+
+/// The rest of the comment line that starts with `word`.
+fn directive<'t>(text: &'t str, word: &str) -> &'t str {
+    let line = text.lines().find_map(|line| line.strip_prefix(&format!("# {word} ")));
+    line.unwrap_or_else(|| panic!("the file has no line `# {word} ...`"))
+}
+
+fn check(path: &Path) {
+    let file = std::fs::read_to_string(path).unwrap();
+    let n_slots = directive(&file, "slots").parse().unwrap();
+    let model = load(path, &LoadOptions::default()).unwrap_or_else(|d| panic!("{d}"));
+    let options = Options { precision: 1e-4, ..options_for(n_slots) };
+    let compiled = compile(&model, &options).unwrap();
+    let input = input_for(&model, 1);
+    for circuit in [&compiled.lowered, &compiled.leveled] {
+        assert_eq!(text::parse(&text::print(circuit)).unwrap(), *circuit);
+        for (x, y) in eval(circuit, std::slice::from_ref(&input))[0].iter().zip(model.logits(&input)) {
+            assert!((x - y).abs() <= 1e-12, "{x} for {y}");
+        }
+    }
+    for stage in directive(&file, "stages").split(' ') {
+        insta::assert_snapshot!(stage, dump::stage(&compiled, stage));
+    }
+}
+
+#[test]
+fn stages_of_small_models() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../filetests/snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::glob!("../filetests", "*.hec", check));
+}

@@ -1,0 +1,32 @@
+//! Random models under encryption: errors stay within what the compiler
+//! predicts.
+
+// Helpers of tests are not recognised as tests by this lint.
+#![allow(clippy::unwrap_used)]
+
+use hecc::pipeline::{CompileError, Options, compile};
+use hecc_tests::compiling::options_for;
+use hecc_tests::encrypted::Connected;
+use hecc_tests::models::{input_for, models};
+use proptest::prelude::*;
+
+/// How far a run may exceed an error that most runs stay below.
+const TOLERANCE: f64 = 4.0;
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, max_shrink_iters: 400, ..ProptestConfig::with_cases(128) })]
+
+    #[test]
+    fn errors_are_as_predicted(model in models(), n_slots in prop::sample::select(&[64, 512]), seed: u64) {
+        let input = input_for(&model, seed);
+        let options = Options { precision: 1e-3, samples: vec![input.clone()], ..options_for(n_slots) };
+        let compiled = match compile(&model, &options) {
+            Err(CompileError::TooCoarse { .. }) => return Err(TestCaseError::reject("outputs close to zero")),
+            result => result.unwrap(),
+        };
+        let found = Connected::new(&compiled.program).predict(&input);
+        let errors = found.iter().zip(model.logits(&input)).map(|(a, b)| (a - b).abs());
+        let (error, predicted) = (errors.fold(0.0, f64::max), compiled.prediction.max_error);
+        prop_assert!(error <= TOLERANCE * predicted, "error {}, predicted {}", error, predicted);
+    }
+}
