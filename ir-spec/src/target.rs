@@ -87,6 +87,11 @@ impl OpCost<'_> {
         4.0 * level.n_limbs() as f64 * self.ring.mul_acc_ns
     }
 
+    /// One squaring with relinearisation and rescale.
+    pub fn square(&self, level: Level) -> f64 {
+        self.mul(level) + self.relin(level) + self.rescale(level)
+    }
+
     /// One relinearisation.
     pub fn relin(&self, level: Level) -> f64 {
         self.rotate(level)

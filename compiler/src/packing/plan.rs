@@ -6,7 +6,7 @@ use super::candidates;
 use super::placement::Placement;
 use super::split::{Price, Split};
 use crate::cost::Nominal;
-use crate::sparsity::{Factor, Linear, Matrix, Network, NodeId, NodeKind, Pool, Term};
+use crate::sparsity::{Activation, Factor, Linear, Matrix, Network, NodeId, NodeKind, Pool, Term};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -181,7 +181,8 @@ impl Search<'_> {
             }
             NodeKind::Activation(activation) => {
                 let placement = state.placements[activation.operand.0].reshaped(shape);
-                vec![state.with(placement, None, 0.0)]
+                let cost = self.price_activation(id, activation) * placement.layout.n_cts as f64;
+                vec![state.with(placement, None, cost)]
             }
             NodeKind::Linear(linear) => self.expand_linear(state, id, linear),
         }
@@ -201,12 +202,20 @@ impl Search<'_> {
         for leg in &legs[main] {
             for (placement, fold) in candidates::results(&leg.operand, shape, leg.factor.stride, self.n_slots) {
                 let priced: Vec<_> = legs.iter().map(|legs| self.price_term(legs, &placement, fold, &price)).collect();
-                let cost = priced.iter().map(|p| p.1).sum::<f64>() + price.folds(fold.steps().count());
+                let n_cts = placement.layout.n_cts;
+                let cost = priced.iter().map(|p| p.1).sum::<f64>() + price.finish(fold.steps().count()) * n_cts as f64;
                 let terms = priced.into_iter().map(|p| Some(p.0)).collect();
                 found.push(state.with(placement, Some(Choice { fold, terms }), cost));
             }
         }
         found
+    }
+
+    /// Price of an activation of one ciphertext: its squarings.
+    fn price_activation(&self, id: NodeId, activation: &Activation) -> f64 {
+        let ops = self.nominal.ops();
+        let levels = 1..=activation.depth();
+        levels.map(|above| self.nominal.level(self.remaining[id.0] + above)).map(|l| ops.square(l)).sum()
     }
 
     /// The cheapest leg of one term for a given result.

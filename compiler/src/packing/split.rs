@@ -60,6 +60,7 @@ pub(crate) struct Price {
     rotate: f64,
     product: f64,
     folded_rotate: f64,
+    rescale: f64,
 }
 
 impl Price {
@@ -71,6 +72,7 @@ impl Price {
             rotate: ops.rotate(level),
             product: ops.mul_plain(level),
             folded_rotate: ops.rotate(level.below().unwrap_or(level)),
+            rescale: ops.rescale(level),
         }
     }
 
@@ -79,9 +81,9 @@ impl Price {
         n as f64 * self.rotate
     }
 
-    /// Price of `n` rotations of rescaled results.
-    pub(crate) fn folds(&self, n: usize) -> f64 {
-        n as f64 * self.folded_rotate
+    /// Price of rescaling one result and folding it by `n_folds` rotations.
+    pub(crate) fn finish(&self, n_folds: usize) -> f64 {
+        self.rescale + n_folds as f64 * self.folded_rotate
     }
 
     fn rotations(&self, keys: &BTreeSet<DiagonalKey>, split: Split, seen: &mut Seen) -> f64 {

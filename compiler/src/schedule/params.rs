@@ -130,7 +130,8 @@ impl Magnitudes {
 /// widest digit.
 const SPECIAL_MARGIN_BITS: f64 = 2.0;
 const MIN_SCALE_BITS: f64 = 20.0;
-const LAST_PLAIN_BITS: [f64; 3] = [18.0, 22.0, 26.0];
+const LAST_PLAIN_BITS: [f64; 4] = [18.0, 22.0, 26.0, 36.0];
+const MAX_BASE_LIMBS: usize = 3;
 const MAX_DIGIT_LIMBS: usize = 8;
 
 /// A circuit with rescales in place and the largest magnitude of each value.
@@ -168,6 +169,12 @@ pub fn choose(
     let mut priced: Vec<Priced> =
         variants.iter().flat_map(|placed| chains(placed, request, ring, f64::from(max_log_qp))).collect();
     priced.sort_by(|a, b| a.cost_ns.total_cmp(&b.cost_ns));
+    if let Some(finest) = priced.iter().max_by(|a, b| a.chain.finest().total_cmp(&b.chain.finest())) {
+        let reached = worst(&type_circuit(finest.circuit, &finest.levels, &finest.chain), samples).relative();
+        if reached > request.precision {
+            return Err(ParamsError::TooCoarse { reached });
+        }
+    }
     let mut reached = f64::INFINITY;
     for Priced { cost_ns, circuit, chain, levels } in priced {
         let typed = type_circuit(circuit, &levels, &chain);
@@ -211,7 +218,7 @@ fn worst(circuit: &Circuit, samples: &[Vec<f64>]) -> Prediction {
 
 fn candidates(depth: u32, magnitudes: &Magnitudes, request: &Request, budget: f64) -> Vec<Candidate> {
     let mut found = Vec::new();
-    for base_limbs in [1, 2] {
+    for base_limbs in 1..=MAX_BASE_LIMBS {
         for last_plain_bits in LAST_PLAIN_BITS {
             for digit_limbs in 1..=MAX_DIGIT_LIMBS.min(base_limbs + depth as usize) {
                 let shape = (base_limbs, last_plain_bits, digit_limbs);

@@ -14,8 +14,8 @@ use hecc_ir::circuit::{Builder, Circuit, Op, Output, Value};
 pub enum Policy {
     /// At once: what reads it works on one prime less.
     Early,
-    /// Where a product needs it: what reads it adds its error at the scale of
-    /// the product, where it hardly counts.
+    /// At once only where rotations of it feed products; sums of it add their
+    /// error at the scale of the product, where it hardly counts.
     Late,
 }
 
@@ -26,6 +26,7 @@ pub fn place_rescales(circuit: &Circuit, policy: Policy) -> Circuit {
         builder: Builder::like(circuit),
         placed: Vec::with_capacity(circuit.nodes.len()),
         terminal: terminal_values(circuit),
+        feeds_product: product_operands(circuit),
         uses: circuit.use_counts(),
     };
     for value in circuit.values() {
@@ -60,6 +61,7 @@ struct Placer {
     builder: Builder,
     placed: Vec<Placed>,
     terminal: Vec<bool>,
+    feeds_product: Vec<bool>,
     uses: Vec<u32>,
 }
 
@@ -73,6 +75,20 @@ fn terminal_values(circuit: &Circuit) -> Vec<bool> {
         }
     }
     terminal
+}
+
+/// True for values that a product reads, directly or rotated.
+fn product_operands(circuit: &Circuit) -> Vec<bool> {
+    let mut feeds = vec![false; circuit.nodes.len()];
+    for (index, node) in circuit.nodes.iter().enumerate().rev() {
+        let through = match node.op {
+            Op::Mul(..) | Op::MulPlain(..) | Op::MulScalar(..) => true,
+            Op::Rotate(..) => feeds[index],
+            _ => false,
+        };
+        node.op.operands().into_iter().for_each(|v| feeds[v.index()] |= through);
+    }
+    feeds
 }
 
 impl Placer {
@@ -101,7 +117,8 @@ impl Placer {
                 unreachable!("abstract circuits have no levels")
             }
         };
-        let early = self.policy == Policy::Early && self.uses[value.index()] > 1;
+        let asked = self.policy == Policy::Early || self.feeds_product[value.index()];
+        let early = asked && self.uses[value.index()] > 1;
         if early && !self.terminal[value.index()] { self.cleaned(result) } else { result }
     }
 

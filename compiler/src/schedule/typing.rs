@@ -24,6 +24,13 @@ pub struct Chain {
 }
 
 impl Chain {
+    /// Orders chains by the precision to expect: bits of the smaller of the
+    /// fresh scale and the last plaintexts' scale.
+    pub(super) fn finest(&self) -> f64 {
+        let fresh = self.canonical.last().copied().unwrap_or(Scale::ONE);
+        fresh.log2() + fresh.min(self.last_plain).log2()
+    }
+
     fn at(&self, level: Level) -> Scale {
         self.canonical[level.0 as usize]
     }
