@@ -44,7 +44,8 @@ pub fn emit(circuit: &Circuit, output_bound: f64) -> Program {
 
 fn manifest(circuit: &Circuit, output_bound: f64) -> Manifest {
     let input_type = |index: usize| {
-        let of_input = |v: &Value| matches!(circuit.node(*v).op, Op::Input { input, .. } if input as usize == index);
+        let of_input =
+            |v: &Value| matches!(circuit.node(*v).op, Op::Input { input, .. } if input as usize == index);
         circuit.values().find(of_input).map(|v| circuit.ty(v))
     };
     let inputs = circuit.inputs.iter().enumerate().map(|(index, input)| Port {

@@ -37,11 +37,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Model, Diagnostics> {
 
 /// Like [`load`], adding errors and warnings to `diagnostics`. There is a model
 /// exactly if no error was added.
-pub fn load_reporting(
-    path: &Path,
-    options: &LoadOptions,
-    diagnostics: &mut Diagnostics,
-) -> Option<Model> {
+pub fn load_reporting(path: &Path, options: &LoadOptions, diagnostics: &mut Diagnostics) -> Option<Model> {
     let bytes = diagnostics.take(read_bounded(path))?;
     match format_of(path, &bytes) {
         Some(Format::Onnx) => onnx::import(path, &bytes, options, diagnostics),
@@ -53,9 +49,8 @@ pub fn load_reporting(
             let title = "this is neither a .hec nor an ONNX model";
             let place = Label::file(path.display().to_string(), "");
             let diagnostic = Diagnostic::error(Code::UnknownFormat, title).label(place);
-            diagnostics.push(
-                diagnostic.help("export the network to ONNX, or describe it in the .hec language"),
-            );
+            diagnostics
+                .push(diagnostic.help("export the network to ONNX, or describe it in the .hec language"));
             None
         }
     }
@@ -80,9 +75,7 @@ fn format_of(path: &Path, bytes: &[u8]) -> Option<Format> {
 fn sniff(bytes: &[u8]) -> Option<Format> {
     match bytes {
         [0x08, 1..=20, ..] => Some(Format::Onnx),
-        [..] => {
-            std::str::from_utf8(bytes).ok().filter(|t| t.contains("model")).map(|_| Format::Hec)
-        }
+        [..] => std::str::from_utf8(bytes).ok().filter(|t| t.contains("model")).map(|_| Format::Hec),
     }
 }
 

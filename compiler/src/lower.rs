@@ -47,7 +47,11 @@ pub fn lower(network: &Network, plan: &PackingPlan, ports: &Ports<'_>) -> Circui
         values.push(computed);
     }
     let layout = plan.placements[network.output.0].layout.clone();
-    builder.output(Output { name: ports.output.to_owned(), layout, values: values[network.output.0].clone() });
+    builder.output(Output {
+        name: ports.output.to_owned(),
+        layout,
+        values: values[network.output.0].clone(),
+    });
     builder.finish()
 }
 

@@ -180,13 +180,20 @@ fn explain(error: ParamsError, ring: &RingCost, options: &Options) -> CompileErr
         ParamsError::TooDeep { depth, max_log_qp } => {
             CompileError::TooDeep { depth, ring_degree: ring.ring_degree, max_log_qp }
         }
-        ParamsError::TooCoarse { reached } => CompileError::TooCoarse { requested: options.precision, reached },
+        ParamsError::TooCoarse { reached } => {
+            CompileError::TooCoarse { requested: options.precision, reached }
+        }
     }
 }
 
 fn ports(model: &Model) -> Ports<'_> {
     let (input, range) = model.input();
-    Ports { model: &model.name, input: &model.layer(input).name, range, output: &model.layer(model.output).name }
+    Ports {
+        model: &model.name,
+        input: &model.layer(input).name,
+        range,
+        output: &model.layer(model.output).name,
+    }
 }
 
 /// Sample inputs made when the caller has none.

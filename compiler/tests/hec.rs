@@ -13,9 +13,8 @@ fn repository() -> PathBuf {
 /// A small weights file: `w` [2,1,3,3], `b` [2], `fc` [3,32] and `nan` [2,2].
 fn small_weights() -> TensorFile {
     use safetensors::{Dtype, tensor::TensorView};
-    let tensor = |n: usize| -> Vec<u8> {
-        (0..n).flat_map(|i| ((i % 7) as f32 - 3.0).to_le_bytes()).collect()
-    };
+    let tensor =
+        |n: usize| -> Vec<u8> { (0..n).flat_map(|i| ((i % 7) as f32 - 3.0).to_le_bytes()).collect() };
     let nan: Vec<u8> = [1.0, 2.0, f32::NAN, 4.0].iter().flat_map(|v| v.to_le_bytes()).collect();
     let (w, b, fc) = (tensor(18), tensor(2), tensor(96));
     let view = |shape: &[usize], bytes| TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap();
@@ -178,8 +177,7 @@ fn shape_errors_show_the_shapes() {
 
 #[test]
 fn unused_layers_are_a_warning() {
-    let (model, diagnostics) =
-        translate("model m {\n  input x: [2]\n  y = square(x)\n  output x\n}");
+    let (model, diagnostics) = translate("model m {\n  input x: [2]\n  y = square(x)\n  output x\n}");
     assert_eq!(model.unwrap().layers.len(), 1);
     insta::assert_snapshot!(diagnostics.render(false));
 }
@@ -190,8 +188,6 @@ fn missing_files_name_both_places() {
     let text = std::fs::read_to_string(path).unwrap().replace("mlp.npz", "nowhere.npz");
     let mut diagnostics = Diagnostics::new();
     let options = LoadOptions::default();
-    assert!(
-        hec::load_text(Path::new("models/mlp.hec"), &text, &options, &mut diagnostics).is_none()
-    );
+    assert!(hec::load_text(Path::new("models/mlp.hec"), &text, &options, &mut diagnostics).is_none());
     insta::assert_snapshot!(diagnostics.render(false));
 }

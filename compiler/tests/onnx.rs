@@ -19,8 +19,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn load_or_explain(path: &Path) -> Model {
-    load(path, &LoadOptions::default())
-        .unwrap_or_else(|d: Diagnostics| panic!("{}", d.render(false)))
+    load(path, &LoadOptions::default()).unwrap_or_else(|d: Diagnostics| panic!("{}", d.render(false)))
 }
 
 fn numbers(record: &Value, key: &str) -> Vec<f64> {
@@ -79,10 +78,7 @@ fn activations_and_normalisation_become_few_layers() {
     for (name, layers) in expected {
         for exporter in ["script", "script_dynamic", "dynamo", "dynamo_dynamic"] {
             let model = load_or_explain(&fixture(&format!("{name}_{exporter}.onnx")));
-            let found = kinds(&model)
-                .join(" ")
-                .replace("move move", "move")
-                .replace("dense affine", "dense");
+            let found = kinds(&model).join(" ").replace("move move", "move").replace("dense affine", "dense");
             assert_eq!(found, layers, "{name}_{exporter}");
         }
     }
@@ -152,8 +148,7 @@ fn example_models_agree_with_their_reference() {
             let off = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(off < 1e-4, "{name} is off by {off}");
         }
-        let right =
-            data.samples.iter().zip(labels).filter(|(x, y)| model.predict(x) == **y).count();
+        let right = data.samples.iter().zip(labels).filter(|(x, y)| model.predict(x) == **y).count();
         assert!(right >= 98, "{name} finds {right} of 100 digits");
     }
 }

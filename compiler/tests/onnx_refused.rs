@@ -54,13 +54,7 @@ fn wrong_shapes_and_settings_are_reported() {
         node("Gemm", "image", &["x", "fc"], "a"),
         node_with("Conv", "groups", &["x", "w"], "b", &[int("group", 2)]),
         node_with("Conv", "far", &["x", "w"], "c", &[ints("dilations", &[9, 9])]),
-        node_with(
-            "AveragePool",
-            "ceil",
-            &["x"],
-            "d",
-            &[ints("kernel_shape", &[4, 4]), int("ceil_mode", 1)],
-        ),
+        node_with("AveragePool", "ceil", &["x"], "d", &[ints("kernel_shape", &[4, 4]), int("ceil_mode", 1)]),
         node("Add", "bias", &["x", "fc"], "e"),
         node("Mul", "gate", &["x", "ok"], "f"),
         node_with("Conv", "ok", &["x", "one"], "ok", &[]),
@@ -68,11 +62,8 @@ fn wrong_shapes_and_settings_are_reported() {
         node("Div", "inverse", &["x", "x"], "i"),
         node("Concat", "join", &["a", "b", "c", "d", "e", "f", "h", "i"], "y"),
     ];
-    let constants = [
-        Tensor::new("w", &[2, 1, 3, 3]),
-        Tensor::new("fc", &[8, 3]),
-        Tensor::new("one", &[1, 1, 1, 1]),
-    ];
+    let constants =
+        [Tensor::new("w", &[2, 1, 3, 3]), Tensor::new("fc", &[8, 3]), Tensor::new("one", &[1, 1, 1, 1])];
     let mut strided = nodes.to_vec();
     strided[3] = node_with(
         "AveragePool",

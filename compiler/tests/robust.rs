@@ -52,9 +52,7 @@ fn apply(bytes: &[u8], edits: &[Edit]) -> Vec<u8> {
                 let copy = bytes[part(at, *n)].to_vec();
                 bytes.splice(at.index(n_bytes)..at.index(n_bytes), copy);
             }
-            Edit::Insert(at, new) => {
-                drop(bytes.splice(at.index(n_bytes)..at.index(n_bytes), new.clone()))
-            }
+            Edit::Insert(at, new) => drop(bytes.splice(at.index(n_bytes)..at.index(n_bytes), new.clone())),
             Edit::Truncate(at) => bytes.truncate(at.index(n_bytes)),
         }
         bytes
@@ -64,8 +62,7 @@ fn apply(bytes: &[u8], edits: &[Edit]) -> Vec<u8> {
 fn import(bytes: &[u8]) {
     let mut diagnostics = Diagnostics::new();
     let options = LoadOptions::default();
-    let model =
-        onnx::import(Path::new("no/such/folder/net.onnx"), bytes, &options, &mut diagnostics);
+    let model = onnx::import(Path::new("no/such/folder/net.onnx"), bytes, &options, &mut diagnostics);
     assert_eq!(model.is_none(), diagnostics.has_errors());
     if let Some(model) = model {
         assert_eq!(model.check(), Ok(()));
@@ -159,16 +156,14 @@ fn long_inputs_take_no_long_time() {
     let start = std::time::Instant::now();
     let cyclic: String = (0..50_000).map(|i| format!("a{i}=square(b{i})\n")).collect();
     for part in ["$ ", "a=b\n", "input ", "(", "[1,", ";", cyclic.as_str()] {
-        let text =
-            format!("model m {{\ninput x: [2] in 0..1\n{}", part.repeat(900_000 / part.len()));
+        let text = format!("model m {{\ninput x: [2] in 0..1\n{}", part.repeat(900_000 / part.len()));
         translate(&text);
         translate(&(text + "\n}"));
     }
     let squares: String = (0..20_000).map(|i| format!("a{}=add(a{i},a{i})\n", i + 1)).collect();
     translate(&format!("model m {{\ninput a0: [2] in 0..1\n{squares}output a20000\n}}"));
     let name = |i: usize| if i == 0 { "x".to_owned() } else { format!("v{i}") };
-    let nodes: Vec<_> =
-        (0..100_000).map(|i| support::node("Neg", "", &[&name(i)], &name(i + 1))).collect();
+    let nodes: Vec<_> = (0..100_000).map(|i| support::node("Neg", "", &[&name(i)], &name(i + 1))).collect();
     import(&support::model(&nodes, &[], &[1, 4], "v100000"));
     assert!(start.elapsed().as_secs() < 60, "took {:?}", start.elapsed());
 }
@@ -183,10 +178,8 @@ fn undamaged_seeds_are_read() {
 
 #[test]
 fn archives_that_unpack_to_too_much_are_refused() {
-    let header =
-        |shape: &str| format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
-    for shape in ["(1099511627776,)", "(4294967296, 4294967296, 4294967296)", "((((((1,),),),),),)"]
-    {
+    let header = |shape: &str| format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
+    for shape in ["(1099511627776,)", "(4294967296, 4294967296, 4294967296)", "((((((1,),),),),),)"] {
         let bytes = archive(&header(shape), &[0; 16]);
         let diagnostics = TensorFile::parse("bomb.npz", &bytes).unwrap_err();
         assert!(["H003", "H004"].contains(&diagnostics.code.as_str()), "{}", diagnostics.title);

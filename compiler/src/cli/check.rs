@@ -21,7 +21,8 @@ pub fn check(args: &CheckArgs, as_json: bool) -> Result<(), Diagnostics> {
         let plain = built.model.logits(sample);
         let encrypted = evaluate(sample)?;
         agree += usize::from(argmax(&plain) == argmax(&encrypted));
-        correct += usize::from(data.labels.as_ref().is_some_and(|labels| labels[index] == argmax(&encrypted)));
+        correct +=
+            usize::from(data.labels.as_ref().is_some_and(|labels| labels[index] == argmax(&encrypted)));
         largest_error = largest_error.max(max_difference(&plain, &encrypted));
         largest_logit = plain.iter().fold(largest_logit, |max, x| max.max(x.abs()));
         squares += plain.iter().zip(&encrypted).map(|(a, b)| (a - b).powi(2)).sum::<f64>();

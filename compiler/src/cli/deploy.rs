@@ -30,7 +30,11 @@ pub fn keygen(args: &KeygenArgs) -> Result<(), Diagnostics> {
     files::write(&args.secret, &client.save(), Access::Secret)?;
     files::write(&args.eval_keys, &eval_keys, Access::Normal)?;
     super::output(&format!("wrote {} (keep it secret)\n", args.secret.display()));
-    super::output(&format!("wrote {} ({:.1} MB, for the server)\n", args.eval_keys.display(), eval_keys.len() as f64 / 1e6));
+    super::output(&format!(
+        "wrote {} ({:.1} MB, for the server)\n",
+        args.eval_keys.display(),
+        eval_keys.len() as f64 / 1e6
+    ));
     Ok(())
 }
 
@@ -73,7 +77,10 @@ pub fn eval(args: &EvalArgs, as_json: bool) -> Result<(), Diagnostics> {
     files::write(&args.output, &reply.bundle, Access::Normal)?;
     let seconds = reply.cost.wall.as_secs_f64();
     if as_json {
-        super::output(&format!("{}\n", json!({ "result": args.output, "latency_s": seconds, "threads": reply.cost.n_threads })));
+        super::output(&format!(
+            "{}\n",
+            json!({ "result": args.output, "latency_s": seconds, "threads": reply.cost.n_threads })
+        ));
     } else {
         super::output(&format!("wrote {}; evaluated in {:.0} ms\n", args.output.display(), seconds * 1e3));
     }
@@ -89,10 +96,18 @@ pub fn decrypt(args: &DecryptArgs, as_json: bool) -> Result<(), Diagnostics> {
     let tensors = client.decrypt(&result).map_err(refused)?;
     for (port, tensor) in client.manifest().outputs.iter().zip(&tensors) {
         if as_json {
-            super::output(&format!("{}\n", json!({ "output": port.name, "values": tensor, "prediction": argmax(tensor) })));
+            super::output(&format!(
+                "{}\n",
+                json!({ "output": port.name, "values": tensor, "prediction": argmax(tensor) })
+            ));
         } else {
             let values: Vec<String> = tensor.iter().map(|v| format!("{v:.4}")).collect();
-            super::output(&format!("{} = [{}]\nprediction {}\n", port.name, values.join(", "), argmax(tensor)));
+            super::output(&format!(
+                "{} = [{}]\nprediction {}\n",
+                port.name,
+                values.join(", "),
+                argmax(tensor)
+            ));
         }
     }
     Ok(())
@@ -100,7 +115,8 @@ pub fn decrypt(args: &DecryptArgs, as_json: bool) -> Result<(), Diagnostics> {
 
 fn manifest(path: &Path) -> Result<Manifest, Diagnostics> {
     let bytes = files::read(path)?;
-    artifact::read_manifest(&bytes).map_err(|e| problems::runtime(Code::BadProgram, path, &Error::from(e), COMPILE_AGAIN))
+    artifact::read_manifest(&bytes)
+        .map_err(|e| problems::runtime(Code::BadProgram, path, &Error::from(e), COMPILE_AGAIN))
 }
 
 fn client(manifest_path: &Path, secret: &Path, insecure: bool) -> Result<Client, Diagnostics> {

@@ -62,11 +62,13 @@ fn rows_form(rows: &[Row], format: FormatArg) -> String {
     match format {
         FormatArg::Text => rows.iter().enumerate().fold(String::new(), |mut text, (index, row)| {
             let reads: Vec<String> = row.reads.iter().map(ToString::to_string).collect();
-            writeln!(text, "{index:3}  {:24} ({})  {}", row.name, reads.join(", "), row.facts).expect("strings grow");
+            writeln!(text, "{index:3}  {:24} ({})  {}", row.name, reads.join(", "), row.facts)
+                .expect("strings grow");
             text
         }),
         FormatArg::Json => {
-            let rows = rows.iter().map(|row| json!({ "name": row.name, "reads": row.reads, "facts": row.facts }));
+            let rows =
+                rows.iter().map(|row| json!({ "name": row.name, "reads": row.reads, "facts": row.facts }));
             pretty(&rows.collect())
         }
         FormatArg::Dot => dot(rows.iter().map(|row| (row.name.clone(), row.reads.clone()))),
@@ -100,7 +102,8 @@ fn network_rows(built: &Built) -> Vec<Row> {
         let (reads, facts) = match &node.kind {
             NodeKind::Input => (Vec::new(), json!({})),
             NodeKind::Linear(linear) => {
-                let count = |t: &hecc::sparsity::Term| t.factors.iter().map(|f| f.matrix.n_nonzeros()).sum::<usize>();
+                let count =
+                    |t: &hecc::sparsity::Term| t.factors.iter().map(|f| f.matrix.n_nonzeros()).sum::<usize>();
                 let nonzeros: Vec<usize> = linear.terms.iter().map(count).collect();
                 (linear.terms.iter().map(|t| t.operand.0).collect(), json!({ "nonzeros": nonzeros }))
             }
@@ -118,7 +121,8 @@ fn packing_rows(built: &Built) -> Vec<Row> {
     for (index, row) in rows.iter_mut().enumerate() {
         let layout = &compiled.plan.placements[index].layout;
         let replicas = layout.replicas.len();
-        let mut facts = json!({ "shape": layout.shape.to_string(), "cts": layout.n_cts, "replicas": replicas });
+        let mut facts =
+            json!({ "shape": layout.shape.to_string(), "cts": layout.n_cts, "replicas": replicas });
         if let Some(plan) = &compiled.plan.linear[index] {
             let describe = |term: &TermPlan| match term {
                 TermPlan::Direct => json!("direct"),
@@ -160,8 +164,12 @@ fn program_form(program: &Program, format: FormatArg) -> String {
             text
         }
         FormatArg::Dot => {
-            let writer: std::collections::HashMap<_, _> =
-                program.instrs.iter().enumerate().flat_map(|(i, instr)| instr.writes().into_iter().map(move |r| (r, i))).collect();
+            let writer: std::collections::HashMap<_, _> = program
+                .instrs
+                .iter()
+                .enumerate()
+                .flat_map(|(i, instr)| instr.writes().into_iter().map(move |r| (r, i)))
+                .collect();
             dot(program.instrs.iter().map(|instr| {
                 let name = format!("{instr:?}").split([' ', '{']).next().unwrap_or_default().to_owned();
                 (name, instr.reads().iter().map(|r| writer[r]).collect())

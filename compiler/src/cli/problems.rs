@@ -11,10 +11,12 @@ pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
     let diagnostic = match error {
         CompileError::TooDeep { depth, ring_degree, max_log_qp } => {
             let title = format!("the model needs {depth} levels, more than any secure ring offers");
-            let message = format!("ring degree {ring_degree} keeps 128-bit security up to {max_log_qp} bits of modulus");
-            Diagnostic::error(Code::NotEnoughLevels, title).label(Label::item(&file, "the whole network", message)).help(
-                "lower the degree of activations, remove layers, or choose a larger ring with --ring",
-            )
+            let message = format!(
+                "ring degree {ring_degree} keeps 128-bit security up to {max_log_qp} bits of modulus"
+            );
+            Diagnostic::error(Code::NotEnoughLevels, title)
+                .label(Label::item(&file, "the whole network", message))
+                .help("lower the degree of activations, remove layers, or choose a larger ring with --ring")
         }
         CompileError::TooCoarse { requested, reached } => {
             let title = format!("a relative error of {requested:e} cannot be reached");

@@ -67,7 +67,13 @@ fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Result<Op
         samples = data.samples.iter().take(MAX_CALIBRATION_SAMPLES).cloned().collect();
     }
     let security = if args.insecure { SecurityLevel::Insecure } else { SecurityLevel::Classical128 };
-    let mut options = Options { precision: args.precision, security, ring_degree: args.ring, samples, ..Options::default() };
+    let mut options = Options {
+        precision: args.precision,
+        security,
+        ring_degree: args.ring,
+        samples,
+        ..Options::default()
+    };
     if let Some(path) = &args.target {
         options.target = target(path)?;
     }
@@ -110,7 +116,11 @@ pub struct Outcome {
 
 impl Deployment {
     /// Makes keys and loads the program, as client and server would.
-    pub fn start(args: &ModelArgs, program: &Program, threads: Option<usize>) -> Result<Deployment, Diagnostics> {
+    pub fn start(
+        args: &ModelArgs,
+        program: &Program,
+        threads: Option<usize>,
+    ) -> Result<Deployment, Diagnostics> {
         let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, &args.model, &e, "");
         let executor = Executor::new(threads).map_err(failed)?;
         let bytes = artifact::write_program(program);
@@ -138,7 +148,9 @@ impl Deployment {
 
     /// Encrypts, evaluates and decrypts one sample.
     pub fn predict(&self, model: &Path, sample: &[f64]) -> Result<Outcome, Diagnostics> {
-        let refused = |e: hecc_runtime::Error| problems::runtime(Code::BadInput, model, &e, "scale the samples as in training");
+        let refused = |e: hecc_runtime::Error| {
+            problems::runtime(Code::BadInput, model, &e, "scale the samples as in training")
+        };
         let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, model, &e, "");
         let start = Instant::now();
         let input = self.client.encrypt(&[sample.to_vec()]).map_err(refused)?;

@@ -111,7 +111,8 @@ fn closing(rows: &[Row], deployment: &Deployment) -> String {
     let correct = rows.iter().filter(|row| row.label == Some(argmax(&row.outcome.logits))).count();
     let mut times: Vec<f64> = rows.iter().map(Row::milliseconds).collect();
     times.sort_by(f64::total_cmp);
-    let labels = if labelled > 0 { format!(", {correct} of {labelled} equal the label") } else { String::new() };
+    let labels =
+        if labelled > 0 { format!(", {correct} of {labelled} equal the label") } else { String::new() };
     format!(
         "{agree} of {} encrypted predictions equal the plain ones{labels}\n\
          median latency {:.0} ms on {} threads; keys {:.1} MB, made in {:.2} s; weights encoded in {:.2} s\n",
@@ -139,7 +140,8 @@ fn picture(shape: &[usize], pixels: &[f64]) -> Vec<String> {
         (false, true) => '▄',
         (false, false) => ' ',
     };
-    let lines: Vec<String> = (0..height).step_by(2).map(|y| (0..width).map(|x| glyph(y, x)).collect()).collect();
+    let lines: Vec<String> =
+        (0..height).step_by(2).map(|y| (0..width).map(|x| glyph(y, x)).collect()).collect();
     let first = lines.iter().position(|l| !l.trim().is_empty()).unwrap_or(0);
     let last = lines.iter().rposition(|l| !l.trim().is_empty()).unwrap_or(0);
     lines[first..=last].to_vec()

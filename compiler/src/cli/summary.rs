@@ -1,8 +1,8 @@
 //! `hecc compile`: writes program and manifest and says what they cost.
 
 use super::args::CompileArgs;
-use super::session::{self, Built};
 use super::files::{self, Access};
+use super::session::{self, Built};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hecc::diag::Diagnostics;
 use hecc_ir::artifact;
@@ -49,7 +49,8 @@ fn layer_table(program: &Program) -> Table {
         let cells = std::iter::once(name.clone()).chain(numbers(counts).map(|n| n.to_string()));
         table.add_row(cells);
     }
-    let total = std::iter::once(String::from("total")).chain(numbers(&program.op_counts()).map(|n| n.to_string()));
+    let total =
+        std::iter::once(String::from("total")).chain(numbers(&program.op_counts()).map(|n| n.to_string()));
     table.add_row(total);
     table
 }

@@ -60,16 +60,15 @@ impl DataSet {
             diagnostics.push(Diagnostic::error(Code::DataMismatch, title).label(place("")));
         }
         let outside = |x: &f64| *x < low || *x > high;
-        let found = self.samples.iter().enumerate().find_map(|(sample, values)| {
-            values.iter().copied().find(|x| outside(x)).map(|x| (sample, x))
-        });
+        let found =
+            self.samples.iter().enumerate().find_map(|(sample, values)| {
+                values.iter().copied().find(|x| outside(x)).map(|x| (sample, x))
+            });
         if let Some((sample, x)) = found {
-            let title =
-                format!("sample {sample} holds {x}, outside the model's range {low}..{high}");
+            let title = format!("sample {sample} holds {x}, outside the model's range {low}..{high}");
             let help = "scale the samples as in training (pixels of 0..255: divide by 255), \
                         or declare the wider range";
-            diagnostics
-                .push(Diagnostic::error(Code::DataMismatch, title).label(place("")).help(help));
+            diagnostics.push(Diagnostic::error(Code::DataMismatch, title).label(place("")).help(help));
         }
         if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics) }
     }
@@ -89,8 +88,7 @@ fn split(path: &str, x: &Tensor) -> Result<(Shape, Vec<Vec<f64>>), Diagnostic> {
         }
         [..] => {
             let title = format!("`x` has shape {}", Shape(x.shape.clone()));
-            let help =
-                "save samples as [n, features] or [n, channels, height, width], n at least 1";
+            let help = "save samples as [n, features] or [n, channels, height, width], n at least 1";
             Err(unusable(path, "x", title).help(help))
         }
     }

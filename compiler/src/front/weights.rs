@@ -69,8 +69,8 @@ impl TensorFile {
 
     fn unknown(&self, name: &str) -> Diagnostic {
         let title = format!("there is no tensor `{name}`");
-        let diagnostic = Diagnostic::error(Code::UnknownTensor, title)
-            .label(Label::file(&self.path, "does not hold it"));
+        let diagnostic =
+            Diagnostic::error(Code::UnknownTensor, title).label(Label::file(&self.path, "does not hold it"));
         match closest(name, self.names()) {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
             None => diagnostic.help(self.listing()),

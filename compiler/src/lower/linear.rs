@@ -1,7 +1,7 @@
 //! Linear nodes: babies, products, giants, fold, bias.
 
-use crate::packing::{Fold, LinearPlan, Placement, Prefold, Split, TermPlan};
 use crate::packing::Diagonals;
+use crate::packing::{Fold, LinearPlan, Placement, Prefold, Split, TermPlan};
 use crate::sparsity::Linear;
 use hecc_ir::circuit::{Builder, Op, Plain, Value};
 use hecc_ir::layout::Layout;

@@ -20,13 +20,9 @@ impl Model {
                     assert_eq!(input.len(), layer.shape.n_elements(), "input must fit the model");
                     input.to_vec()
                 }
-                LayerKind::Conv(conv) => {
-                    eval_conv(conv, operand(0), operand_shape(0), &layer.shape)
-                }
+                LayerKind::Conv(conv) => eval_conv(conv, operand(0), operand_shape(0), &layer.shape),
                 LayerKind::Dense(dense) => eval_dense(dense, operand(0)),
-                LayerKind::AvgPool(pool) => {
-                    eval_pool(pool, operand(0), operand_shape(0), &layer.shape)
-                }
+                LayerKind::AvgPool(pool) => eval_pool(pool, operand(0), operand_shape(0), &layer.shape),
                 LayerKind::Affine { scale, shift } => eval_affine(scale, shift, operand(0)),
                 LayerKind::Polynomial { coefficients } => {
                     operand(0).iter().map(|&x| horner(coefficients, x)).collect()
@@ -53,8 +49,7 @@ impl Model {
     /// As [`Model::eval`].
     pub fn predict(&self, input: &[f64]) -> usize {
         let logits = self.logits(input);
-        let largest =
-            (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b]).then(b.cmp(&a)));
+        let largest = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b]).then(b.cmp(&a)));
         largest.expect("an output has at least one element")
     }
 }
@@ -78,13 +73,7 @@ fn eval_affine(scale: &[f64], shift: &[f64], x: &[f64]) -> Vec<f64> {
 
 /// Positions `o` of a window for which `o * stride + offset - before` lies
 /// within `0..extent`, and there are `n` positions in all.
-fn inside(
-    n: usize,
-    stride: usize,
-    offset: usize,
-    before: usize,
-    extent: usize,
-) -> std::ops::Range<usize> {
+fn inside(n: usize, stride: usize, offset: usize, before: usize, extent: usize) -> std::ops::Range<usize> {
     let first = before.saturating_sub(offset).div_ceil(stride);
     let end = (extent + before).saturating_sub(offset).div_ceil(stride);
     first.min(n)..end.min(n).max(first.min(n))
@@ -135,14 +124,11 @@ fn eval_conv(conv: &Conv, x: &[f64], x_shape: &Shape, shape: &Shape) -> Vec<f64>
         let group = o / (out / conv.groups);
         for i in 0..per_group {
             let channel = &x[(group * per_group + i) * area..][..area];
-            for (tap, &weight) in
-                window(conv, o, i, kernel_rows * kernel_columns).iter().enumerate()
-            {
+            for (tap, &weight) in window(conv, o, i, kernel_rows * kernel_columns).iter().enumerate() {
                 let taps = [tap / kernel_columns, tap % kernel_columns];
                 let offset = [taps[0] * conv.dilation[0], taps[1] * conv.dilation[1]];
                 let before = [conv.padding[0], conv.padding[1]];
-                Tap { x: channel, extent, result, stride: conv.stride, before, offset }
-                    .add_to(plane, weight);
+                Tap { x: channel, extent, result, stride: conv.stride, before, offset }.add_to(plane, weight);
             }
         }
     }
@@ -167,13 +153,7 @@ fn eval_pool(pool: &AvgPool, x: &[f64], x_shape: &Shape, shape: &Shape) -> Vec<f
     values
 }
 
-fn add_window(
-    pool: &AvgPool,
-    x: &[f64],
-    extent: [usize; 2],
-    result: [usize; 2],
-    plane: &mut [f64],
-) {
+fn add_window(pool: &AvgPool, x: &[f64], extent: [usize; 2], result: [usize; 2], plane: &mut [f64]) {
     let before = [pool.padding[0], pool.padding[1]];
     for tap in 0..pool.kernel[0] * pool.kernel[1] {
         let offset = [tap / pool.kernel[1], tap % pool.kernel[1]];
@@ -234,12 +214,8 @@ mod tests {
     #[test]
     fn padding_counts_only_when_asked() {
         let shape = Shape(vec![1, 2, 2]);
-        let mut pool = AvgPool {
-            kernel: [2, 2],
-            stride: [2, 2],
-            padding: [1, 1, 1, 1],
-            count_include_pad: false,
-        };
+        let mut pool =
+            AvgPool { kernel: [2, 2], stride: [2, 2], padding: [1, 1, 1, 1], count_include_pad: false };
         let x = [4.0, 8.0, 12.0, 16.0];
         assert_eq!(eval_pool(&pool, &x, &shape, &shape), x);
         pool.count_include_pad = true;

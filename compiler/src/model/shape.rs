@@ -165,9 +165,7 @@ pub fn result_shape(
     };
     within_limits(&computed)?;
     match stated {
-        Some(stated) if *stated != computed => {
-            Err(ShapeError::Stated { stated: stated.clone(), computed })
-        }
+        Some(stated) if *stated != computed => Err(ShapeError::Stated { stated: stated.clone(), computed }),
         Some(_) | None => Ok(computed),
     }
 }
@@ -258,8 +256,7 @@ fn pool_shape(pool: &AvgPool, x: &Shape) -> Result<Shape, ShapeError> {
     positive("kernel", &pool.kernel)?;
     let [top, left, bottom, right] = pool.padding;
     // A window that lies wholly in the padding has no mean.
-    for (padding, kernel) in [(top.max(bottom), pool.kernel[0]), (left.max(right), pool.kernel[1])]
-    {
+    for (padding, kernel) in [(top.max(bottom), pool.kernel[0]), (left.max(right), pool.kernel[1])] {
         if padding >= kernel {
             return Err(ShapeError::Parameter { what: "padding", value: padding });
         }

@@ -40,7 +40,8 @@ impl Fold {
             return (0, centred(distance as i64, n_slots));
         }
         let nearest = (distance + self.stride / 2) / self.stride;
-        let window = if self.is_cyclic(n_slots) { nearest % self.copies } else { nearest.min(self.copies - 1) };
+        let window =
+            if self.is_cyclic(n_slots) { nearest % self.copies } else { nearest.min(self.copies - 1) };
         let candidates = [window, 0];
         let step = |m: usize| centred(distance as i64 - (m * self.stride) as i64, n_slots);
         candidates.map(|m| (m, step(m))).into_iter().min_by_key(|c| rank(c.1)).expect("two candidates")
@@ -90,7 +91,12 @@ impl PackedMap {
 const SAMPLE_NONZEROS: usize = 1 << 12;
 
 /// The diagonals a map needs, from evenly spread rows when it is large.
-pub(crate) fn diagonal_keys(matrix: &Matrix, operand: &Layout, result: &Layout, fold: Fold) -> BTreeSet<DiagonalKey> {
+pub(crate) fn diagonal_keys(
+    matrix: &Matrix,
+    operand: &Layout,
+    result: &Layout,
+    fold: Fold,
+) -> BTreeSet<DiagonalKey> {
     let every = matrix.n_nonzeros().div_ceil(SAMPLE_NONZEROS).max(1);
     let last = matrix.n_rows().saturating_sub(1);
     let rows = (0..matrix.n_rows()).filter(|&r| r % every == 0 || r == last);

@@ -7,7 +7,12 @@ use hecc_ir::layout::Shape;
 /// Placements of the encrypted input. Packing it is the client's work, so
 /// replicas are free; `first_rows` is the number of rows of the first dense
 /// map, whose windows the replicas may be spread for.
-pub fn inputs(shape: &Shape, base: Option<[usize; 2]>, first_rows: Option<usize>, n_slots: usize) -> Vec<Placement> {
+pub fn inputs(
+    shape: &Shape,
+    base: Option<[usize; 2]>,
+    first_rows: Option<usize>,
+    n_slots: usize,
+) -> Vec<Placement> {
     let grid = base.and_then(|base| image_input(shape, base, n_slots)).unwrap_or_default();
     let flat = Placement::contiguous(shape, n_slots);
     let len = shape.n_elements();
@@ -44,7 +49,12 @@ fn image_input(shape: &Shape, base: [usize; 2], n_slots: usize) -> Option<Vec<Pl
 }
 
 /// Placements of a map's result, each with the fold that produces it.
-pub fn results(operand: &Placement, shape: &Shape, stride: Option<[usize; 2]>, n_slots: usize) -> Vec<(Placement, Fold)> {
+pub fn results(
+    operand: &Placement,
+    shape: &Shape,
+    stride: Option<[usize; 2]>,
+    n_slots: usize,
+) -> Vec<(Placement, Fold)> {
     let grid = operand.grid.zip(stride).map(|(grid, stride)| images(&grid.strided(stride), shape, n_slots));
     match grid {
         Some(found) if !found.is_empty() => found,
@@ -83,9 +93,11 @@ fn vectors(operand: &Placement, shape: &Shape, n_slots: usize) -> Vec<(Placement
     found.push((flat.clone().replicated(window, copies), Fold { stride: window, copies }));
     let mut strides: Vec<usize> = powers_of_two(window).map(|shift| window + shift).collect();
     strides.extend(replica_shifts(operand, rows));
-    let fits = |stride: usize, copies: usize| stride * (copies - 1) + rows <= n_slots && stride * copies != n_slots;
+    let fits =
+        |stride: usize, copies: usize| stride * (copies - 1) + rows <= n_slots && stride * copies != n_slots;
     let powers = || powers_of_two(n_slots / window).filter(|&copies| copies > 1);
-    let widest = |stride: usize| powers().filter(|&copies| fits(stride, copies)).last().map(|copies| (stride, copies));
+    let widest =
+        |stride: usize| powers().filter(|&copies| fits(stride, copies)).last().map(|copies| (stride, copies));
     let partial = powers().filter(|&copies| fits(window, copies)).map(|copies| (window, copies));
     for (stride, copies) in strides.into_iter().filter_map(widest).chain(partial) {
         found.push((dirty(flat.clone()), Fold { stride, copies }));

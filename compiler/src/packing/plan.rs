@@ -200,10 +200,13 @@ impl Search<'_> {
         let main = main_term(linear);
         let mut found = Vec::new();
         for leg in &legs[main] {
-            for (placement, fold) in candidates::results(&leg.operand, shape, leg.factor.stride, self.n_slots) {
-                let priced: Vec<_> = legs.iter().map(|legs| self.price_term(legs, &placement, fold, &price)).collect();
+            for (placement, fold) in candidates::results(&leg.operand, shape, leg.factor.stride, self.n_slots)
+            {
+                let priced: Vec<_> =
+                    legs.iter().map(|legs| self.price_term(legs, &placement, fold, &price)).collect();
                 let n_cts = placement.layout.n_cts;
-                let cost = priced.iter().map(|p| p.1).sum::<f64>() + price.finish(fold.steps().count()) * n_cts as f64;
+                let cost = priced.iter().map(|p| p.1).sum::<f64>()
+                    + price.finish(fold.steps().count()) * n_cts as f64;
                 let terms = priced.into_iter().map(|p| Some(p.0)).collect();
                 found.push(state.with(placement, Some(Choice { fold, terms }), cost));
             }
@@ -219,7 +222,13 @@ impl Search<'_> {
     }
 
     /// The cheapest leg of one term for a given result.
-    fn price_term(&self, legs: &[Leg], result: &Placement, fold: Fold, price: &Price) -> ((Route, Split), f64) {
+    fn price_term(
+        &self,
+        legs: &[Leg],
+        result: &Placement,
+        fold: Fold,
+        price: &Price,
+    ) -> ((Route, Split), f64) {
         let priced = legs.iter().map(|leg| {
             let operand = &leg.operand;
             let keys = diagonal_keys(&leg.factor.matrix, &operand.layout, &result.layout, fold);
@@ -236,7 +245,8 @@ impl Search<'_> {
         let mut legs =
             vec![Leg { route: Route::Composed, operand: (**placement).clone(), factor, prefold: None }];
         if let Some((pool, rest)) = &routes.pool_first
-            && let Some((pooled, prefold)) = pool_placement(placement, &self.network.node(operand).shape.0, pool)
+            && let Some((pooled, prefold)) =
+                pool_placement(placement, &self.network.node(operand).shape.0, pool)
         {
             let factor = Arc::clone(rest);
             legs.push(Leg { route: Route::PoolFirst, operand: pooled, factor, prefold: Some(prefold) });
@@ -354,7 +364,8 @@ fn direct(state: &State, linear: &Linear) -> Option<Placement> {
 
 /// The term with most products decides the result's placement.
 fn main_term(linear: &Linear) -> usize {
-    let n_products = |i: &usize| linear.terms[*i].factors.iter().map(|f| f.matrix.n_nonzeros()).sum::<usize>();
+    let n_products =
+        |i: &usize| linear.terms[*i].factors.iter().map(|f| f.matrix.n_nonzeros()).sum::<usize>();
     (0..linear.terms.len()).max_by_key(n_products).expect("a linear node has terms")
 }
 

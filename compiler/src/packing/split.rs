@@ -32,7 +32,12 @@ impl Split {
 
     /// The cheapest split of a set of diagonals, and its cost with products.
     /// `hints` are distances the layouts suggest as units.
-    pub(crate) fn cheapest(keys: &BTreeSet<DiagonalKey>, hints: &[usize], n_slots: usize, price: &Price) -> (Split, f64) {
+    pub(crate) fn cheapest(
+        keys: &BTreeSet<DiagonalKey>,
+        hints: &[usize],
+        n_slots: usize,
+        price: &Price,
+    ) -> (Split, f64) {
         let min_step = keys.iter().map(|k| k.2).min().unwrap_or(0);
         let small = 1..=MAX_PLAIN_UNIT;
         let powers = (0..=n_slots.trailing_zeros()).map(|bit| 1i64 << bit);

@@ -79,8 +79,7 @@ impl Matrix {
 
     /// True when the map changes nothing.
     pub fn is_identity(&self) -> bool {
-        self.n_rows() == self.n_cols
-            && (0..self.n_rows()).all(|r| self.row(r).eq(std::iter::once((r, 1.0))))
+        self.n_rows() == self.n_cols && (0..self.n_rows()).all(|r| self.row(r).eq(std::iter::once((r, 1.0))))
     }
 
     fn push_sorted(&mut self, row: &[(usize, f64)]) {

@@ -76,13 +76,7 @@ pub fn node(op: &str, name: &str, inputs: &[&str], output: &str) -> Vec<u8> {
 }
 
 /// A node.
-pub fn node_with(
-    op: &str,
-    name: &str,
-    inputs: &[&str],
-    output: &str,
-    attributes: &[Vec<u8>],
-) -> Vec<u8> {
+pub fn node_with(op: &str, name: &str, inputs: &[&str], output: &str, attributes: &[Vec<u8>]) -> Vec<u8> {
     let mut out = Vec::new();
     inputs.iter().for_each(|input| bytes_field(1, input.as_bytes(), &mut out));
     bytes_field(2, output.as_bytes(), &mut out);

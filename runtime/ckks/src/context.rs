@@ -174,12 +174,7 @@ fn transform_order(degree: usize, moduli: &[Modulus], plans: &[Plan]) -> Result<
 }
 
 /// Reads the order of one transform, or checks that it is `expected`.
-fn order_of(
-    degree: usize,
-    m: &Modulus,
-    plan: &Plan,
-    expected: Option<&[u32]>,
-) -> Result<Vec<u32>, Error> {
+fn order_of(degree: usize, m: &Modulus, plan: &Plan, expected: Option<&[u32]>) -> Result<Vec<u32>, Error> {
     let unknown = Error::Prime { prime: m.p, reason: "its transform has an unknown order" };
     let mut values = vec![0; degree];
     values[1] = 1;

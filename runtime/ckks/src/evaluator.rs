@@ -232,7 +232,8 @@ impl Evaluator {
         let mut needed: Vec<usize> = steps.iter().copied().filter(|&step| step != 0).collect();
         needed.sort_unstable();
         needed.dedup();
-        let keys = needed.iter().map(|&step| self.find(keys, step, ct.level)).collect::<Result<Vec<_>, _>>()?;
+        let keys =
+            needed.iter().map(|&step| self.find(keys, step, ct.level)).collect::<Result<Vec<_>, _>>()?;
         let rotated = self.rotate_with(ct, &keys);
         let result = |step: &usize| match needed.binary_search(step) {
             Ok(at) => rotated[at].clone(),

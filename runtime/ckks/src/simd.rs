@@ -333,14 +333,7 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx512f,avx512ifma")]
-    fn dot2(
-        m: &Modulus,
-        out0: &mut [u64],
-        out1: &mut [u64],
-        a: &[&[u64]],
-        b0: &[&[u64]],
-        b1: &[&[u64]],
-    ) {
+    fn dot2(m: &Modulus, out0: &mut [u64], out1: &mut [u64], a: &[&[u64]], b0: &[&[u64]], b1: &[&[u64]]) {
         let prime = Prime::new(m);
         let n_terms = a.len().min(b0.len()).min(b1.len());
         let group = TERMS.min(m.lazy_terms);

@@ -85,7 +85,8 @@ fn parameters_are_checked() {
 
 #[test]
 fn insecure_parameters_need_their_name() {
-    let mut params = Shape { ring_degree: 4096, bits: 36, n_limbs: 3, special_bits: 36, digit_limbs: 1 }.params();
+    let mut params =
+        Shape { ring_degree: 4096, bits: 36, n_limbs: 3, special_bits: 36, digit_limbs: 1 }.params();
     params.security = Security::Classical128;
     assert!(matches!(Context::new(&params), Err(Error::Insecure { bound: 109, ring_degree: 4096, .. })));
     params.security = Security::InsecureByName;

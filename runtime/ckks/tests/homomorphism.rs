@@ -19,7 +19,9 @@ fn linear_operations() {
     let ct_a = world.encrypt(&a, world.top());
     let ct_b = world.encrypt(&b, world.top());
     let ev = &world.evaluator;
-    let check = |ct: Ciphertext, op: fn(f64, f64) -> f64| assert_close(&world.decrypt(&ct), &zip(&a, &b, op), TOLERANCE);
+    let check = |ct: Ciphertext, op: fn(f64, f64) -> f64| {
+        assert_close(&world.decrypt(&ct), &zip(&a, &b, op), TOLERANCE)
+    };
     check(ev.add(&ct_a, &ct_b).unwrap(), |a, b| a + b);
     check(ev.sub(&ct_a, &ct_b).unwrap(), |a, b| a - b);
     check(ev.neg(&ct_a).unwrap(), |a, _| -a);
@@ -53,11 +55,11 @@ fn inner_product_is_a_sum_of_products() {
     let pts: Vec<_> = terms.iter().map(|(_, b)| world.encode(b, 3)).collect();
     let pairs: Vec<_> = cts.iter().zip(&pts).collect();
     let got = world.evaluator.inner_product(&pairs).unwrap();
-    let expected = terms.iter().fold(vec![0.0; 128], |sum, (a, b)| {
-        zip(&sum, &zip(a, b, |a, b| a * b), |x, y| x + y)
-    });
+    let expected =
+        terms.iter().fold(vec![0.0; 128], |sum, (a, b)| zip(&sum, &zip(a, b, |a, b| a * b), |x, y| x + y));
     assert_close(&world.decrypt(&got), &expected, 20.0 * TOLERANCE);
-    let one_by_one: Vec<_> = pairs.iter().map(|(ct, pt)| world.evaluator.mul_plain(ct, pt).unwrap()).collect();
+    let one_by_one: Vec<_> =
+        pairs.iter().map(|(ct, pt)| world.evaluator.mul_plain(ct, pt).unwrap()).collect();
     let sum = world.evaluator.sum(&one_by_one.iter().collect::<Vec<_>>()).unwrap();
     assert_eq!(got, sum);
 }
@@ -98,7 +100,10 @@ fn rotation_is_to_the_left() {
                 let got = world.evaluator.rotate(&ct, step, &keys).unwrap();
                 assert_close(&world.decrypt(&got), &rotated(&a, step), TOLERANCE);
             }
-            assert_eq!(world.evaluator.rotate(&ct, 128, &keys).unwrap(), world.evaluator.drop_level(&ct, level).unwrap());
+            assert_eq!(
+                world.evaluator.rotate(&ct, 128, &keys).unwrap(),
+                world.evaluator.drop_level(&ct, level).unwrap()
+            );
         }
     }
 }
@@ -211,7 +216,10 @@ fn misuse_is_refused() {
     assert_eq!(world.keygen.relin_key(4).unwrap_err(), Error::NoSuchLevel { level: 4, max: 3 });
     let other = World::new(Shape { n_limbs: 3, ..Shape::SMALL });
     assert_eq!(world.evaluator.add(&ct, &other.encrypt(&[0.25], 0)), Err(Error::ForeignContext));
-    assert_eq!(other.evaluator.relin(&other.evaluator.square(&other.encrypt(&[0.25], 0)).unwrap(), &relin), Err(Error::ForeignContext));
+    assert_eq!(
+        other.evaluator.relin(&other.evaluator.square(&other.encrypt(&[0.25], 0)).unwrap(), &relin),
+        Err(Error::ForeignContext)
+    );
 }
 
 proptest! {

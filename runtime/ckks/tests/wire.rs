@@ -89,9 +89,11 @@ fn other_parameters_formats_and_kinds_are_refused() {
     let other = World::new(Shape { ring_degree: 32, n_limbs: 3, ..Shape::SMALL });
     let bytes = forms(&mut world).swap_remove(0);
     assert_eq!(Ciphertext::from_bytes(&other.ctx, &bytes), Err(Error::ForeignContext));
-    for (at, reason) in
-        [(0, "it does not start as one"), (4, "its format number is not supported"), (6, "it holds something else")]
-    {
+    for (at, reason) in [
+        (0, "it does not start as one"),
+        (4, "its format number is not supported"),
+        (6, "it holds something else"),
+    ] {
         let mut changed = bytes.clone();
         changed[at] ^= 0x40;
         let refused = Error::Malformed { what: "ciphertext", reason };

@@ -25,11 +25,8 @@ impl<'c, 'source> Arguments<'c, 'source> {
     ) -> Result<Arguments<'c, 'source>, Vec<Diagnostic>> {
         let (operands, settings) = (Vec::new(), Vec::new());
         let mut sorted = Arguments { source, call, operands, settings };
-        let problems: Vec<_> = call
-            .arguments
-            .iter()
-            .filter_map(|argument| sorted.place(argument, kind).err())
-            .collect();
+        let problems: Vec<_> =
+            call.arguments.iter().filter_map(|argument| sorted.place(argument, kind).err()).collect();
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -137,9 +134,7 @@ impl<'c, 'source> Arguments<'c, 'source> {
             (None, _) | (_, None) => Ok(None),
             (Some(&[both]), _) => Ok(Some([both; 2])),
             (Some(&[rows, columns]), _) => Ok(Some([rows, columns])),
-            (Some(_), Some(argument)) => {
-                Err(self.wrong(argument, name, "a number or [rows, columns]"))
-            }
+            (Some(_), Some(argument)) => Err(self.wrong(argument, name, "a number or [rows, columns]")),
         }
     }
 

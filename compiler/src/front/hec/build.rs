@@ -51,11 +51,7 @@ impl Resolver<'_> {
     }
 
     /// A tensor argument: one of the weights file, or numbers in the text.
-    fn tensor(
-        &self,
-        arguments: &Arguments<'_, '_>,
-        name: &str,
-    ) -> Result<Option<Tensor>, Diagnostic> {
+    fn tensor(&self, arguments: &Arguments<'_, '_>, name: &str) -> Result<Option<Tensor>, Diagnostic> {
         let Some(argument) = arguments.get(name) else { return Ok(None) };
         let span = argument.value.span.clone();
         match (&argument.value.value, &self.weights) {
@@ -129,24 +125,14 @@ impl Resolver<'_> {
         Ok((LayerKind::Conv(conv), None))
     }
 
-    fn wrong_weight(
-        &self,
-        arguments: &Arguments<'_, '_>,
-        weight: &Tensor,
-        expected: &str,
-    ) -> Diagnostic {
+    fn wrong_weight(&self, arguments: &Arguments<'_, '_>, weight: &Tensor, expected: &str) -> Diagnostic {
         let title = format!("the weight has shape {}", Shape(weight.shape.clone()));
-        let span =
-            arguments.get("weight").map_or(arguments.call.span.clone(), |a| a.value.span.clone());
+        let span = arguments.get("weight").map_or(arguments.call.span.clone(), |a| a.value.span.clone());
         let label = Label::text(self.source, span, expected);
         Diagnostic::error(Code::ShapeMismatch, title).label(label)
     }
 
-    fn bias(
-        &mut self,
-        arguments: &Arguments<'_, '_>,
-        outputs: usize,
-    ) -> Result<Vec<f64>, Diagnostic> {
+    fn bias(&mut self, arguments: &Arguments<'_, '_>, outputs: usize) -> Result<Vec<f64>, Diagnostic> {
         match self.per_channel(arguments, "bias", outputs)? {
             Some(bias) => Ok(bias),
             None => match &mut self.weights {
@@ -163,8 +149,7 @@ impl Resolver<'_> {
         groups: usize,
     ) -> Result<Tensor, Diagnostic> {
         self.must_be_random(arguments)?;
-        let out =
-            arguments.size("out_channels")?.ok_or_else(|| arguments.missing("out_channels"))?;
+        let out = arguments.size("out_channels")?.ok_or_else(|| arguments.missing("out_channels"))?;
         let kernel = arguments.pair("kernel")?.ok_or_else(|| arguments.missing("kernel"))?;
         let per_group = x.0.first().map_or(0, |channels| channels / groups.max(1));
         self.random_tensor(arguments, vec![out, per_group, kernel[0], kernel[1]])
@@ -203,8 +188,7 @@ impl Resolver<'_> {
             Some(weight) => weight,
             None => {
                 self.must_be_random(arguments)?;
-                let outputs =
-                    arguments.size("features")?.ok_or_else(|| arguments.missing("features"))?;
+                let outputs = arguments.size("features")?.ok_or_else(|| arguments.missing("features"))?;
                 self.random_tensor(arguments, vec![outputs, x.n_elements()])?
             }
         };

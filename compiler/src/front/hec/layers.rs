@@ -26,21 +26,13 @@ pub(super) const KINDS: &[Kind] = &[
         &["weight", "bias", "stride", "padding", "dilation", "groups", "out_channels", "kernel"],
         "write conv(x, weight = \"...\", bias = \"...\", stride = 1, padding = 0)",
     ),
-    kind(
-        "dense",
-        &["weight", "bias", "features"],
-        "write dense(x, weight = \"...\", bias = \"...\")",
-    ),
+    kind("dense", &["weight", "bias", "features"], "write dense(x, weight = \"...\", bias = \"...\")"),
     kind("square", &[], "write square(x)"),
     Kind {
         first_unnamed: true,
         ..kind("poly", &["coefficients"], "write poly(x, [c0, c1, c2]), constant first")
     },
-    kind(
-        "avg_pool",
-        &["kernel", "stride", "padding", "count_include_pad"],
-        "write avg_pool(x, kernel = 2)",
-    ),
+    kind("avg_pool", &["kernel", "stride", "padding", "count_include_pad"], "write avg_pool(x, kernel = 2)"),
     kind("global_avg_pool", &[], "write global_avg_pool(x)"),
     kind(
         "batch_norm",
@@ -57,9 +49,9 @@ pub(super) const KINDS: &[Kind] = &[
 /// What to do about a layer that has no encrypted form, if it is one.
 pub(super) fn unfriendly(name: &str) -> Option<&'static str> {
     match name {
-        "relu" | "relu6" | "leaky_relu" | "prelu" | "elu" | "selu" | "gelu" | "silu" | "swish"
-        | "mish" | "sigmoid" | "tanh" | "softplus" | "hard_swish" | "hard_sigmoid" | "exp"
-        | "log" | "abs" | "sign" | "clip" => Some(
+        "relu" | "relu6" | "leaky_relu" | "prelu" | "elu" | "selu" | "gelu" | "silu" | "swish" | "mish"
+        | "sigmoid" | "tanh" | "softplus" | "hard_swish" | "hard_sigmoid" | "exp" | "log" | "abs"
+        | "sign" | "clip" => Some(
             "hecc cannot yet make it HE-friendly: replace it by square(x) or poly(x, [...]) and \
              retrain",
         ),

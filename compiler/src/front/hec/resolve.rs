@@ -118,8 +118,7 @@ fn single(
         [] if file.statements.contains(&Statement::Bad) => Ok(None),
         [] => {
             let title = format!("the model has no {what}");
-            let label =
-                Label::text(source, file.name.span.clone(), format!("add a line `{what} ...`"));
+            let label = Label::text(source, file.name.span.clone(), format!("add a line `{what} ...`"));
             Err(Diagnostic::error(Code::BadDeclaration, title).label(label))
         }
         [first, second, ..] => {
@@ -142,8 +141,7 @@ fn weights(
     diagnostics.take(single(source, file, "weights declaration", weights_span));
     let weights = match statement {
         Statement::WeightsFile(path) => {
-            let placed =
-                |d: Diagnostic| d.label(Label::text(source, path.span.clone(), "read from here"));
+            let placed = |d: Diagnostic| d.label(Label::text(source, path.span.clone(), "read from here"));
             read(path.value).map(Weights::File).map_err(placed)
         }
         Statement::WeightsRandom(call) => random(source, call).map(Weights::Random),
@@ -162,8 +160,7 @@ fn random(source: &Arc<Source>, call: &Call<'_>) -> Result<Random, Diagnostic> {
         first_unnamed: true,
         usage: "write weights random(seed = 1)",
     };
-    let arguments =
-        Arguments::sort(source, call, &kind).map_err(|mut problems| problems.remove(0))?;
+    let arguments = Arguments::sort(source, call, &kind).map_err(|mut problems| problems.remove(0))?;
     let seed = arguments.size("seed")?.ok_or_else(|| arguments.missing("seed"))?;
     Ok(Random::new(seed as u64))
 }
@@ -197,12 +194,7 @@ impl Resolver<'_> {
         self.define(name, layer, diagnostics);
     }
 
-    fn translate(
-        &mut self,
-        name: &str,
-        call: &Call<'_>,
-        diagnostics: &mut Diagnostics,
-    ) -> Option<LayerId> {
+    fn translate(&mut self, name: &str, call: &Call<'_>, diagnostics: &mut Diagnostics) -> Option<LayerId> {
         let Some(kind) = KINDS.iter().find(|kind| kind.name == call.function.value) else {
             diagnostics.push(self.unknown_kind(call));
             return None;
@@ -220,8 +212,7 @@ impl Resolver<'_> {
             operands.push(diagnostics.take(found).flatten());
         }
         let operands: Option<Vec<LayerId>> = operands.into_iter().collect();
-        let needs_file =
-            |argument: &Argument<'_>| matches!(argument.value.value, Expression::Text(_));
+        let needs_file = |argument: &Argument<'_>| matches!(argument.value.value, Expression::Text(_));
         if matches!(self.weights, Weights::Broken) && call.arguments.iter().any(needs_file) {
             return None;
         }
@@ -258,19 +249,12 @@ impl Resolver<'_> {
         let near = closest(name, self.definitions.keys().map(String::as_str));
         Err(match near {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-            None if !self.has_input => {
-                diagnostic.help("declare it: `input x: [1, 28, 28] in 0..1`")
-            }
+            None if !self.has_input => diagnostic.help("declare it: `input x: [1, 28, 28] in 0..1`"),
             None => diagnostic,
         })
     }
 
-    fn define(
-        &mut self,
-        name: &Spanned<&str>,
-        layer: Option<LayerId>,
-        diagnostics: &mut Diagnostics,
-    ) {
+    fn define(&mut self, name: &Spanned<&str>, layer: Option<LayerId>, diagnostics: &mut Diagnostics) {
         if let Some(first) = self.definitions.get(name.value) {
             let title = format!("`{}` is defined twice", name.value);
             let diagnostic = Diagnostic::error(Code::DuplicateName, title)

@@ -17,16 +17,13 @@ pub(super) fn integers(tensor: &Tensor) -> Vec<i64> {
 
 /// The value of a node, if it is one of those computed here and does not
 /// depend on the encrypted input.
-pub(super) fn fold<'a>(
-    importer: &mut Importer<'a>,
-    node: Node<'a>,
-) -> Result<Option<Value>, Failure> {
+pub(super) fn fold<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Option<Value>, Failure> {
     let tensor = match node.op() {
         "Constant" => constant(node)?,
         "Shape" => shape_of(node, importer.operand(node, 0)?)?,
-        "Identity" | "Dropout" | "Cast" | "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze"
-        | "Transpose" | "Gather" | "Concat" | "Slice" | "ConstantOfShape" | "Add" | "Sub"
-        | "Mul" | "Div" | "Pow" | "Neg" | "Sqrt" | "ReduceProd" => {
+        "Identity" | "Dropout" | "Cast" | "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" | "Transpose"
+        | "Gather" | "Concat" | "Slice" | "ConstantOfShape" | "Add" | "Sub" | "Mul" | "Div" | "Pow"
+        | "Neg" | "Sqrt" | "ReduceProd" => {
             let Some(operands) = constants(importer, node)? else { return Ok(None) };
             compute(importer, node, &operands)?
         }
@@ -37,10 +34,7 @@ pub(super) fn fold<'a>(
 }
 
 /// The operands, if all are known.
-fn constants<'a>(
-    importer: &Importer<'a>,
-    node: Node<'a>,
-) -> Result<Option<Vec<Arc<Tensor>>>, Failure> {
+fn constants<'a>(importer: &Importer<'a>, node: Node<'a>) -> Result<Option<Vec<Arc<Tensor>>>, Failure> {
     let mut operands = Vec::new();
     for n in 0..node.proto.input.len() {
         if node.input(n).is_empty() {
@@ -58,11 +52,7 @@ fn constants<'a>(
     }
 }
 
-fn compute<'a>(
-    importer: &Importer<'a>,
-    node: Node<'a>,
-    operands: &[Arc<Tensor>],
-) -> Result<Tensor, Failure> {
+fn compute<'a>(importer: &Importer<'a>, node: Node<'a>, operands: &[Arc<Tensor>]) -> Result<Tensor, Failure> {
     let x = &*operands[0];
     Ok(match node.op() {
         "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => {
@@ -194,9 +184,7 @@ fn slice(node: Node<'_>, operands: &[Arc<Tensor>]) -> Result<Tensor, Failure> {
         None => operands.get(operand).filter(|t| t.values.len() == 1).map(|t| t.values[0] as i64),
     };
     let step = bound(4, "steps").unwrap_or(1);
-    let (Some(start), Some(end), 1, 1) =
-        (bound(1, "starts"), bound(2, "ends"), x.shape.len(), step)
-    else {
+    let (Some(start), Some(end), 1, 1) = (bound(1, "starts"), bound(2, "ends"), x.shape.len(), step) else {
         return Err(unsupported(node).into());
     };
     let n = x.values.len() as i64;
@@ -213,8 +201,7 @@ fn constant_of_shape(node: Node<'_>, x: &Tensor) -> Result<Tensor, Failure> {
         Some(tensor) => TensorReader::new(Path::new(""), node.file).read(tensor, node.output())?,
         None => Tensor { shape: vec![], values: vec![0.0], integral: false },
     };
-    let extents: Option<Vec<usize>> =
-        integers(x).iter().map(|&d| usize::try_from(d).ok()).collect();
+    let extents: Option<Vec<usize>> = integers(x).iter().map(|&d| usize::try_from(d).ok()).collect();
     let product = |shape: &Vec<usize>| shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
     let n = extents.as_ref().and_then(product).filter(|&n| n <= MAX_ELEMENTS);
     match (extents, n, fill.values.first()) {
@@ -226,12 +213,7 @@ fn constant_of_shape(node: Node<'_>, x: &Tensor) -> Result<Tensor, Failure> {
 }
 
 /// Element by element; one operand may be a single number.
-fn zip(
-    node: Node<'_>,
-    x: &Tensor,
-    y: &Tensor,
-    f: impl Fn(f64, f64) -> f64,
-) -> Result<Tensor, Failure> {
+fn zip(node: Node<'_>, x: &Tensor, y: &Tensor, f: impl Fn(f64, f64) -> f64) -> Result<Tensor, Failure> {
     let integral = x.integral && y.integral;
     let values = match (&x.values[..], &y.values[..]) {
         (a, b) if x.shape == y.shape => a.iter().zip(b).map(|(&a, &b)| f(a, b)).collect(),

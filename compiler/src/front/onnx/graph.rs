@@ -39,8 +39,7 @@ pub(super) fn order<'a>(
             component.iter().for_each(|i| wanted[i.index()] = false);
         }
     }
-    let nodes: Vec<_> =
-        sort(&dependencies, &wanted).into_iter().map(|i| view(&graph.node[i])).collect();
+    let nodes: Vec<_> = sort(&dependencies, &wanted).into_iter().map(|i| view(&graph.node[i])).collect();
     let mut uses = HashMap::from([(output, 1)]);
     for input in nodes.iter().flat_map(|node| &node.proto.input) {
         *uses.entry(input.as_str()).or_insert(0) += 1;
@@ -52,9 +51,8 @@ pub(super) fn order<'a>(
 /// that problems are reported as a reader would meet them.
 fn sort(dependencies: &DiGraph<(), ()>, wanted: &[bool]) -> Vec<usize> {
     let node = |index: usize| NodeIndex::new(index);
-    let n_missing = |index: usize| {
-        dependencies.neighbors(node(index)).filter(|operand| wanted[operand.index()]).count()
-    };
+    let n_missing =
+        |index: usize| dependencies.neighbors(node(index)).filter(|operand| wanted[operand.index()]).count();
     let mut missing: Vec<usize> = (0..wanted.len()).map(n_missing).collect();
     let ready = (0..wanted.len()).filter(|&i| wanted[i] && missing[i] == 0).map(Reverse);
     let mut ready: BinaryHeap<_> = ready.collect();
@@ -155,8 +153,7 @@ fn single<'a>(
     }
     let title = format!("the model has {} {what}s, hecc needs exactly one", found.len());
     let mut diagnostic = Diagnostic::error(Code::InputsAndOutputs, title);
-    let place =
-        |value: &&proto::ValueInfo| Label::item(file, format!("{what} `{}`", value.name), "");
+    let place = |value: &&proto::ValueInfo| Label::item(file, format!("{what} `{}`", value.name), "");
     const SHOWN: usize = 8;
     diagnostic.labels = found.iter().take(SHOWN).map(place).collect();
     if found.is_empty() {

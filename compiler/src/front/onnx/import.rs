@@ -253,22 +253,15 @@ impl<'a> Importer<'a> {
         self.spend(node, 4 * n)?;
         let stay = || LayerKind::Move { source: (0..n).collect() };
         let every = "blocks divide the elements";
-        let kind = LayerKind::Affine {
-            scale: scale.expand(n).expect(every),
-            shift: shift.expand(n).expect(every),
-        };
+        let kind =
+            LayerKind::Affine { scale: scale.expand(n).expect(every), shift: shift.expand(n).expect(every) };
         let flat = self.push_as(node, name, stay(), &[flow.base], Some(Shape(vec![n])))?;
         let moved = self.push_as(node, name, kind, &[flat], None)?;
         self.push_as(node, name, stay(), &[moved], Some(shape))
     }
 
     /// A sum of powers, each with factors of its own per channel.
-    fn polynomial_by_channel(
-        &mut self,
-        node: Node<'a>,
-        name: &str,
-        flow: &Flow,
-    ) -> Result<LayerId, Failure> {
+    fn polynomial_by_channel(&mut self, node: Node<'a>, name: &str, flow: &Flow) -> Result<LayerId, Failure> {
         let coefficients = &flow.polynomial.coefficients;
         let linear = Polynomial { coefficients: coefficients[..2].to_vec() };
         let part = |base, polynomial| Flow { base, polynomial, exclusive: false, ..flow.clone() };

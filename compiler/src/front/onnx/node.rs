@@ -108,17 +108,12 @@ impl<'a> Node<'a> {
     }
 
     /// `n` sizes, `default` each if not given.
-    pub fn sizes<const N: usize>(
-        self,
-        name: &str,
-        default: usize,
-    ) -> Result<[usize; N], Diagnostic> {
+    pub fn sizes<const N: usize>(self, name: &str, default: usize) -> Result<[usize; N], Diagnostic> {
         let Some(given) = self.ints(name) else { return Ok([default; N]) };
         let sizes: Option<Vec<usize>> = given.iter().map(|&v| usize::try_from(v).ok()).collect();
         sizes.and_then(|sizes| sizes.try_into().ok()).ok_or_else(|| {
             let title = format!("`{name}` of {given:?} is not {N} sizes");
-            self.problem(Code::BadParameter, title)
-                .help("only two-dimensional images are supported")
+            self.problem(Code::BadParameter, title).help("only two-dimensional images are supported")
         })
     }
 }

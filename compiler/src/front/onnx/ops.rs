@@ -105,9 +105,9 @@ fn stand_in<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Fa
 /// The message for an operator that needs a polynomial in its place.
 fn unfriendly(node: Node<'_>) -> Option<Diagnostic> {
     let help = match node.op() {
-        "Relu" | "LeakyRelu" | "PRelu" | "Elu" | "Selu" | "Celu" | "Clip" | "HardSwish"
-        | "HardSigmoid" | "ThresholdedRelu" | "Mish" | "Sigmoid" | "Tanh" | "Gelu" | "Erf"
-        | "Softplus" | "Softsign" | "Swish" | "Exp" | "Log" | "Abs" | "Sign" => {
+        "Relu" | "LeakyRelu" | "PRelu" | "Elu" | "Selu" | "Celu" | "Clip" | "HardSwish" | "HardSigmoid"
+        | "ThresholdedRelu" | "Mish" | "Sigmoid" | "Tanh" | "Gelu" | "Erf" | "Softplus" | "Softsign"
+        | "Swish" | "Exp" | "Log" | "Abs" | "Sign" => {
             "hecc cannot yet make it HE-friendly: replace it by a square (x * x) or another \
              low-degree polynomial and retrain"
         }
@@ -136,9 +136,7 @@ fn unsupported(node: Node<'_>) -> Diagnostic {
         | "ReduceSum"
         | "ReduceMax"
         | "Sqrt"
-        | "Reciprocal" => {
-            problem.help("statistics of encrypted values are costly: use batch normalisation")
-        }
+        | "Reciprocal" => problem.help("statistics of encrypted values are costly: use batch normalisation"),
         "LSTM" | "GRU" | "RNN" | "Loop" | "If" | "Scan" => {
             problem.help("only feed-forward networks are supported: unroll or replace it")
         }

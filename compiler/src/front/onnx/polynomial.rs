@@ -75,9 +75,7 @@ impl Polynomial {
     }
 
     fn trimmed(mut self) -> Polynomial {
-        while self.coefficients.len() > 1
-            && self.coefficients.last().is_some_and(Coefficient::is_zero)
-        {
+        while self.coefficients.len() > 1 && self.coefficients.last().is_some_and(Coefficient::is_zero) {
             self.coefficients.pop();
         }
         self

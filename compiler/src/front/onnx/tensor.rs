@@ -28,8 +28,7 @@ impl<'a> TensorReader<'a> {
             let place = Label::item(self.shown, format!("tensor `{name}`"), message);
             Diagnostic::error(Code::MalformedFile, "a constant is damaged").label(place)
         };
-        let extents: Option<Vec<u64>> =
-            tensor.dims.iter().map(|&d| u64::try_from(d).ok()).collect();
+        let extents: Option<Vec<u64>> = tensor.dims.iter().map(|&d| u64::try_from(d).ok()).collect();
         let n = extents.as_deref().and_then(n_elements);
         let (Some(extents), Some(n)) = (extents, n) else {
             return Err(malformed(format!("its shape {:?} is impossible", tensor.dims)));
@@ -145,8 +144,7 @@ fn inline(tensor: &proto::Tensor, element: ElementType) -> Result<Vec<f64>, Stri
         ElementType::Signed(8) => tensor.int64_data.iter().map(|&v| v as f64).collect(),
         ElementType::Unsigned(4 | 8) => tensor.uint64_data.iter().map(|&v| v as f64).collect(),
         ElementType::F16 | ElementType::Bf16 => {
-            let bytes: Vec<u8> =
-                tensor.int32_data.iter().flat_map(|&v| (v as u16).to_le_bytes()).collect();
+            let bytes: Vec<u8> = tensor.int32_data.iter().flat_map(|&v| (v as u16).to_le_bytes()).collect();
             element.decode(&bytes, false).collect()
         }
         ElementType::Bool | ElementType::Signed(_) | ElementType::Unsigned(_) => {

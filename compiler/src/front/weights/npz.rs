@@ -55,11 +55,7 @@ struct Array<'a> {
 
 impl Array<'_> {
     /// Outer errors are about the file, inner ones about this array's use.
-    fn read(
-        &self,
-        file: &mut impl Read,
-        budget: &mut u64,
-    ) -> Result<Result<Tensor, Diagnostic>, Diagnostic> {
+    fn read(&self, file: &mut impl Read, budget: &mut u64) -> Result<Result<Tensor, Diagnostic>, Diagnostic> {
         let header = self.header(file)?;
         let Some((element, big_endian)) = element_type(&header.dtype()) else {
             return Ok(Err(self.unsupported(&header.dtype())));

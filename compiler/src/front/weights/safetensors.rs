@@ -27,12 +27,7 @@ pub(super) fn read(
     Ok(entries)
 }
 
-fn convert(
-    path: &str,
-    name: &str,
-    view: &TensorView<'_>,
-    budget: &mut u64,
-) -> Result<Tensor, Diagnostic> {
+fn convert(path: &str, name: &str, view: &TensorView<'_>, budget: &mut u64) -> Result<Tensor, Diagnostic> {
     let place = || Label::item(path, format!("tensor `{name}`"), "");
     let element = element_type(view.dtype()).ok_or_else(|| {
         let title = format!("tensor `{name}` has elements of type {:?}", view.dtype());

@@ -16,7 +16,8 @@ pub struct Shape {
 }
 
 impl Shape {
-    pub const SMALL: Shape = Shape { ring_degree: 256, bits: 40, n_limbs: 4, digit_limbs: 1, special_bits: 50 };
+    pub const SMALL: Shape =
+        Shape { ring_degree: 256, bits: 40, n_limbs: 4, digit_limbs: 1, special_bits: 50 };
 
     pub fn params(self) -> Params {
         let q = primes::near(self.bits, self.ring_degree, self.n_limbs, &[]).unwrap();

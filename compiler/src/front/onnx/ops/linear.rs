@@ -33,11 +33,7 @@ pub(super) fn mat_mul<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result
 
 /// The second operand as `[out, in]`; in the file it is `[in, out]` if
 /// `inputs_first`.
-fn matrix<'a>(
-    importer: &mut Importer<'a>,
-    node: Node<'a>,
-    inputs_first: bool,
-) -> Result<Tensor, Failure> {
+fn matrix<'a>(importer: &mut Importer<'a>, node: Node<'a>, inputs_first: bool) -> Result<Tensor, Failure> {
     importer.flow(node, 0)?;
     let given = importer.constant(node, 1)?;
     let [rows, columns] = given.shape[..] else {
@@ -64,8 +60,7 @@ fn dense<'a>(
     if let [found] = importer.builder.shape(x).0[..]
         && found != inputs
     {
-        let title =
-            format!("the weight `{}` takes {inputs} features, {found} arrive", node.input(1));
+        let title = format!("the weight `{}` takes {inputs} features, {found} arrive", node.input(1));
         return Err(node.problem(Code::ShapeMismatch, title).into());
     }
     let kind = LayerKind::Dense(Dense { weight, bias });
@@ -97,10 +92,7 @@ fn show(shape: &[usize]) -> Shape {
 }
 
 /// `(x - mean) / sqrt(variance + epsilon) * gamma + beta`, by channel.
-pub(super) fn batch_normalization<'a>(
-    importer: &mut Importer<'a>,
-    node: Node<'a>,
-) -> Result<Value, Failure> {
+pub(super) fn batch_normalization<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
     if node.int("training_mode", 0) != 0 {
         let help = "call `model.eval()` before exporting";
         return Err(node.unsupported("training_mode", help).into());
@@ -112,8 +104,7 @@ pub(super) fn batch_normalization<'a>(
         let values = importer.constant(node, operand)?;
         if values.values.len() != channels {
             let name = node.input(operand);
-            let title =
-                format!("`{name}` has {} elements for {channels} channels", values.values.len());
+            let title = format!("`{name}` has {} elements for {channels} channels", values.values.len());
             return Err(node.problem(Code::ShapeMismatch, title).into());
         }
         parameters.push(values);

@@ -138,10 +138,7 @@ pub(super) fn sum<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Val
 }
 
 /// `a - b`.
-pub(super) fn difference<'a>(
-    importer: &mut Importer<'a>,
-    node: Node<'a>,
-) -> Result<Value, Failure> {
+pub(super) fn difference<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
     let minus = Coefficient::uniform(-1.0);
     match operands(importer, node)? {
         Operands::FlowConstant(x, c) => {
@@ -164,12 +161,7 @@ pub(super) fn difference<'a>(
     }
 }
 
-fn flow_sum<'a>(
-    importer: &mut Importer<'a>,
-    node: Node<'a>,
-    x: Flow,
-    y: Flow,
-) -> Result<Value, Failure> {
+fn flow_sum<'a>(importer: &mut Importer<'a>, node: Node<'a>, x: Flow, y: Flow) -> Result<Value, Failure> {
     if x.base == y.base {
         let n = importer.builder.shape(x.base).n_elements();
         let polynomial = x.polynomial.add(&y.polynomial, n);
@@ -211,8 +203,7 @@ pub(super) fn product<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result
 
 fn two_values(node: Node<'_>) -> Diagnostic {
     let title = "two different encrypted values are multiplied";
-    let help =
-        "only polynomials of one value, such as x * x, are supported; gates and attention are not";
+    let help = "only polynomials of one value, such as x * x, are supported; gates and attention are not";
     node.problem(Code::EncryptedProduct, title).help(help)
 }
 

@@ -59,11 +59,7 @@ pub(in super::super) fn new_shape<'a>(
 }
 
 /// A list that newer operator sets take as an operand, older ones as a setting.
-fn list<'a>(
-    importer: &Importer<'a>,
-    node: Node<'a>,
-    name: &str,
-) -> Result<Option<Vec<i64>>, Failure> {
+fn list<'a>(importer: &Importer<'a>, node: Node<'a>, name: &str) -> Result<Option<Vec<i64>>, Failure> {
     match node.ints(name) {
         Some(given) => Ok(Some(given.to_vec())),
         None => Ok(importer.optional(node, 1)?.map(|tensor| integers(&tensor))),
@@ -79,11 +75,7 @@ fn flatten(node: Node<'_>, old: &[usize]) -> Result<Vec<usize>, Diagnostic> {
     Ok(vec![old[..at].iter().product(), old[at..].iter().product()])
 }
 
-fn squeeze(
-    node: Node<'_>,
-    old: &[usize],
-    axes: Option<Vec<i64>>,
-) -> Result<Vec<usize>, Diagnostic> {
+fn squeeze(node: Node<'_>, old: &[usize], axes: Option<Vec<i64>>) -> Result<Vec<usize>, Diagnostic> {
     let mut dropped: Vec<bool> = old.iter().map(|&d| axes.is_none() && d == 1).collect();
     for given in axes.unwrap_or_default() {
         let at = axis(node, given, old.len())?;
@@ -117,8 +109,7 @@ fn unsqueeze(node: Node<'_>, old: &[usize], axes: Vec<i64>) -> Result<Vec<usize>
 fn reshaped(node: Node<'_>, old: &[usize], target: Vec<i64>) -> Result<Vec<usize>, Diagnostic> {
     let copies_zero = node.int("allowzero", 0) == 0;
     let misfit = || {
-        let title =
-            format!("a tensor of shape {} cannot take shape {target:?}", Shape(old.to_vec()));
+        let title = format!("a tensor of shape {} cannot take shape {target:?}", Shape(old.to_vec()));
         node.problem(Code::ShapeMismatch, title)
     };
     let mut shape = Vec::with_capacity(target.len());

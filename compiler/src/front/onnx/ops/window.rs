@@ -13,16 +13,14 @@ pub(super) fn conv<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Va
     let weight = importer.constant(node, 1)?;
     let weight_shape: [usize; 4] = weight.shape[..].try_into().map_err(|_| {
         let title = format!("the weight has shape {}", Shape(weight.shape.clone()));
-        node.problem(Code::ShapeMismatch, title)
-            .help("only two-dimensional convolutions are supported")
+        node.problem(Code::ShapeMismatch, title).help("only two-dimensional convolutions are supported")
     })?;
     let bias = importer.optional(node, 2)?.map_or(Vec::new(), |bias| bias.values.clone());
     importer.spend(node, weight.values.len())?;
     let (stride, dilation) = (node.sizes("strides", 1)?, node.sizes("dilations", 1)?);
     let [_, _, rows, columns] = weight_shape;
-    let reach = |kernel: usize, dilation: usize| {
-        kernel.saturating_sub(1).saturating_mul(dilation).saturating_add(1)
-    };
+    let reach =
+        |kernel: usize, dilation: usize| kernel.saturating_sub(1).saturating_mul(dilation).saturating_add(1);
     let window = [reach(rows, dilation[0]), reach(columns, dilation[1])];
     let padding = padding(node, &importer.builder.shape(x).0, window, stride)?;
     let groups = usize::try_from(node.int("group", 1)).unwrap_or(0);
@@ -69,10 +67,7 @@ fn padding(
 }
 
 /// A mean over windows.
-pub(super) fn average_pool<'a>(
-    importer: &mut Importer<'a>,
-    node: Node<'a>,
-) -> Result<Value, Failure> {
+pub(super) fn average_pool<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
     let x = image(importer, node)?;
     if !node.has("kernel_shape") {
         return Err(node.problem(Code::BadParameter, "the pool has no `kernel_shape`").into());
@@ -97,39 +92,28 @@ pub(super) fn average_pool<'a>(
 /// Whether windows end where the image does, so that rounding has no effect.
 fn is_exact(pool: &AvgPool, extents: &[usize]) -> bool {
     (0..2).all(|along| {
-        let padded = extents[along + 1]
-            .saturating_add(pool.padding[along])
-            .saturating_add(pool.padding[along + 2]);
+        let padded =
+            extents[along + 1].saturating_add(pool.padding[along]).saturating_add(pool.padding[along + 2]);
         let room = padded.checked_sub(pool.kernel[along]);
         room.is_some_and(|room| room.checked_rem(pool.stride[along]) == Some(0))
     })
 }
 
 /// A mean over all of each channel.
-pub(super) fn global_average_pool<'a>(
-    importer: &mut Importer<'a>,
-    node: Node<'a>,
-) -> Result<Value, Failure> {
+pub(super) fn global_average_pool<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
     let x = image(importer, node)?;
     let layer = mean_layer(importer, node, x)?;
     Ok(importer.fresh(layer))
 }
 
-fn mean_layer<'a>(
-    importer: &mut Importer<'a>,
-    node: Node<'a>,
-    x: LayerId,
-) -> Result<LayerId, Failure> {
+fn mean_layer<'a>(importer: &mut Importer<'a>, node: Node<'a>, x: LayerId) -> Result<LayerId, Failure> {
     let kernel = [importer.builder.shape(x).0[1], importer.builder.shape(x).0[2]];
     let pool = AvgPool { kernel, stride: kernel, padding: [0; 4], count_include_pad: true };
     importer.push(node, LayerKind::AvgPool(pool), &[x], None)
 }
 
 /// A mean over height and width.
-pub(super) fn reduce_mean<'a>(
-    importer: &mut Importer<'a>,
-    node: Node<'a>,
-) -> Result<Value, Failure> {
+pub(super) fn reduce_mean<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
     let x = image(importer, node)?;
     let given = match (node.ints("axes"), importer.optional(node, 1)?) {
         (Some(axes), _) => axes.to_vec(),
