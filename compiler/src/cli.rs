@@ -18,7 +18,7 @@ mod summary;
 
 use args::{Cli, Command};
 use clap::Parser;
-use hecc::diag::{Code, Diagnostics};
+use hecc::diag::{Code, Diagnostic, Diagnostics};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -28,7 +28,7 @@ pub fn main() -> ExitCode {
     match dispatch(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(diagnostics) => {
-            report(&diagnostics, cli.json);
+            report(&with_next_steps(diagnostics), cli.json);
             ExitCode::FAILURE
         }
     }
@@ -47,6 +47,16 @@ fn dispatch(cli: &Cli) -> Result<(), Diagnostics> {
         Command::Decrypt(args) => deploy::decrypt(args, cli.json),
         Command::Explain(args) => explain(&args.code),
     }
+}
+
+/// Where no better next step is known, the explanation of the code is one.
+fn with_next_steps(diagnostics: Diagnostics) -> Diagnostics {
+    let mut complete = Diagnostics::new();
+    complete.extend(diagnostics.into_iter().map(|diagnostic| {
+        let explain = format!("`hecc explain {}` says more", diagnostic.code);
+        Diagnostic { help: diagnostic.help.or(Some(explain)), ..diagnostic }
+    }));
+    complete
 }
 
 /// Prints diagnostics to standard error.

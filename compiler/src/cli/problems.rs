@@ -21,9 +21,9 @@ pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
         CompileError::TooCoarse { requested, reached } => {
             let title = format!("a relative error of {requested:e} cannot be reached");
             let message = format!("the best parameters are expected to reach {reached:.1e}");
-            Diagnostic::error(Code::PrecisionNotReached, title)
-                .label(Label::file(&file, message))
-                .help(format!("ask for less with --precision {reached:.0e}, or allow a larger ring"))
+            Diagnostic::error(Code::PrecisionNotReached, title).label(Label::file(&file, message)).help(
+                format!("ask for less with --precision {:.0e}, or allow a larger ring", rounded_up(reached)),
+            )
         }
         CompileError::UnknownRing { ring_degree } => {
             let title = format!("the target has no measurements for ring degree {ring_degree}");
@@ -43,6 +43,12 @@ pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
         }
     };
     diagnostic.into()
+}
+
+/// The next number of one significant digit.
+fn rounded_up(x: f64) -> f64 {
+    let unit = 10f64.powf(x.log10().floor());
+    (x / unit).ceil() * unit
 }
 
 /// A file or value that the runtime refused.

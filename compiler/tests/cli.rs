@@ -1,0 +1,437 @@
+//! The command as users meet it: what it prints, what it writes, and what it
+//! says about everything that can be wrong with a file.
+
+// Helpers of tests are not recognised as tests by this lint.
+#![allow(clippy::unwrap_used)]
+
+use hecc::front::{LoadOptions, load};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+const MODEL: &str = "model small {
+  weights random(seed = 1)
+  input x: [1, 4, 4] in 0..1
+  f = flatten(x)
+  h = dense(f, features = 6)
+  a = square(h)
+  y = dense(a, features = 3)
+  output y
+}
+";
+
+/// Compares with a snapshot that holds messages alone.
+macro_rules! assert_messages {
+    ($messages:expr) => {
+        insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!($messages) })
+    };
+}
+
+/// A message without the numbers that name manifests.
+fn without_fingerprints(message: &str) -> String {
+    let hidden = |word: &str| word.len() == 12 && word.chars().all(|c| c.is_ascii_hexdigit());
+    let lines = message.lines().map(|line| {
+        let words =
+            line.split(' ').map(|word| if hidden(word.trim_end_matches(',')) { "FINGERPRINT" } else { word });
+        words.collect::<Vec<_>>().join(" ") + "\n"
+    });
+    lines.collect()
+}
+
+/// A folder with the model `small.hec` and three samples of it, `data.npz`.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Folder {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        folder.write("small.hec", MODEL);
+        folder.samples("data.npz", &[1, 4, 4], 0.5);
+        folder
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), contents).unwrap();
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).unwrap()
+    }
+
+    /// Three samples of a shape, around `mean`, labelled 0, 1, 2.
+    fn samples(&self, name: &str, shape: &[u64], mean: f64) {
+        let n: u64 = 3 * shape.iter().product::<u64>();
+        let values: Vec<f64> = (0..n).map(|i| mean + 0.4 * (i as f64).sin()).collect();
+        let file = std::fs::File::create(self.path(name)).unwrap();
+        let mut npz = npyz::npz::NpzWriter::new(std::io::BufWriter::new(file));
+        array(&mut npz, "x", &[&[3], shape].concat(), values);
+        array(&mut npz, "y", &[3], vec![0i64, 1, 2]);
+    }
+
+    fn hecc(&self, line: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hecc"));
+        command.current_dir(self.0.path()).env("NO_COLOR", "1").args(line.split_whitespace());
+        command.output().unwrap()
+    }
+
+    /// What a command prints that succeeds.
+    fn prints(&self, line: &str) -> String {
+        let output = self.hecc(line);
+        assert!(output.status.success(), "{line}\n{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn prints_json(&self, line: &str) -> Value {
+        serde_json::from_str(&self.prints(line)).unwrap()
+    }
+
+    fn names(&self) -> BTreeSet<String> {
+        let entries = std::fs::read_dir(self.0.path()).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    /// What a command says that refuses: a code, a place and a next step. It
+    /// leaves no file behind.
+    fn refuses(&self, line: &str) -> String {
+        let before = self.names();
+        let output = self.hecc(line);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{line}\n{message}");
+        assert!(message.starts_with("error[H"), "{line}\n{message}");
+        assert!(message.contains("┌─") || message.contains("-->"), "no place: {line}\n{message}");
+        assert!(message.contains("help: "), "no next step: {line}\n{message}");
+        assert_eq!(self.names(), before, "{line}");
+        format!("$ hecc {line}\n{}", without_fingerprints(&message))
+    }
+
+    fn all_refused(&self, lines: &[&str]) -> String {
+        lines.iter().map(|line| self.refuses(line)).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Compiles, makes keys, encrypts the first sample.
+    fn deployed() -> Folder {
+        let folder = Folder::new();
+        folder.prints("compile small.hec");
+        folder.prints("keygen small.hecm");
+        folder.prints("encrypt small.hecm --data data.npz");
+        folder
+    }
+
+    /// Writes a file again with one bit flipped.
+    fn flip(&self, from: &str, to: &str, at: usize) {
+        let mut bytes = self.read(from);
+        bytes[at] ^= 1 << (at % 8);
+        self.write(to, bytes);
+    }
+}
+
+fn array<T: npyz::AutoSerialize + 'static>(
+    npz: &mut npyz::npz::NpzWriter<std::io::BufWriter<std::fs::File>>,
+    name: &str,
+    shape: &[u64],
+    values: Vec<T>,
+) {
+    use npyz::WriterBuilder;
+    let builder = npz.array(name, Default::default()).unwrap();
+    let mut writer = builder.default_dtype().shape(shape).begin_nd().unwrap();
+    writer.extend(values).unwrap();
+    writer.finish().unwrap();
+}
+
+#[test]
+fn help_says_what_commands_take() {
+    let folder = Folder::new();
+    let commands = [
+        "", "compile", "inspect", "run", "bench", "check", "keygen", "encrypt", "eval", "decrypt", "explain",
+    ];
+    let help =
+        |command: &&str| format!("$ hecc {command} --help\n{}", folder.prints(&format!("{command} --help")));
+    assert_messages!(commands.iter().map(help).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn deployment_goes_round() {
+    let folder = Folder::deployed();
+    folder.prints("eval small.hecp");
+    let result = folder.prints_json("decrypt small.hecm --json");
+    let found: Vec<f64> = serde_json::from_value(result["values"].clone()).unwrap();
+    let model = load(&folder.path("small.hec"), &LoadOptions::default()).unwrap();
+    let sample: Vec<f64> = (0..16).map(|i| 0.5 + 0.4 * f64::from(i).sin()).collect();
+    let expected = model.logits(&sample);
+    assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-3), "{found:?} for {expected:?}");
+    assert_eq!(result["prediction"], model.predict(&sample));
+    assert!(folder.prints("decrypt small.hecm").contains("prediction"));
+}
+
+#[cfg(unix)]
+#[test]
+fn secret_keys_are_readable_by_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::deployed();
+    let mode = |name: &str| std::fs::metadata(folder.path(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("secret.hecs"), 0o600);
+    assert_eq!(mode("eval.heck"), 0o644);
+}
+
+#[test]
+fn bench_measures_everything() {
+    let folder = Folder::new();
+    let line = "bench small.hec --data data.npz --count 2 --threads 1";
+    let figures = folder.prints_json(&format!("{line} --json"));
+    let keys = [
+        "latency_s",
+        "encrypt_s",
+        "decrypt_s",
+        "compile_s",
+        "keygen_s",
+        "encode_s",
+        "rotations",
+        "key_switches",
+        "mul_plain",
+        "mul_scalar",
+        "mul_ct",
+        "depth",
+        "ring_degree",
+        "log_qp",
+        "security_bits",
+        "key_bytes",
+        "plaintext_bytes",
+        "ciphertext_bytes",
+        "peak_rss_bytes",
+        "threads",
+        "max_abs_err",
+        "n",
+        "agree",
+        "correct",
+    ];
+    for key in keys {
+        assert!(figures[key].is_number(), "{key} is {}", figures[key]);
+    }
+    assert_eq!((&figures["n"], &figures["threads"]), (&Value::from(2), &Value::from(1)));
+    assert_eq!((&figures["agree"], &figures["security_bits"]), (&Value::from(2), &Value::from(128)));
+    assert!(folder.prints(line).contains("latency_s"));
+}
+
+#[test]
+fn run_shows_predictions() {
+    let folder = Folder::new();
+    let shown = folder.prints("run small.hec --data data.npz --count 2");
+    assert!(shown.contains("2 of 2 encrypted predictions equal the plain ones"), "{shown}");
+    let value: Value = folder.prints_json("run small.hec --data data.npz --count 1 --json");
+    assert!(value.to_string().contains("max_abs_err"), "{value}");
+}
+
+#[test]
+fn check_compares_on_every_back_end() {
+    let folder = Folder::new();
+    for backend in ["clear", "sim", "ckks"] {
+        let report =
+            folder.prints_json(&format!("check small.hec --data data.npz --backend {backend} --json"));
+        assert_eq!((&report["n"], &report["agree"]), (&Value::from(3), &Value::from(3)), "{report}");
+        assert!(report["relative_err"].as_f64().unwrap() < 1e-4, "{report}");
+        assert_eq!(report["backend"], backend);
+    }
+}
+
+#[test]
+fn every_stage_is_inspected_in_every_form() {
+    let folder = Folder::new();
+    folder.prints("compile small.hec");
+    for stage in ["model", "network", "packing", "lowered", "leveled", "program"] {
+        let print =
+            |format: &str| folder.prints(&format!("inspect small.hec --stage {stage} --format {format}"));
+        assert!(!print("text").is_empty());
+        serde_json::from_str::<Value>(&print("json")).unwrap();
+        assert!(print("dot").starts_with("digraph {"));
+    }
+    assert!(folder.prints("inspect small.hecp").contains("InnerProduct"));
+    assert!(folder.prints("inspect small.hecm").contains("\"keys\""));
+}
+
+#[test]
+fn codes_are_explained() {
+    let folder = Folder::new();
+    assert!(folder.prints("explain h021").starts_with("H021: "));
+    assert!(folder.prints("explain all").lines().count() > 20);
+    let output = folder.hecc("explain H999");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("`hecc explain all` lists the codes"));
+}
+
+#[test]
+fn models_that_cannot_be_compiled_are_refused() {
+    let folder = Folder::new();
+    folder.write("empty.hec", "");
+    folder.write("typo.hec", MODEL.replace("dense(f", "desne(f"));
+    folder.write("shape.hec", MODEL.replace("dense(f", "dense(x"));
+    folder.write("binary.hec", [0xff, 0xfe, 0x00]);
+    folder.write("damaged.onnx", b"\x08\x08\x3a\xff\xff\x03");
+    folder.write("table.csv", "1,2,3");
+    let squares: String = (0..100).map(|i| format!("  s{} = square(s{i})\n", i + 1)).collect();
+    folder.write("deep.hec", format!("model deep {{\n  input s0: [4]\n{squares}  output s100\n}}\n"));
+    assert_messages!(folder.all_refused(&[
+        "compile nowhere.hec",
+        "compile empty.hec",
+        "compile typo.hec",
+        "compile shape.hec",
+        "compile binary.hec",
+        "compile damaged.onnx",
+        "compile table.csv",
+        "compile deep.hec",
+        "compile small.hec --ring 5000",
+        "compile small.hec --target table.csv",
+        "compile small.hec --calibrate table.csv",
+        "inspect table.csv",
+    ]));
+}
+
+#[test]
+fn weights_that_cannot_be_used_are_refused() {
+    let folder = Folder::new();
+    let model = |weights: &str| {
+        format!(
+            "model w {{\n  weights \"{weights}\"\n  input x: [4]\n  y = dense(x, weight = \"w\")\n  output y\n}}\n"
+        )
+    };
+    let npz = |name: &str, shape: &[u64], values: Vec<f64>| {
+        let file = std::io::BufWriter::new(std::fs::File::create(folder.path(name)).unwrap());
+        array(&mut npyz::npz::NpzWriter::new(file), "w", shape, values);
+    };
+    npz("nan.npz", &[2, 4], vec![f64::NAN; 8]);
+    npz("shape.npz", &[2, 5], vec![1.0; 10]);
+    npz("good.npz", &[2, 4], vec![1.0; 8]);
+    let good = folder.read("good.npz");
+    folder.write("cut.npz", &good[..good.len() / 2]);
+    folder.write("text.npz", "weights");
+    let names = ["nan", "shape", "cut", "text", "absent"];
+    names.iter().for_each(|name| folder.write(&format!("{name}.hec"), model(&format!("{name}.npz"))));
+    let lines: Vec<String> = names.iter().map(|name| format!("compile {name}.hec")).collect();
+    assert_messages!(folder.all_refused(&lines.iter().map(String::as_str).collect::<Vec<_>>()));
+}
+
+#[test]
+fn samples_that_do_not_fit_are_refused() {
+    let folder = Folder::deployed();
+    folder.samples("wide.npz", &[1, 5, 5], 0.5);
+    folder.samples("bright.npz", &[1, 4, 4], 200.0);
+    folder.write("text.npz", "samples");
+    assert_messages!(folder.all_refused(&[
+        "run small.hec --data wide.npz",
+        "run small.hec --data bright.npz",
+        "bench small.hec --data text.npz",
+        "check small.hec --data data.npz --count 0",
+        "encrypt small.hecm --data wide.npz -o new.hect",
+        "encrypt small.hecm --data bright.npz -o new.hect",
+        "encrypt small.hecm --data data.npz --index 3 -o new.hect",
+        "encrypt small.hecm --data nowhere.npz -o new.hect",
+    ]));
+}
+
+#[test]
+fn files_of_other_kinds_and_programs_are_refused() {
+    let folder = Folder::deployed();
+    folder.write("other.hec", MODEL.replace("model small", "model other").replace("seed = 1", "seed = 2"));
+    folder.prints("compile other.hec");
+    folder.prints("keygen other.hecm --secret other.hecs --eval-keys other.heck");
+    folder.prints("encrypt other.hecm --secret other.hecs --data data.npz -o other.hect");
+    assert_messages!(folder.all_refused(&[
+        "eval small.hecp --eval-keys other.heck",
+        "eval small.hecp --input other.hect",
+        "eval small.hecm",
+        "eval small.hecp --eval-keys input.hect",
+        "eval small.hecp --input eval.heck",
+        "eval small.hecp --eval-keys nowhere.heck",
+        "keygen small.hecp --secret new.hecs --eval-keys new.heck",
+        "encrypt small.hecm --secret other.hecs --data data.npz -o new.hect",
+        "decrypt small.hecm --secret other.hecs --input input.hect",
+        "decrypt small.hecm --input input.hect",
+        "decrypt small.hecm --input nowhere.hect",
+    ]));
+}
+
+#[test]
+fn damaged_files_are_refused() {
+    let folder = Folder::deployed();
+    for (name, line) in [
+        ("small.hecp", "eval damaged"),
+        ("small.hecm", "keygen damaged --secret new.hecs --eval-keys new.heck"),
+        ("small.hecp", "inspect damaged.hecp"),
+        ("eval.heck", "eval small.hecp --eval-keys damaged"),
+        ("input.hect", "eval small.hecp --input damaged"),
+        ("secret.hecs", "encrypt small.hecm --data data.npz --secret damaged -o new.hect"),
+    ] {
+        let to = if line.contains("damaged.hecp") { "damaged.hecp" } else { "damaged" };
+        let whole = folder.read(name);
+        for part in [0, 1, 2, 3, 5, 8, 12] {
+            folder.flip(name, to, (whole.len() - 1) * part / 12);
+            folder.refuses(line);
+        }
+        for kept in [0, 3, 20, whole.len() / 2, whole.len() - 1] {
+            folder.write(to, &whole[..kept]);
+            folder.refuses(line);
+        }
+        folder.write(to, [whole, vec![0]].concat());
+        folder.refuses(line);
+    }
+}
+
+/// The precision that a refusal proposes is one that works.
+#[test]
+fn proposed_precisions_are_reached() {
+    let folder = Folder::new();
+    let message = folder.refuses("compile small.hec --ring 4096 --precision 1e-9");
+    let (_, proposal) = message.split_once("--precision 1e-9\n").unwrap();
+    let (_, proposal) = proposal.split_once("--precision ").unwrap();
+    let precision = proposal.split(',').next().unwrap();
+    folder.prints(&format!("compile small.hec --ring 4096 --precision {precision}"));
+}
+
+/// The format number is the third field of the header.
+#[test]
+fn files_of_other_versions_are_refused() {
+    let folder = Folder::deployed();
+    for (from, to) in [("small.hecp", "next.hecp"), ("small.hecm", "next.hecm")] {
+        let mut bytes = folder.read(from);
+        bytes[5] = 200;
+        folder.write(to, bytes);
+    }
+    assert_messages!(folder.all_refused(&[
+        "eval next.hecp",
+        "inspect next.hecp",
+        "inspect next.hecm",
+        "keygen next.hecm --secret new.hecs --eval-keys new.heck",
+    ]));
+}
+
+/// Programs without security run only for those who say so.
+#[test]
+fn insecure_programs_are_refused_unless_asked_for() {
+    let folder = Folder::new();
+    folder.prints("compile small.hec --insecure --ring 1024");
+    assert_messages!(folder.refuses("keygen small.hecm"));
+    folder.prints("keygen small.hecm --insecure");
+    folder.prints("encrypt small.hecm --insecure --data data.npz");
+    folder.prints("eval small.hecp");
+    folder.prints("decrypt small.hecm --insecure");
+}
+
+#[test]
+fn nothing_is_written_where_nothing_may_be() {
+    let folder = Folder::new();
+    folder.write("file", "");
+    assert_messages!(folder.refuses("compile small.hec -o file/below"));
+    assert!(!Path::new("small.hecp").exists());
+}
+
+#[test]
+fn errors_are_json_for_scripts() {
+    let folder = Folder::new();
+    let output = folder.hecc("compile nowhere.hec --json");
+    let errors: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert!(errors.to_string().contains("H001"), "{errors}");
+}
