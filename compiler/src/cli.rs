@@ -6,6 +6,7 @@
 
 mod args;
 mod bench;
+mod calibrate;
 mod check;
 mod deploy;
 mod files;
@@ -45,6 +46,7 @@ fn dispatch(cli: &Cli) -> Result<(), Diagnostics> {
         Command::Encrypt(args) => deploy::encrypt(args),
         Command::Eval(args) => deploy::eval(args, cli.json),
         Command::Decrypt(args) => deploy::decrypt(args, cli.json),
+        Command::Calibrate(args) => calibrate::calibrate(args),
         Command::Explain(args) => explain(&args.code),
     }
 }

@@ -1,5 +1,7 @@
 //! The model language: models it builds and what it says about mistakes.
 
+#![allow(clippy::unwrap_used)] // helpers outside of test functions
+
 use hecc::diag::Diagnostics;
 use hecc::front::weights::TensorFile;
 use hecc::front::{LoadOptions, data::DataSet, hec, load};

@@ -1,5 +1,7 @@
 //! ONNX files of both PyTorch exporters compute what PyTorch computes.
 
+#![allow(clippy::unwrap_used)] // helpers outside of test functions
+
 #[path = "support/onnx.rs"]
 #[allow(dead_code)]
 mod support;

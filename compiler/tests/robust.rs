@@ -1,5 +1,7 @@
 //! Damaged files are refused or read; they never make the front ends panic.
 
+#![allow(clippy::unwrap_used)] // helpers outside of test functions
+
 #[path = "support/onnx.rs"]
 #[allow(dead_code)]
 mod support;

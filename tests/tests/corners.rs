@@ -52,7 +52,9 @@ fn assert_compiles(model: &Model) {
         verify(&compiled.lowered).unwrap();
         verify(&compiled.leveled).unwrap();
         compiled.program.verify().unwrap();
-        for (x, y) in eval(&compiled.leveled, &[input.clone()])[0].iter().zip(model.logits(&input)) {
+        for (x, y) in
+            eval(&compiled.leveled, std::slice::from_ref(&input))[0].iter().zip(model.logits(&input))
+        {
             assert!((x - y).abs() <= 1e-9, "{x} for {y} with {n_slots} slots");
         }
     }

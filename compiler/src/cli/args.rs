@@ -43,6 +43,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Client: decrypt a result.
     Decrypt(DecryptArgs),
+    /// Measure the engine on this machine and write a target profile.
+    Calibrate(CalibrateArgs),
     /// Explain a diagnostic code (`all` lists them).
     Explain(ExplainArgs),
 }
@@ -240,6 +242,18 @@ pub struct DecryptArgs {
     /// Accept a manifest without security.
     #[arg(long)]
     pub insecure: bool,
+}
+
+/// Arguments of `calibrate`.
+#[derive(Debug, Args)]
+#[command(after_help = "Use the profile with `--target`. Measure on an idle machine.")]
+pub struct CalibrateArgs {
+    /// File for the profile.
+    #[arg(short, long, default_value = "target.json")]
+    pub output: PathBuf,
+    /// Measurements of each operation; the median counts.
+    #[arg(long, default_value_t = 15)]
+    pub samples: usize,
 }
 
 /// Arguments of `explain`.

@@ -183,7 +183,9 @@ fn dot(nodes: impl Iterator<Item = (String, Vec<usize>)>) -> String {
     let mut handles = Vec::new();
     for (name, reads) in nodes {
         let node = graph.add_node(name);
-        reads.iter().for_each(|&read| drop(graph.add_edge(handles[read], node, "")));
+        for &read in &reads {
+            graph.add_edge(handles[read], node, "");
+        }
         handles.push(node);
     }
     format!("{}\n", Dot::with_config(&graph, &[Config::EdgeNoLabel]))

@@ -57,6 +57,17 @@ pub fn runtime(code: Code, file: &Path, error: &Error, help: &str) -> Diagnostic
     Diagnostic::error(code, code.title()).label(place).help(help).into()
 }
 
+/// An operation that the encryption engine refused.
+pub fn engine(file: &Path, error: &hecc_ckks::Error) -> Diagnostics {
+    threads(file, &error.to_string())
+}
+
+/// Work that could not run at all.
+pub fn threads(file: &Path, cause: &str) -> Diagnostics {
+    let place = Label::file(file.display().to_string(), cause);
+    Diagnostic::error(Code::RunFailed, Code::RunFailed.title()).label(place).into()
+}
+
 /// A code nobody knows.
 pub fn unknown_code(code: &str) -> Diagnostics {
     let title = format!("there is no diagnostic `{code}`");
