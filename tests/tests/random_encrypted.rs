@@ -13,8 +13,14 @@ use proptest::prelude::*;
 /// How far a run may exceed an error that most runs stay below.
 const TOLERANCE: f64 = 4.0;
 
+/// `PROPTEST_CASES` asks for more cases.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { failure_persistence: None, max_shrink_iters: 400, cases: default.cases / 2, ..default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, max_shrink_iters: 400, ..ProptestConfig::with_cases(128) })]
+    #![proptest_config(config())]
 
     #[test]
     fn errors_are_as_predicted(model in models(), n_slots in prop::sample::select(&[64, 512]), seed: u64) {
