@@ -4,9 +4,10 @@
 use hecc::model::Model;
 use hecc::packing::TermPlan;
 use hecc::pipeline::{CompileError, Compiled, Options, compile};
-use hecc_ir::{Circuit, Op, artifact, eval, text, verify};
+use hecc::schedule::{Placed, Policy, Request, choose, magnitudes, place_rescales};
+use hecc_ir::{Circuit, Op, SecurityLevel, artifact, eval, text, verify};
 use hecc_runtime::{Executor, dry};
-use hecc_tests::compiling::{compile_small, options_for};
+use hecc_tests::compiling::{compile_small, options_for, target_for};
 use hecc_tests::models::{input_for, models};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -16,6 +17,13 @@ const N_SLOTS: [usize; 4] = [16, 64, 128, 512];
 
 /// Relative errors asked for: with any, scales are the smallest there are.
 const PRECISIONS: [f64; 3] = [f64::INFINITY, 1e-3, 1e-6];
+
+const REQUEST: Request = Request {
+    precision: f64::INFINITY,
+    security: SecurityLevel::Insecure,
+    headroom_bits: 2.0,
+    max_prime_bits: 50,
+};
 
 /// `PROPTEST_CASES` asks for more cases.
 fn config(divisor: u32) -> ProptestConfig {
@@ -90,6 +98,25 @@ proptest! {
         assert_close("program", &evaluated.tensors[0], &expected, magnitude);
         let forecast = dry::forecast(&executor, program, &inputs).unwrap();
         assert_close("forecast", &forecast.tensors[0], &expected, magnitude);
+    }
+
+    /// Compilation takes the cheapest placement of rescales; here each has its turn.
+    #[test]
+    fn every_placement_of_rescales_computes_the_circuit(
+        model in models(), n_slots in prop::sample::select(&N_SLOTS),
+    ) {
+        let input = input_for(&model, 1);
+        let lowered = compile_small(&model, n_slots, &input).unwrap().lowered;
+        let samples = [input];
+        let expected = eval(&lowered, &samples).remove(0);
+        for policy in [Policy::Early, Policy::Late] {
+            let circuit = place_rescales(&lowered, policy);
+            let largest = magnitudes(&circuit, &samples);
+            let ring = target_for(n_slots).rings.remove(0);
+            let scheduled = choose(&[Placed { circuit, largest }], &samples, &REQUEST, &ring).unwrap();
+            verify(&scheduled.circuit).unwrap();
+            assert_close("leveled", &eval(&scheduled.circuit, &samples)[0], &expected, magnitude(&model, &samples[0]));
+        }
     }
 
     #[test]
