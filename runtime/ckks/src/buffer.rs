@@ -2,7 +2,8 @@
 //!
 //! Polynomials are as large as what allocators return to the system, and
 //! faulting their pages in again costs more than most operations on them. A
-//! dropped buffer is kept for the next one of its length, up to a limit.
+//! dropped buffer is kept for the next one of its length, up to a limit, with its
+//! contents: whoever holds secrets in one wipes them first.
 //! Alignment to cache lines keeps vector loads within one.
 
 use aligned_vec::{AVec, ConstAlign, avec};
@@ -26,7 +27,7 @@ struct Pool {
     kept: usize,
 }
 
-static POOL: Mutex<Pool> = Mutex::new(Pool { by_len: BTreeMap::new(), kept: 0 });
+static POOL: Mutex<Pool> = Mutex::new(Pool::EMPTY);
 
 /// The pool stays valid whatever panics elsewhere.
 fn pool() -> MutexGuard<'static, Pool> {
@@ -35,12 +36,13 @@ fn pool() -> MutexGuard<'static, Pool> {
 
 /// Returns memory kept for later polynomials to the allocator.
 pub fn release_buffers() {
-    let kept = mem::take(&mut pool().by_len);
-    pool().kept = 0;
+    let kept = mem::replace(&mut *pool(), Pool::EMPTY);
     drop(kept);
 }
 
 impl Pool {
+    const EMPTY: Pool = Pool { by_len: BTreeMap::new(), kept: 0 };
+
     fn take(&mut self, len: usize) -> Option<Words> {
         let words = self.by_len.get_mut(&len)?.pop()?;
         self.kept -= len * size_of::<u64>();
