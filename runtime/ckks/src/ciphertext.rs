@@ -4,12 +4,14 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::poly::Poly;
 use crate::sampling::Seed;
+use zeroize::Zeroizing;
 
-/// An encoded vector of slots at one level, in transformed form.
+/// An encoded vector of slots at one level, in transformed form. Wiped on drop:
+/// a decrypted one and its ciphertext give the secret key away.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plaintext {
     pub(crate) fingerprint: u64,
-    pub(crate) poly: Poly,
+    pub(crate) poly: Zeroizing<Poly>,
     pub(crate) level: usize,
     pub(crate) scale_log2: f64,
 }
@@ -83,5 +85,19 @@ impl Ciphertext {
     /// Memory it holds.
     pub fn byte_size(&self) -> usize {
         self.parts.iter().map(Poly::byte_size).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plaintexts_leave_nothing_in_recycled_memory() {
+        // A length that no other test uses.
+        const LEN: usize = 16 * 54_321;
+        let poly = Zeroizing::new(Poly::build(LEN, 1, |_, limb| limb.fill(7)));
+        drop(Plaintext { fingerprint: 0, poly, level: 0, scale_log2: 0.0 });
+        assert!(Poly::scratch(LEN, 1).limb(0).iter().all(|&word| word == 0));
     }
 }

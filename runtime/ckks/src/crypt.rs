@@ -54,8 +54,8 @@ impl SecretKey {
         ctx.check_owns(ct.fingerprint)?;
         let n_limbs = ct.level + 1;
         let (last, rest) = ct.parts.split_last().ok_or(Error::Empty("decrypt"))?;
-        let poly = rest.iter().rev().fold(last.clone(), |sum, part| {
-            let mut product = Poly::dot(ctx, n_limbs, &[&sum], &[&self.poly]);
+        let poly = rest.iter().rev().fold(Zeroizing::new(last.clone()), |sum, part| {
+            let mut product = Zeroizing::new(Poly::dot(ctx, n_limbs, &[&sum], &[&self.poly]));
             product.add_assign(ctx, part);
             product
         });

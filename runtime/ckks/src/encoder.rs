@@ -17,6 +17,7 @@ use rustfft::{Fft, FftPlanner};
 use std::f64::consts::PI;
 use std::fmt;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// Encodes and decodes for one ring.
 #[derive(Clone)]
@@ -68,10 +69,10 @@ impl Encoder {
         let coefficients = self.coefficients(values, scale);
         let largest = largest_of(&coefficients);
         check_fits(&self.ctx, largest, level)?;
-        let poly = match coefficients.len() {
+        let poly = Zeroizing::new(match coefficients.len() {
             2 => constant(&self.ctx, coefficients[0], level),
             _ => self.transform(&coefficients, largest, level),
-        };
+        });
         let fingerprint = self.ctx.fingerprint();
         Ok(Plaintext { fingerprint, poly, level, scale_log2: scale.log2() })
     }
@@ -79,9 +80,10 @@ impl Encoder {
     /// The slots of a plaintext divided by `scale`.
     ///
     /// # Errors
-    /// [`Error::ForeignContext`].
+    /// [`Error::ForeignContext`], [`Error::Scale`].
     pub fn decode(&self, pt: &Plaintext, scale: f64) -> Result<Vec<f64>, Error> {
         self.ctx.check_owns(pt.fingerprint)?;
+        check_scale(scale)?;
         let n_slots = self.ctx.n_slots();
         let coefficients = Garner::new(&self.ctx, pt.level).reconstruct(&self.ctx, &pt.poly);
         let (real, imaginary) = coefficients.split_at(n_slots);

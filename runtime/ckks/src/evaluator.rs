@@ -120,7 +120,7 @@ impl Evaluator {
             self.ctx.check_owns(pt.fingerprint)?;
         }
         let level = terms.iter().fold(level, |level, (_, pt)| level.min(pt.level));
-        let plains: Vec<&Poly> = terms.iter().map(|(_, pt)| &pt.poly).collect();
+        let plains: Vec<&Poly> = terms.iter().map(|(_, pt)| &*pt.poly).collect();
         let part = |k: usize| -> Vec<&Poly> { terms.iter().map(|(ct, _)| &ct.parts[k]).collect() };
         let parts = Poly::dot2(&self.ctx, level + 1, &plains, &part(0), &part(1));
         let scale_log2 = terms[0].0.scale_log2 + terms[0].1.scale_log2;

@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::modulus::{Factor, Modulus};
 use crate::poly::Poly;
 use rayon::prelude::*;
+use zeroize::Zeroizing;
 
 /// Constants of one level.
 pub(crate) struct Garner {
@@ -26,19 +27,23 @@ impl Garner {
         Garner { inverses: moduli.iter().enumerate().map(inverse).collect(), moduli }
     }
 
-    /// The centred coefficients of a transformed polynomial.
-    pub fn reconstruct(&self, ctx: &Context, poly: &Poly) -> Vec<f64> {
-        let residues = Poly::build(ctx.ring_degree(), self.moduli.len(), |t, limb| {
+    /// The centred coefficients of a transformed polynomial; what they are
+    /// computed from is wiped.
+    pub fn reconstruct(&self, ctx: &Context, poly: &Poly) -> Zeroizing<Vec<f64>> {
+        let residues = Zeroizing::new(Poly::build(ctx.ring_degree(), self.moduli.len(), |t, limb| {
             limb.copy_from_slice(poly.limb(t));
             ctx.inverse(t, limb);
-        });
-        (0..ctx.ring_degree()).into_par_iter().with_min_len(512).map(|k| self.centred(&residues, k)).collect()
+        }));
+        let digits = || Zeroizing::new(Vec::with_capacity(self.moduli.len()));
+        let coefficients = (0..ctx.ring_degree()).into_par_iter().with_min_len(512);
+        let centred = |digits: &mut Zeroizing<Vec<i64>>, k| self.centred(&residues, digits, k);
+        Zeroizing::new(coefficients.map_init(digits, centred).collect())
     }
 
-    fn centred(&self, residues: &Poly, k: usize) -> f64 {
-        let mut digits: Vec<i64> = Vec::with_capacity(self.moduli.len());
+    fn centred(&self, residues: &Poly, digits: &mut Vec<i64>, k: usize) -> f64 {
+        digits.clear();
         for (i, (m, &inverse)) in self.moduli.iter().zip(&self.inverses).enumerate() {
-            let digit = m.scale(m.sub(residues.limb(i)[k], self.modulo(&digits, m)), inverse);
+            let digit = m.scale(m.sub(residues.limb(i)[k], self.modulo(digits, m)), inverse);
             digits.push(balanced(m, digit));
         }
         let primes = self.moduli.iter().map(|m| m.p as f64);

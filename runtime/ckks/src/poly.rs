@@ -4,12 +4,20 @@ use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::kernels;
 use rayon::prelude::*;
+use std::fmt;
 
 /// Residues of one polynomial modulo several primes, limb after limb.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Poly {
     degree: usize,
     words: Buffer,
+}
+
+/// Prints no residues, which may be secret.
+impl fmt::Debug for Poly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Poly({} limbs of {})", self.limbs().count(), self.degree)
+    }
 }
 
 impl Poly {

@@ -1,14 +1,15 @@
 //! Randomness: uniform residues, ternary secrets, Gaussian errors.
 //!
-//! All of it is ChaCha20, keyed by the operating system. Samplers of secret
-//! values run the same instructions whatever they draw.
+//! All of it is ChaCha20, keyed by the operating system; generators wipe their
+//! state on drop. Samplers of secret values run the same instructions whatever
+//! they draw.
 
 use crate::context::Context;
 use crate::error::Error;
 use crate::modulus::Modulus;
 use crate::poly::Poly;
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use chacha20::ChaCha20Rng;
+use chacha20::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
@@ -189,6 +190,18 @@ mod tests {
         assert_eq!(limb, draw(1, 1));
         assert_ne!(limb, draw(2, 1));
         assert_ne!(limb, draw(1, 2));
+    }
+
+    #[test]
+    fn generators_are_wiped() {
+        fn wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+        wiped(&Prng::from_seed([3; 32]).0);
+    }
+
+    /// The key stream of RFC 8439, appendix A.1, is what seeds in files expand by.
+    #[test]
+    fn the_stream_is_chacha20() {
+        assert_eq!(Prng::from_seed([0; 32]).0.next_u64(), 0x903d_f1a0_ade0_b876);
     }
 
     #[test]
