@@ -16,6 +16,9 @@ use std::io::{BufReader, BufWriter};
 use std::net::TcpStream;
 use std::process::ExitCode;
 
+/// Most memory to spend on evaluation keys; raise it for large models.
+const MAX_KEYS: u64 = 16 << 30;
+
 /// Largest bundle of results to accept.
 const MAX_RESULTS: u64 = 256 << 20;
 
@@ -39,6 +42,10 @@ fn run() -> Result<(), Box<dyn Error>> {
     // more than once saves it with `Client::save` and sends the evaluation
     // keys only the first time.
     let client = Client::from_manifest(&std::fs::read(manifest)?)?;
+    let key_bytes = client.manifest().key_bytes();
+    if key_bytes > MAX_KEYS {
+        return Err(format!("the manifest asks for {} GiB of evaluation keys", key_bytes >> 30).into());
+    }
     // Refused here: the wrong number of elements, elements out of range.
     let encrypted = client.encrypt(&inputs)?;
 

@@ -16,3 +16,7 @@ pub const MAX_PRIMES: usize = 96;
 
 /// Widest prime in bits.
 pub const MAX_PRIME_BITS: u32 = 62;
+
+/// Most bytes of memory that a manifest may ask of a client for evaluation keys,
+/// and most for the ciphertexts of all inputs and outputs.
+pub const MAX_CLIENT_BYTES: u64 = 1 << 37;

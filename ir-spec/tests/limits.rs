@@ -1,6 +1,8 @@
 //! Small texts that ask for much are refused, and soon.
 
-use hecc_ir::text;
+use hecc_ir::primes::is_ntt_prime;
+use hecc_ir::program::{Port, ProgramRule};
+use hecc_ir::{CtType, KeyPlan, Layout, Level, Manifest, Params, Scale, SecurityLevel, Shape, Step, text};
 
 fn refused_with(text: &str, code: &str) {
     let errors = text::parse(text).expect_err("the text is refused");
@@ -52,4 +54,38 @@ fn deep_and_long_texts_return() {
         ),
         "T002",
     );
+}
+
+/// A manifest of the largest ring with 40 primes, one input in `n_cts` ciphertexts
+/// and keys for `n_keys` rotations.
+fn manifest(n_inputs: usize, n_cts: usize, n_keys: i64) -> Manifest {
+    const N: usize = 1 << 16;
+    let mut primes: Vec<u64> =
+        (1u64 << 40..).step_by(2 * N).map(|c| c + 1).filter(|&c| is_ntt_prime(c, N)).take(41).collect();
+    let p = primes.split_off(40);
+    let params = Params { ring_degree: N, q: primes, p, digit_limbs: 1, security: SecurityLevel::Insecure };
+    let ty = CtType { level: params.max_level(), scale: Scale::from_log2(40.0), degree: 1 };
+    let layout = Layout { n_cts, ..Layout::contiguous(Shape(vec![4]), N / 2) };
+    let port = |i| Port { name: format!("x{i}"), layout: layout.clone(), ty, range: (0.0, 1.0) };
+    let rotations = (1..=n_keys).map(|step| (Step::new(step, N / 2), Level(39))).collect();
+    let keys = KeyPlan { rotations, relin: None };
+    Manifest {
+        name: "m".into(),
+        params,
+        inputs: (0..n_inputs).map(port).collect(),
+        outputs: Vec::new(),
+        keys,
+    }
+}
+
+#[test]
+fn manifests_ask_for_bounded_memory() {
+    let broken = |manifest: Manifest| manifest.verify().map_err(|errors| errors[0].rule);
+    let few = manifest(1, 1, 1);
+    assert_eq!(few.key_bytes(), 2 * 40 * 41 * (8 << 16));
+    assert_eq!(few.port_bytes(), 2 * 40 * (8 << 16));
+    assert_eq!(broken(few), Ok(()));
+    assert_eq!(broken(manifest(1, 1, 32767)), Err(ProgramRule::KeyRange));
+    assert_eq!(broken(manifest(2, 2048, 1)), Err(ProgramRule::PortSound));
+    assert_eq!(broken(manifest(1, usize::MAX, 1)), Err(ProgramRule::PortSound));
 }

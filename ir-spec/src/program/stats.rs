@@ -1,7 +1,8 @@
 //! What circuits and programs consist of: the numbers optimisations are judged by.
 
-use super::{Instr, KeyPlan, Program, Reg};
+use super::{Instr, KeyPlan, Manifest, Program, Reg};
 use crate::circuit::{Circuit, Op};
+use crate::scale::Level;
 use std::collections::HashSet;
 use std::ops::AddAssign;
 
@@ -113,6 +114,34 @@ impl Program {
             }
         }
         keys
+    }
+}
+
+impl Manifest {
+    /// Memory that the planned evaluation keys take, in bytes: two polynomials
+    /// per key-switching digit, over the primes of the key's level and the
+    /// special primes. Files hold half as much. Expects sound params; saturates.
+    pub fn key_bytes(&self) -> u64 {
+        let key = |level: Level| {
+            let limbs = (level.n_limbs() + self.params.p.len()) as u64;
+            (2 * self.params.n_digits(level) as u64).saturating_mul(self.limb_bytes(limbs))
+        };
+        self.keys.rotations.values().copied().chain(self.keys.relin).map(key).fold(0, u64::saturating_add)
+    }
+
+    /// Memory that one ciphertext for every place in every input and output
+    /// takes, in bytes. Expects sound params; saturates.
+    pub fn port_bytes(&self) -> u64 {
+        let ports = self.inputs.iter().chain(&self.outputs);
+        let port = ports.map(|port| {
+            let polys = (port.layout.n_cts as u64).saturating_mul(u64::from(port.ty.degree) + 1);
+            polys.saturating_mul(self.limb_bytes(port.ty.level.n_limbs() as u64))
+        });
+        port.fold(0, u64::saturating_add)
+    }
+
+    fn limb_bytes(&self, n_limbs: u64) -> u64 {
+        n_limbs.saturating_mul(self.params.ring_degree as u64 * size_of::<u64>() as u64)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::{Manifest, Port};
 use super::{Errors, ProgramPlace, ProgramRule};
+use crate::limits::MAX_CLIENT_BYTES;
 use crate::scale::Level;
 use std::collections::HashSet;
 
@@ -11,10 +12,18 @@ pub(super) fn check(manifest: &Manifest) -> Errors {
         errors.report(ProgramRule::ParamsSound, ProgramPlace::Params, error.to_string());
         return errors;
     }
-    ports(&mut errors, manifest, &manifest.inputs, ProgramPlace::Input);
-    ports(&mut errors, manifest, &manifest.outputs, ProgramPlace::Output);
+    let (place, ports_ask) = (ProgramPlace::Input(0), manifest.port_bytes());
+    errors.require(ports_ask <= MAX_CLIENT_BYTES, ProgramRule::PortSound, place, || excess(ports_ask));
+    if errors.0.is_empty() {
+        ports(&mut errors, manifest, &manifest.inputs, ProgramPlace::Input);
+        ports(&mut errors, manifest, &manifest.outputs, ProgramPlace::Output);
+    }
     keys(&mut errors, manifest);
     errors
+}
+
+fn excess(bytes: u64) -> String {
+    format!("{} GiB of memory are needed, {} are allowed", bytes >> 30, MAX_CLIENT_BYTES >> 30)
 }
 
 fn ports(errors: &mut Errors, manifest: &Manifest, ports: &[Port], place: fn(usize) -> ProgramPlace) {
@@ -53,4 +62,6 @@ fn keys(errors: &mut Errors, manifest: &Manifest) {
     for level in levels.filter(|&level: &Level| level > params.max_level()) {
         errors.report(ProgramRule::KeyRange, place, format!("{level} is above {}", params.max_level()));
     }
+    let keys_ask = manifest.key_bytes();
+    errors.require(keys_ask <= MAX_CLIENT_BYTES, ProgramRule::KeyRange, place, || excess(keys_ask));
 }
