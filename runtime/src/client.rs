@@ -9,6 +9,7 @@
 
 use crate::backend::ckks::{self, CkksCt};
 use crate::bundle::{Fingerprint, Kind, Reader, Writer, cts};
+use crate::executor::expect_type;
 use crate::{Error, port};
 use hecc_ckks::{Context, Encoder, KeyGenerator, SecretKey};
 use hecc_ir::program::Port;
@@ -137,7 +138,8 @@ impl Client {
     /// Decrypts a bundle of results to one row-major tensor for each output.
     ///
     /// # Errors
-    /// When the bytes are no bundle of results for this manifest.
+    /// When the bytes are no bundle of results for this manifest, or a
+    /// ciphertext is not of its output's type.
     pub fn decrypt(&self, bundle: &[u8]) -> Result<Vec<Vec<f64>>, Error> {
         let ports = &self.manifest.outputs;
         let outputs = cts::read(&self.context, bundle, Kind::Results, &self.fingerprint, ports)?;
@@ -145,6 +147,9 @@ impl Client {
     }
 
     fn decrypt_port(&self, port: &Port, cts: &[CkksCt]) -> Result<Vec<f64>, Error> {
+        for (i, ct) in cts.iter().enumerate() {
+            expect_type(ct.ty(), port.ty, || format!("ciphertext {i} of output `{}`", port.name))?;
+        }
         let slots = cts.iter().map(|ct| ckks::decrypt(&self.encoder, &self.secret, ct));
         port::unpack(port, &slots.collect::<Result<Vec<_>, _>>()?)
     }

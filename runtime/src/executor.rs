@@ -49,7 +49,8 @@ impl Executor {
     /// Verifies a program and encodes its plaintexts; `backend` needs no keys.
     ///
     /// # Errors
-    /// When the program is invalid, made for another ring or cannot be encoded.
+    /// When the program is invalid, made for another ring or cannot be encoded;
+    /// of several plaintexts the first.
     pub fn encode<B: Backend>(
         &self,
         program: Arc<Program>,
@@ -179,7 +180,7 @@ impl<B: Backend> Prepared<B> {
 }
 
 /// Refuses a ciphertext of another type than the program's.
-fn expect_type(found: CtType, expected: CtType, place: impl Fn() -> String) -> Result<(), Error> {
+pub(crate) fn expect_type(found: CtType, expected: CtType, place: impl Fn() -> String) -> Result<(), Error> {
     if found == expected {
         return Ok(());
     }
@@ -198,5 +199,6 @@ fn encode_all<B: Backend>(
         progress(done.fetch_add(1, Ordering::Relaxed) + 1, program.plains.len());
         Ok(encoded)
     };
-    program.plains.par_iter().map(encode).collect()
+    let encoded: Vec<_> = program.plains.par_iter().map(encode).collect();
+    encoded.into_iter().collect()
 }

@@ -182,6 +182,23 @@ fn reseal(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
+#[test]
+fn results_of_another_type_are_refused() {
+    let (client, session) = connected();
+    let reply = session.eval(&client.encrypt(&tensors(client.manifest())).unwrap()).unwrap();
+    // Two counts, then the scale of the first ciphertext.
+    let altered = |at: usize, number: i64| {
+        let mut bytes = reply.bundle.clone();
+        bytes[55 + 8 * at..63 + 8 * at].copy_from_slice(&number.to_le_bytes());
+        client.decrypt(&reseal(bytes)).unwrap_err()
+    };
+    for scale in [0, i64::MIN, i64::MAX] {
+        assert!(matches!(altered(2, scale), Error::CtType { .. }));
+    }
+    let error = expect_bundle(altered(0, 2)).to_string();
+    assert_eq!(error, "the bundle is malformed: it holds 2 tensors instead of 1");
+}
+
 /// Damaged copies of a bundle: bytes changed, cut, or grown at various places.
 fn mutations(bundle: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
     let stride = (bundle.len() / 150).max(1);

@@ -38,7 +38,8 @@ pub(crate) fn read(
     let mut reader = Reader::open(bytes, kind, fingerprint)?;
     let found = reader.count()?;
     if found != ports.len() {
-        return Err(Error::InputCount { expected: ports.len(), found });
+        let reason = format!("it holds {found} tensors instead of {}", ports.len());
+        return Err(BundleError::Malformed(reason).into());
     }
     let cts = ports.iter().map(|port| read_port(context, &mut reader, port)).collect::<Result<_, _>>()?;
     reader.end()?;
