@@ -4,12 +4,14 @@
 //! Commands return [`Diagnostics`]; they are printed here, as text or JSON, and
 //! make the exit status non-zero.
 
+mod accuracy;
 mod args;
 mod bench;
 mod calibrate;
 mod check;
 mod deploy;
 mod files;
+mod form;
 mod inspect;
 mod problems;
 mod progress;
@@ -19,35 +21,54 @@ mod summary;
 
 use args::{Cli, Command};
 use clap::Parser;
+use form::{Form, output};
 use hecc::diag::{Code, Diagnostic, Diagnostics};
-use std::io::{IsTerminal, Write};
+use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// Runs the command given by the process arguments.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match dispatch(&cli) {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse_arguments(&error),
+    };
+    let form = if cli.json { Form::Json } else { Form::Text };
+    match dispatch(&cli.command, form) {
         Ok(()) => ExitCode::SUCCESS,
         Err(diagnostics) => {
-            report(&with_next_steps(diagnostics), cli.json);
+            form.diagnostics(&with_next_steps(diagnostics));
             ExitCode::FAILURE
         }
     }
 }
 
-fn dispatch(cli: &Cli) -> Result<(), Diagnostics> {
-    match &cli.command {
-        Command::Compile(args) => summary::compile(args, cli.json),
-        Command::Inspect(args) => inspect::inspect(args),
-        Command::Run(args) => show::run(args, cli.json),
-        Command::Bench(args) => bench::bench(args, cli.json),
-        Command::Check(args) => check::check(args, cli.json),
-        Command::Keygen(args) => deploy::keygen(args),
-        Command::Encrypt(args) => deploy::encrypt(args),
-        Command::Eval(args) => deploy::eval(args, cli.json),
-        Command::Decrypt(args) => deploy::decrypt(args, cli.json),
+/// Exit status of a command line that makes no command, by convention.
+const USAGE_FAILURE: u8 = 2;
+
+/// Help that was asked for is printed as it is; everything else is a mistake.
+fn refuse_arguments(error: &clap::Error) -> ExitCode {
+    let form = if std::env::args_os().any(|word| word == "--json") { Form::Json } else { Form::Text };
+    if !error.use_stderr() {
+        output(&error.to_string());
+        return ExitCode::SUCCESS;
+    }
+    form.diagnostics(&problems::arguments(error));
+    ExitCode::from(USAGE_FAILURE)
+}
+
+fn dispatch(command: &Command, form: Form) -> Result<(), Diagnostics> {
+    match command {
+        Command::Compile(args) => summary::compile(args, form),
+        Command::Inspect(args) => inspect::inspect(args, form),
+        Command::Run(args) => show::run(args, form),
+        Command::Bench(args) => bench::bench(args, form),
+        Command::Check(args) => check::check(args, form),
+        Command::Keygen(args) => deploy::keygen(args, form),
+        Command::Encrypt(args) => deploy::encrypt(args, form),
+        Command::Eval(args) => deploy::eval(args, form),
+        Command::Decrypt(args) => deploy::decrypt(args, form),
         Command::Calibrate(args) => calibrate::calibrate(args),
-        Command::Explain(args) => explain(&args.code),
+        Command::Explain(args) => explain(&args.code, form),
     }
 }
 
@@ -61,34 +82,16 @@ fn with_next_steps(diagnostics: Diagnostics) -> Diagnostics {
     complete
 }
 
-/// Prints diagnostics to standard error.
-fn report(diagnostics: &Diagnostics, json: bool) {
-    if json {
-        eprintln!("{}", serde_json::to_string(diagnostics).expect("diagnostics serialise"));
-    } else {
-        let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        eprint!("{}", diagnostics.render(colour));
-    }
-}
-
-/// Writes to standard output. A reader that has gone away is no error of ours.
-fn output(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
-}
-
-/// Prints warnings of a model that can be used all the same.
-fn report_notices(diagnostics: &Diagnostics) {
-    if !diagnostics.is_empty() {
-        report(diagnostics, false);
-    }
-}
-
-fn explain(code: &str) -> Result<(), Diagnostics> {
+fn explain(code: &str, form: Form) -> Result<(), Diagnostics> {
+    let about =
+        |code: &Code| json!({ "code": code, "title": code.title(), "explanation": code.explanation() });
     if code == "all" {
-        Code::ALL.iter().for_each(|code| output(&format!("{code}  {}\n", code.title())));
+        let line = |code: &Code| format!("{code}  {}\n", code.title());
+        let all: Vec<Value> = Code::ALL.iter().map(about).collect();
+        form.result(&json!(all), || Code::ALL.iter().map(line).collect());
         return Ok(());
     }
     let found = Code::parse(code).ok_or_else(|| problems::unknown_code(code))?;
-    output(&format!("{found}: {}\n\n{}\n", found.title(), found.explanation()));
+    form.result(&about(&found), || format!("{found}: {}\n\n{}\n", found.title(), found.explanation()));
     Ok(())
 }

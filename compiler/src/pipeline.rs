@@ -85,6 +85,8 @@ pub enum CompileError {
     UnknownRing {
         /// The ring degree.
         ring_degree: usize,
+        /// Ring degrees it has measurements for.
+        available: Vec<usize>,
     },
     /// Samples do not have the input's number of elements.
     SampleShape {
@@ -108,7 +110,10 @@ pub enum CompileError {
 pub fn compile(model: &Model, options: &Options) -> Result<Compiled, CompileError> {
     let network = Network::of(model);
     let samples = samples(model, options)?;
-    let mut failure = CompileError::UnknownRing { ring_degree: options.ring_degree.unwrap_or(0) };
+    let mut failure = CompileError::UnknownRing {
+        ring_degree: options.ring_degree.unwrap_or(0),
+        available: options.target.rings.iter().map(|ring| ring.ring_degree).collect(),
+    };
     for ring in &options.target.rings {
         if options.ring_degree.is_some_and(|asked| asked != ring.ring_degree) {
             continue;

@@ -55,7 +55,7 @@ pub struct ModelArgs {
     /// Model: a `.hec` description or an ONNX file.
     pub model: PathBuf,
     /// Largest error to allow, relative to the largest output.
-    #[arg(long, default_value_t = 1e-4, value_name = "ERROR")]
+    #[arg(long, default_value_t = 1e-4, value_name = "ERROR", value_parser = parse_precision, allow_negative_numbers = true)]
     pub precision: f64,
     /// Ring degree to use instead of the smallest that fits.
     #[arg(long, value_name = "N")]
@@ -145,7 +145,7 @@ pub struct DataArgs {
     #[arg(long, default_value_t = 10)]
     pub count: usize,
     /// Threads; all cores when not given.
-    #[arg(long)]
+    #[arg(long, value_parser = parse_threads)]
     pub threads: Option<usize>,
 }
 
@@ -224,7 +224,7 @@ pub struct EvalArgs {
     #[arg(short, long, default_value = "result.hect")]
     pub output: PathBuf,
     /// Threads; all cores when not given.
-    #[arg(long)]
+    #[arg(long, value_parser = parse_threads)]
     pub threads: Option<usize>,
 }
 
@@ -261,6 +261,20 @@ pub struct CalibrateArgs {
 pub struct ExplainArgs {
     /// Code such as `H021`, or `all`.
     pub code: String,
+}
+
+fn parse_precision(text: &str) -> Result<f64, String> {
+    let error: f64 = text.parse().map_err(|e| format!("{e}"))?;
+    let is_precision = error > 0.0 && error < 1.0;
+    is_precision.then_some(error).ok_or_else(|| String::from("a number between 0 and 1, such as 1e-4"))
+}
+
+/// More threads than any machine we know has cores.
+const MAX_THREADS: usize = 1024;
+
+fn parse_threads(text: &str) -> Result<usize, String> {
+    let n_threads = text.parse().ok().filter(|n| (1..=MAX_THREADS).contains(n));
+    n_threads.ok_or_else(|| format!("a whole number from 1 to {MAX_THREADS}"))
 }
 
 fn parse_range(text: &str) -> Result<(f64, f64), String> {

@@ -1,7 +1,9 @@
 //! `hecc bench`: one table, or one JSON object, of everything worth measuring.
 
+use super::accuracy::Accuracy;
 use super::args::DataArgs;
-use super::session::{self, Built, Deployment, Outcome, argmax, max_difference};
+use super::form::Form;
+use super::session::{self, Built, Deployment, Outcome};
 use super::{progress, show};
 use hecc::diag::Diagnostics;
 use hecc::front::data::DataSet;
@@ -45,11 +47,8 @@ pub struct Figures {
     peak_rss_bytes: Option<u64>,
     threads: usize,
     predicted_max_abs_err: f64,
-    max_abs_err: f64,
-    max_abs_logit: f64,
-    n: usize,
-    agree: usize,
-    correct: Option<usize>,
+    #[serde(flatten)]
+    accuracy: Accuracy,
     layers: Vec<LayerFigure>,
 }
 
@@ -63,9 +62,9 @@ struct LayerFigure {
 }
 
 /// Runs the command.
-pub fn bench(args: &DataArgs, json: bool) -> Result<(), Diagnostics> {
+pub fn bench(args: &DataArgs, form: Form) -> Result<(), Diagnostics> {
     let data = session::samples(args)?;
-    let built = session::build(&args.model, Some(&data))?;
+    let built = session::build(&args.model, Some(&data), form)?;
     data.fits(&built.model)?;
     let deployment = Deployment::start(&args.model, &built.compiled.program, args.threads)?;
     let bar = progress::bar("evaluating", data.samples.len());
@@ -76,11 +75,8 @@ pub fn bench(args: &DataArgs, json: bool) -> Result<(), Diagnostics> {
     }
     bar.finish_and_clear();
     let figures = figures(&built, &deployment, &data, &outcomes);
-    if json {
-        super::output(&format!("{}\n", serde_json::to_string(&figures).expect("figures serialise")));
-    } else {
-        super::output(&show::table(&serde_json::to_value(&figures).expect("figures serialise")));
-    }
+    let figures = serde_json::to_value(&figures).expect("figures serialise");
+    form.result(&figures, || show::table(&figures));
     Ok(())
 }
 
@@ -89,7 +85,7 @@ fn figures(built: &Built, deployment: &Deployment, data: &DataSet, outcomes: &[O
     let params = &program.manifest.params;
     let counts = program.op_counts();
     let plain: Vec<Vec<f64>> = data.samples.iter().map(|sample| built.model.logits(sample)).collect();
-    let pairs = || outcomes.iter().zip(&plain);
+    let encrypted: Vec<Vec<f64>> = outcomes.iter().map(|outcome| outcome.logits.clone()).collect();
     let latencies = sorted(outcomes.iter().map(|o| o.cost.wall));
     let bits = |primes: &[u64]| primes.iter().map(|&p| round2((p as f64).log2())).collect();
     Figures {
@@ -124,13 +120,7 @@ fn figures(built: &Built, deployment: &Deployment, data: &DataSet, outcomes: &[O
         peak_rss_bytes: peak_rss(),
         threads: outcomes[0].cost.n_threads,
         predicted_max_abs_err: built.compiled.prediction.max_error,
-        max_abs_err: pairs().map(|(o, p)| max_difference(&o.logits, p)).fold(0.0, f64::max),
-        max_abs_logit: plain.iter().flatten().fold(0.0, |max: f64, x| max.max(x.abs())),
-        n: outcomes.len(),
-        agree: pairs().filter(|(o, p)| argmax(&o.logits) == argmax(p)).count(),
-        correct: data.labels.as_ref().map(|labels| {
-            outcomes.iter().zip(labels).filter(|(o, label)| argmax(&o.logits) == **label).count()
-        }),
+        accuracy: Accuracy::of(&plain, &encrypted, data.labels.as_deref()),
         layers: layers(&outcomes[outcomes.len() - 1]),
     }
 }

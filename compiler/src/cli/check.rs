@@ -1,53 +1,48 @@
 //! `hecc check`: how close encrypted results are to plain evaluation.
 
+use super::accuracy::Accuracy;
 use super::args::{BackendArg, CheckArgs};
-use super::session::{self, Built, Deployment, argmax, max_difference};
+use super::form::Form;
+use super::session::{self, Built, Deployment};
 use super::{problems, progress, show};
 use hecc::diag::{Code, Diagnostics};
 use hecc_runtime::{Executor, dry};
+use serde::Serialize;
 use serde_json::json;
 use std::sync::Arc;
 
 /// Runs the command.
-pub fn check(args: &CheckArgs, as_json: bool) -> Result<(), Diagnostics> {
+pub fn check(args: &CheckArgs, form: Form) -> Result<(), Diagnostics> {
     let data = session::samples(&args.data)?;
-    let built = session::build(&args.data.model, Some(&data))?;
+    let built = session::build(&args.data.model, Some(&data), form)?;
     data.fits(&built.model)?;
     let evaluate = evaluator(args, &built)?;
     let bar = progress::bar("checking", data.samples.len());
-    let (mut agree, mut correct, mut largest_error, mut largest_logit, mut squares, mut n_logits) =
-        (0, 0, 0.0f64, 0.0f64, 0.0, 0);
-    for (index, sample) in data.samples.iter().enumerate() {
-        let plain = built.model.logits(sample);
-        let encrypted = evaluate(sample)?;
-        agree += usize::from(argmax(&plain) == argmax(&encrypted));
-        correct +=
-            usize::from(data.labels.as_ref().is_some_and(|labels| labels[index] == argmax(&encrypted)));
-        largest_error = largest_error.max(max_difference(&plain, &encrypted));
-        largest_logit = plain.iter().fold(largest_logit, |max, x| max.max(x.abs()));
-        squares += plain.iter().zip(&encrypted).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
-        n_logits += plain.len();
+    let evaluated = data.samples.iter().map(|sample| {
         bar.inc(1);
-    }
-    bar.finish_and_clear();
-    let report = json!({
-        "model": built.model.name,
-        "backend": format!("{:?}", args.backend).to_lowercase(),
-        "n": data.samples.len(),
-        "agree": agree,
-        "correct": data.labels.as_ref().map(|_| correct),
-        "max_abs_err": largest_error,
-        "rms_err": (squares / n_logits.max(1) as f64).sqrt(),
-        "max_abs_logit": largest_logit,
-        "relative_err": largest_error / largest_logit.max(f64::MIN_POSITIVE),
-        "predicted_max_abs_err": built.compiled.prediction.max_error,
+        Ok((built.model.logits(sample), evaluate(sample)?))
     });
-    if as_json {
-        super::output(&format!("{report}\n"));
-    } else {
-        super::output(&show::table(&report));
-    }
+    let (plain, encrypted): (Vec<_>, Vec<_>) =
+        evaluated.collect::<Result<Vec<_>, Diagnostics>>()?.into_iter().unzip();
+    bar.finish_and_clear();
+    let report = json!(Report {
+        model: &built.model.name,
+        backend: format!("{:?}", args.backend).to_lowercase(),
+        accuracy: Accuracy::of(&plain, &encrypted, data.labels.as_deref()),
+        predicted_max_abs_err: built.compiled.prediction.max_error,
+    });
+    form.result(&report, || show::table(&report));
     Ok(())
+}
+
+/// What the command prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    model: &'a str,
+    backend: String,
+    #[serde(flatten)]
+    accuracy: Accuracy,
+    predicted_max_abs_err: f64,
 }
 
 type Evaluate<'a> = Box<dyn Fn(&[f64]) -> Result<Vec<f64>, Diagnostics> + 'a>;

@@ -1,9 +1,10 @@
 //! The commands a deployment runs on two machines: `keygen`, `encrypt` and
 //! `decrypt` on the client, `eval` on the server.
 
+use super::accuracy::argmax;
 use super::args::{DecryptArgs, EncryptArgs, EvalArgs, KeygenArgs};
 use super::files::{self, Access};
-use super::session::argmax;
+use super::form::Form;
 use super::{problems, progress};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::DataSet;
@@ -19,7 +20,7 @@ const KEYS_AGAIN: &str = "make keys with `hecc keygen` and this program's manife
 const ENCRYPT_AGAIN: &str = "encrypt with `hecc encrypt` and this program's manifest";
 
 /// Runs `keygen`.
-pub fn keygen(args: &KeygenArgs) -> Result<(), Diagnostics> {
+pub fn keygen(args: &KeygenArgs, form: Form) -> Result<(), Diagnostics> {
     let manifest = manifest(&args.manifest)?;
     let failed = |e: Error| problems::runtime(Code::BadProgram, &args.manifest, &e, COMPILE_AGAIN);
     let spinner = progress::spinner("making keys");
@@ -29,33 +30,42 @@ pub fn keygen(args: &KeygenArgs) -> Result<(), Diagnostics> {
     spinner.finish_and_clear();
     files::write(&args.secret, &client.save(), Access::Secret)?;
     files::write(&args.eval_keys, &eval_keys, Access::Normal)?;
-    super::output(&format!("wrote {} (keep it secret)\n", args.secret.display()));
-    super::output(&format!(
-        "wrote {} ({:.1} MB, for the server)\n",
-        args.eval_keys.display(),
-        eval_keys.len() as f64 / 1e6
-    ));
+    let wrote = json!({ "secret": args.secret, "eval_keys": args.eval_keys, "key_bytes": eval_keys.len() });
+    form.result(&wrote, || {
+        let (secret, keys) = (args.secret.display(), args.eval_keys.display());
+        let megabytes = eval_keys.len() as f64 / 1e6;
+        format!("wrote {secret} (keep it secret)\nwrote {keys} ({megabytes:.1} MB, for the server)\n")
+    });
     Ok(())
 }
 
 /// Runs `encrypt`.
-pub fn encrypt(args: &EncryptArgs) -> Result<(), Diagnostics> {
+pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
     let client = client(&args.manifest, &args.secret, args.insecure)?;
     let data = DataSet::read(&args.data)?;
     let sample = data.samples.get(args.index).ok_or_else(|| {
         let title = format!("there is no sample {}; the file holds {}", args.index, data.samples.len());
-        Diagnostic::error(Code::BadDataSet, title).label(Label::file(args.data.display().to_string(), ""))
+        Diagnostic::error(Code::BadDataSet, title)
+            .label(Label::file(args.data.display().to_string(), ""))
+            .help(format!("choose an --index from 0 to {}", data.samples.len() - 1))
     })?;
-    let help = "scale the samples as in training (pixels of 0..255: divide by 255)";
-    let refused = |e: Error| problems::runtime(Code::BadInput, &args.data, &e, help);
+    let refused = |e: Error| {
+        let help = match e {
+            Error::Shape { .. } => "use samples of the model's input shape",
+            _ => "scale the samples as in training (pixels of 0..255: divide by 255)",
+        };
+        problems::runtime(Code::BadInput, &args.data, &e, help)
+    };
     let input = client.encrypt(std::slice::from_ref(sample)).map_err(refused)?;
     files::write(&args.output, &input, Access::Normal)?;
-    super::output(&format!("wrote {} ({:.1} kB)\n", args.output.display(), input.len() as f64 / 1e3));
+    form.result(&json!({ "input": args.output, "input_bytes": input.len() }), || {
+        format!("wrote {} ({:.1} kB)\n", args.output.display(), input.len() as f64 / 1e3)
+    });
     Ok(())
 }
 
 /// Runs `eval`.
-pub fn eval(args: &EvalArgs, as_json: bool) -> Result<(), Diagnostics> {
+pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     let program = files::read(&args.program)?;
     let eval_keys = files::read(&args.eval_keys)?;
     let input = files::read(&args.input)?;
@@ -76,39 +86,26 @@ pub fn eval(args: &EvalArgs, as_json: bool) -> Result<(), Diagnostics> {
     bar.finish_and_clear();
     files::write(&args.output, &reply.bundle, Access::Normal)?;
     let seconds = reply.cost.wall.as_secs_f64();
-    if as_json {
-        super::output(&format!(
-            "{}\n",
-            json!({ "result": args.output, "latency_s": seconds, "threads": reply.cost.n_threads })
-        ));
-    } else {
-        super::output(&format!("wrote {}; evaluated in {:.0} ms\n", args.output.display(), seconds * 1e3));
-    }
+    let report = json!({ "result": args.output, "latency_s": seconds, "threads": reply.cost.n_threads });
+    form.result(&report, || {
+        format!("wrote {}; evaluated in {:.0} ms\n", args.output.display(), seconds * 1e3)
+    });
     Ok(())
 }
 
 /// Runs `decrypt`.
-pub fn decrypt(args: &DecryptArgs, as_json: bool) -> Result<(), Diagnostics> {
+pub fn decrypt(args: &DecryptArgs, form: Form) -> Result<(), Diagnostics> {
     let client = client(&args.manifest, &args.secret, args.insecure)?;
     let result = files::read(&args.input)?;
     let help = "use the file that `hecc eval` wrote for this program";
     let refused = |e: Error| problems::runtime(Code::BadCiphertext, &args.input, &e, help);
     let tensors = client.decrypt(&result).map_err(refused)?;
     for (port, tensor) in client.manifest().outputs.iter().zip(&tensors) {
-        if as_json {
-            super::output(&format!(
-                "{}\n",
-                json!({ "output": port.name, "values": tensor, "prediction": argmax(tensor) })
-            ));
-        } else {
+        let prediction = argmax(tensor);
+        form.result(&json!({ "output": port.name, "values": tensor, "prediction": prediction }), || {
             let values: Vec<String> = tensor.iter().map(|v| format!("{v:.4}")).collect();
-            super::output(&format!(
-                "{} = [{}]\nprediction {}\n",
-                port.name,
-                values.join(", "),
-                argmax(tensor)
-            ));
-        }
+            format!("{} = [{}]\nprediction {prediction}\n", port.name, values.join(", "))
+        });
     }
     Ok(())
 }

@@ -41,23 +41,25 @@ pub fn write(path: &Path, bytes: &[u8], access: Access) -> Result<(), Diagnostic
     };
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(unwritable)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(unwritable)?;
+    let mut file = temporary(access).tempfile_in(folder).map_err(unwritable)?;
     file.write_all(bytes).map_err(unwritable)?;
-    if access == Access::Normal {
-        widen(file.as_file()).map_err(unwritable)?;
-    }
     file.persist(path).map_err(|e| unwritable(e.error))?;
     Ok(())
 }
 
-/// Temporary files are private; others get the usual rights.
+/// Temporary files are private; others get the rights the user's mask leaves.
 #[cfg(unix)]
-fn widen(file: &File) -> std::io::Result<()> {
+fn temporary(access: Access) -> tempfile::Builder<'static, 'static> {
     use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+    let mut builder = tempfile::Builder::new();
+    match access {
+        Access::Normal => builder.permissions(std::fs::Permissions::from_mode(0o666)),
+        Access::Secret => &mut builder,
+    };
+    builder
 }
 
 #[cfg(not(unix))]
-fn widen(_: &File) -> std::io::Result<()> {
-    Ok(())
+fn temporary(_: Access) -> tempfile::Builder<'static, 'static> {
+    tempfile::Builder::new()
 }

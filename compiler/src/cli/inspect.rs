@@ -1,6 +1,7 @@
 //! `hecc inspect`: any stage of a compilation, as text, JSON or Graphviz.
 
 use super::args::{FormatArg, InspectArgs, StageArg};
+use super::form::{Form, output};
 use super::session::{self, Built};
 use super::{files, problems};
 use hecc::diag::{Code, Diagnostics};
@@ -16,22 +17,23 @@ use serde_json::{Value, json};
 use std::fmt::Write;
 
 /// Runs the command.
-pub fn inspect(args: &InspectArgs) -> Result<(), Diagnostics> {
+pub fn inspect(args: &InspectArgs, form: Form) -> Result<(), Diagnostics> {
+    let format = if form == Form::Json { FormatArg::Json } else { args.format };
     let extension = args.model.model.extension().and_then(|e| e.to_str());
     let text = match extension {
         Some("hecp") => {
             let bytes = files::read(&args.model.model)?;
             let program = artifact::read_program(&bytes).map_err(|e| refused(args, Error::from(e)))?;
-            program_form(&program, args.format)
+            program_form(&program, format)
         }
         Some("hecm") => {
             let bytes = files::read(&args.model.model)?;
             let manifest = artifact::read_manifest(&bytes).map_err(|e| refused(args, Error::from(e)))?;
             pretty(&json!(manifest))
         }
-        Some(_) | None => stage_form(&session::build(&args.model, None)?, args),
+        Some(_) | None => stage_form(&session::build(&args.model, None, form)?, args, format),
     };
-    super::output(&text);
+    output(&text);
     Ok(())
 }
 
@@ -39,8 +41,7 @@ fn refused(args: &InspectArgs, error: Error) -> Diagnostics {
     problems::runtime(Code::BadProgram, &args.model.model, &error, "compile the model again")
 }
 
-fn stage_form(built: &Built, args: &InspectArgs) -> String {
-    let format = args.format;
+fn stage_form(built: &Built, args: &InspectArgs, format: FormatArg) -> String {
     match args.stage {
         StageArg::Model => rows_form(&model_rows(built), format),
         StageArg::Network => rows_form(&network_rows(built), format),

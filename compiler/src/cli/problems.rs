@@ -10,10 +10,9 @@ pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
     let file = model.display().to_string();
     let diagnostic = match error {
         CompileError::TooDeep { depth, ring_degree, max_log_qp } => {
-            let title = format!("the model needs {depth} levels, more than any secure ring offers");
-            let message = format!(
-                "ring degree {ring_degree} keeps 128-bit security up to {max_log_qp} bits of modulus"
-            );
+            let title =
+                format!("the model needs {depth} levels, more than ring degree {ring_degree} carries");
+            let message = format!("it has room for {max_log_qp} bits of modulus");
             Diagnostic::error(Code::NotEnoughLevels, title)
                 .label(Label::item(&file, "the whole network", message))
                 .help("lower the degree of activations, remove layers, or choose a larger ring with --ring")
@@ -25,11 +24,12 @@ pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
                 format!("ask for less with --precision {:.0e}, or allow a larger ring", rounded_up(reached)),
             )
         }
-        CompileError::UnknownRing { ring_degree } => {
+        CompileError::UnknownRing { ring_degree, available } => {
+            let available: Vec<String> = available.iter().map(ToString::to_string).collect();
             let title = format!("the target has no measurements for ring degree {ring_degree}");
             Diagnostic::error(Code::UnknownRing, title)
                 .label(Label::file(&file, ""))
-                .help("ring degrees are powers of two from 1024 to 65536")
+                .help(format!("the target has {}", available.join(", ")))
         }
         CompileError::SampleShape { expected, found } => {
             let title = format!("calibration samples have {found} elements, the model takes {expected}");
@@ -66,6 +66,17 @@ pub fn engine(file: &Path, error: &hecc_ckks::Error) -> Diagnostics {
 pub fn threads(file: &Path, cause: &str) -> Diagnostics {
     let place = Label::file(file.display().to_string(), cause);
     Diagnostic::error(Code::RunFailed, Code::RunFailed.title()).label(place).into()
+}
+
+/// Words on the command line that make no command.
+pub fn arguments(error: &clap::Error) -> Diagnostics {
+    let text = error.to_string();
+    let mut parts = text.trim_start_matches("error: ").split("\n\n").map(str::trim);
+    let title = parts.next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    Diagnostic::error(Code::BadArguments, title)
+        .label(Label::file("command line", ""))
+        .help(parts.collect::<Vec<_>>().join("\n"))
+        .into()
 }
 
 /// A code nobody knows.

@@ -1,13 +1,15 @@
 //! Everything in one process: compile, make keys, encrypt, evaluate, decrypt.
 
 use super::args::{DataArgs, ModelArgs};
+use super::form::Form;
 use super::{files, problems, progress};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::DataSet;
 use hecc::front::{self, LoadOptions};
 use hecc::model::Model;
 use hecc::pipeline::{self, Compiled, Options};
-use hecc_ir::params::SecurityLevel;
+use hecc_ir::limits::MAX_PRIME_BITS;
+use hecc_ir::params::{SecurityLevel, max_log_qp_128};
 use hecc_ir::{Program, Target, artifact};
 use hecc_runtime::client::Client;
 use hecc_runtime::server::{Server, Session};
@@ -42,12 +44,14 @@ pub fn samples(args: &DataArgs) -> Result<DataSet, Diagnostics> {
 
 /// Loads and compiles a model. Samples that will be run also show how large
 /// its values become, unless others were named for that.
-pub fn build(args: &ModelArgs, data: Option<&DataSet>) -> Result<Built, Diagnostics> {
+pub fn build(args: &ModelArgs, data: Option<&DataSet>, form: Form) -> Result<Built, Diagnostics> {
     let mut notices = Diagnostics::new();
     let load = LoadOptions { input_range: args.input_range };
     let model = front::load_reporting(&args.model, &load, &mut notices);
     let Some(model) = model else { return Err(notices) };
-    super::report_notices(&notices);
+    if !notices.is_empty() {
+        form.diagnostics(&notices);
+    }
     let options = options(args, &model, data)?;
     let spinner = progress::spinner(format!("compiling {}", model.name));
     let start = Instant::now();
@@ -81,12 +85,43 @@ fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Result<Op
 }
 
 fn target(path: &Path) -> Result<Target, Diagnostics> {
-    let bytes = files::read(path)?;
-    serde_json::from_slice(&bytes).map_err(|e| {
-        let place = Label::file(path.display().to_string(), e.to_string());
-        Diagnostic::error(Code::BadTarget, "this is not a target profile").label(place).into()
+    let refused = |cause: String| {
+        let place = Label::file(path.display().to_string(), cause);
+        let help = "write a profile with `hecc calibrate`";
+        Diagnostic::error(Code::BadTarget, "this is not a target profile").label(place).help(help)
+    };
+    let target: Target = serde_json::from_slice(&files::read(path)?).map_err(|e| refused(e.to_string()))?;
+    match target_problem(&target) {
+        Some(cause) => Err(refused(cause).into()),
+        None => Ok(target),
+    }
+}
+
+/// What the search for parameters could not work with.
+fn target_problem(target: &Target) -> Option<String> {
+    let (bits, rings) = (target.max_prime_bits, &target.rings);
+    let prime_bits = MIN_TARGET_PRIME_BITS..=MAX_PRIME_BITS;
+    if !prime_bits.contains(&bits) {
+        let (low, high) = (prime_bits.start(), prime_bits.end());
+        return Some(format!("`max_prime_bits` is {bits}, not {low} to {high}"));
+    }
+    if rings.is_empty() || !rings.is_sorted_by(|a, b| a.ring_degree < b.ring_degree) {
+        return Some(String::from("`rings` are to be one or more, by ascending `ring_degree`"));
+    }
+    rings.iter().find_map(|ring| {
+        let degree = ring.ring_degree;
+        let costs = [ring.ntt_ns, ring.mul_acc_ns, ring.add_ns, ring.convert_ns];
+        let is_cost = |ns: &f64| ns.is_finite() && *ns >= 0.0;
+        if !degree.is_power_of_two() || max_log_qp_128(degree).is_none() {
+            Some(format!("`ring_degree` {degree} is not in the security table"))
+        } else {
+            (!costs.iter().all(is_cost)).then(|| format!("ring degree {degree} has a negative time"))
+        }
     })
 }
+
+/// Narrower primes leave no room for a scale.
+const MIN_TARGET_PRIME_BITS: u32 = 24;
 
 /// Both halves of a deployment in one process.
 pub struct Deployment {
@@ -161,15 +196,4 @@ impl Deployment {
         let decrypt_time = start.elapsed();
         Ok(Outcome { logits, encrypt_time, cost: reply.cost, decrypt_time, input_bytes: input.len() })
     }
-}
-
-/// Index of the largest element.
-pub fn argmax(values: &[f64]) -> usize {
-    let largest = values.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-    largest.map_or(0, |(index, _)| index)
-}
-
-/// Largest absolute difference.
-pub fn max_difference(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max)
 }

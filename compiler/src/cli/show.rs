@@ -1,37 +1,35 @@
 //! `hecc run`: predictions sample by sample, for people. Also the terminal's
 //! tables and pictures.
 
+use super::accuracy::{argmax, max_difference};
 use super::args::DataArgs;
-use super::session::{self, Built, Deployment, Outcome, argmax, max_difference};
+use super::form::{Form, output};
+use super::session::{self, Built, Deployment, Outcome};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hecc::diag::Diagnostics;
 use hecc::front::data::DataSet;
 use serde_json::{Value, json};
 
 /// Runs the command.
-pub fn run(args: &DataArgs, as_json: bool) -> Result<(), Diagnostics> {
+pub fn run(args: &DataArgs, form: Form) -> Result<(), Diagnostics> {
     let data = session::samples(args)?;
-    let built = session::build(&args.model, Some(&data))?;
+    let built = session::build(&args.model, Some(&data), form)?;
     data.fits(&built.model)?;
-    if !as_json {
-        super::output(&headline(&built));
+    if form == Form::Text {
+        output(&headline(&built));
     }
     let deployment = Deployment::start(&args.model, &built.compiled.program, args.threads)?;
     let mut rows = Vec::new();
     for (index, sample) in data.samples.iter().enumerate() {
         let outcome = deployment.predict(&args.model.model, sample)?;
         let row = Row::of(index, &data, &built, outcome);
-        if !as_json {
-            super::output(&row.describe(&data));
+        if form == Form::Text {
+            output(&row.describe(&data));
         }
         rows.push(row);
     }
-    if as_json {
-        let rows: Vec<Value> = rows.iter().map(Row::to_json).collect();
-        super::output(&format!("{}\n", json!({ "model": built.model.name, "samples": rows })));
-    } else {
-        super::output(&closing(&rows, &deployment));
-    }
+    let samples: Vec<Value> = rows.iter().map(Row::to_json).collect();
+    form.result(&json!({ "model": built.model.name, "samples": samples }), || closing(&rows, &deployment));
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use super::args::CompileArgs;
 use super::files::{self, Access};
+use super::form::Form;
 use super::session::{self, Built};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hecc::diag::Diagnostics;
@@ -11,20 +12,17 @@ use serde_json::json;
 use std::path::PathBuf;
 
 /// Runs the command.
-pub fn compile(args: &CompileArgs, as_json: bool) -> Result<(), Diagnostics> {
-    let built = session::build(&args.model, None)?;
+pub fn compile(args: &CompileArgs, form: Form) -> Result<(), Diagnostics> {
+    let built = session::build(&args.model, None, form)?;
     let program = &built.compiled.program;
     let path = |extension: &str| args.output.join(format!("{}.{extension}", file_name(&built.model.name)));
     let (program_path, manifest_path) = (path("hecp"), path("hecm"));
     files::write(&program_path, &artifact::write_program(program), Access::Normal)?;
     files::write(&manifest_path, &artifact::write_manifest(&program.manifest), Access::Normal)?;
-    if as_json {
-        super::output(&format!("{}\n", as_object(&built, &program_path, &manifest_path)));
-    } else {
-        super::output(&format!("{}\n", layer_table(program)));
-        super::output(&facts(&built));
-        super::output(&format!("wrote {} and {}\n", program_path.display(), manifest_path.display()));
-    }
+    form.result(&as_object(&built, &program_path, &manifest_path), || {
+        let wrote = format!("wrote {} and {}\n", program_path.display(), manifest_path.display());
+        format!("{}\n{}{wrote}", layer_table(program), facts(&built))
+    });
     Ok(())
 }
 

@@ -119,6 +119,8 @@ codes! {
         "Inputs must have the manifest's shape, be finite and lie within the declared range.";
     RunFailed = "H075", "evaluation failed",
         "The program could not be evaluated on these ciphertexts.";
+    BadArguments = "H080", "wrong command line",
+        "A command is unknown, or an argument is missing, unknown or impossible. `hecc COMMAND --help` lists what a command takes.";
 }
 
 impl Code {
