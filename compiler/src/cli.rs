@@ -67,7 +67,7 @@ fn dispatch(command: &Command, form: Form) -> Result<(), Diagnostics> {
         Command::Encrypt(args) => deploy::encrypt(args, form),
         Command::Eval(args) => deploy::eval(args, form),
         Command::Decrypt(args) => deploy::decrypt(args, form),
-        Command::Calibrate(args) => calibrate::calibrate(args),
+        Command::Calibrate(args) => calibrate::calibrate(args, form),
         Command::Explain(args) => explain(&args.code, form),
     }
 }

@@ -9,6 +9,7 @@
 
 use super::args::CalibrateArgs;
 use super::files::{self, Access};
+use super::form::Form;
 use super::{problems, progress};
 use hecc::diag::Diagnostics;
 use hecc_ckks::{Context, Encoder, Error, EvalKeys, Evaluator, KeyGenerator, Params, Security, primes};
@@ -28,7 +29,7 @@ const RING_DEGREES: [usize; 7] = [1024, 2048, 4096, 8192, 16384, 32768, 65536];
 const MAX_PRIME_BITS: u32 = 50;
 
 /// Runs the command.
-pub fn calibrate(args: &CalibrateArgs) -> Result<(), Diagnostics> {
+pub fn calibrate(args: &CalibrateArgs, form: Form) -> Result<(), Diagnostics> {
     let failed = |e: Error| problems::engine(&args.output, &e);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
     let pool = pool.map_err(|e| problems::threads(&args.output, &e.to_string()))?;
@@ -42,7 +43,8 @@ pub fn calibrate(args: &CalibrateArgs) -> Result<(), Diagnostics> {
     let target = Target { name: String::from("ckks-cpu"), max_prime_bits: MAX_PRIME_BITS, rings };
     let json = serde_json::to_string_pretty(&target).expect("profiles serialise");
     files::write(&args.output, format!("{json}\n").as_bytes(), Access::Normal)?;
-    super::output(&format!("wrote {}\n", args.output.display()));
+    let report = serde_json::json!({ "profile": args.output });
+    form.result(&report, || format!("wrote {}\n", args.output.display()));
     Ok(())
 }
 

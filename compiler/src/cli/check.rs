@@ -22,14 +22,17 @@ pub fn check(args: &CheckArgs, form: Form) -> Result<(), Diagnostics> {
         bar.inc(1);
         Ok((built.model.logits(sample), evaluate(sample)?))
     });
-    let (plain, encrypted): (Vec<_>, Vec<_>) =
+    let (plain, results): (Vec<_>, Vec<Evaluated>) =
         evaluated.collect::<Result<Vec<_>, Diagnostics>>()?.into_iter().unzip();
     bar.finish_and_clear();
+    let expected = results.iter().filter_map(|result| result.expected_error).reduce(f64::max);
+    let encrypted: Vec<_> = results.into_iter().map(|result| result.logits).collect();
     let report = json!(Report {
         model: &built.model.name,
         backend: format!("{:?}", args.backend).to_lowercase(),
         accuracy: Accuracy::of(&plain, &encrypted, data.labels.as_deref()),
         predicted_max_abs_err: built.compiled.prediction.max_error,
+        simulated_max_abs_err: expected,
     });
     form.result(&report, || show::table(&report));
     Ok(())
@@ -42,10 +45,26 @@ struct Report<'a> {
     backend: String,
     #[serde(flatten)]
     accuracy: Accuracy,
+    /// From the compiler, over calibration samples.
     predicted_max_abs_err: f64,
+    /// From the simulation of these samples; its results carry no error.
+    simulated_max_abs_err: Option<f64>,
 }
 
-type Evaluate<'a> = Box<dyn Fn(&[f64]) -> Result<Vec<f64>, Diagnostics> + 'a>;
+/// What a back end made of one sample.
+struct Evaluated {
+    logits: Vec<f64>,
+    /// Error to expect of an encrypted run, from the simulation.
+    expected_error: Option<f64>,
+}
+
+impl Evaluated {
+    fn of(tensors: Vec<Vec<f64>>, expected_error: Option<f64>) -> Evaluated {
+        Evaluated { logits: tensors.into_iter().next().unwrap_or_default(), expected_error }
+    }
+}
+
+type Evaluate<'a> = Box<dyn Fn(&[f64]) -> Result<Evaluated, Diagnostics> + 'a>;
 
 /// Evaluates one sample on the back end asked for.
 fn evaluator<'a>(args: &'a CheckArgs, built: &'a Built) -> Result<Evaluate<'a>, Diagnostics> {
@@ -56,15 +75,18 @@ fn evaluator<'a>(args: &'a CheckArgs, built: &'a Built) -> Result<Evaluate<'a>, 
     Ok(match args.backend {
         BackendArg::Ckks => {
             let deployment = Deployment::start(model, &program, args.data.threads)?;
-            Box::new(move |sample| Ok(deployment.predict(&model.model, sample)?.logits))
+            Box::new(move |sample| {
+                Ok(Evaluated::of(vec![deployment.predict(&model.model, sample)?.logits], None))
+            })
         }
         BackendArg::Sim => Box::new(move |sample| {
             let forecast = dry::forecast(&executor, program.clone(), &[sample.to_vec()]).map_err(failed)?;
-            Ok(forecast.tensors.into_iter().next().unwrap_or_default())
+            let expected = forecast.errors.iter().map(|error| error.max).reduce(f64::max);
+            Ok(Evaluated::of(forecast.tensors, expected))
         }),
         BackendArg::Clear => Box::new(move |sample| {
             let evaluation = dry::evaluate(&executor, program.clone(), &[sample.to_vec()]).map_err(failed)?;
-            Ok(evaluation.tensors.into_iter().next().unwrap_or_default())
+            Ok(Evaluated::of(evaluation.tensors, None))
         }),
     })
 }

@@ -68,7 +68,7 @@ codes! {
     ShapeMismatch = "H020", "shapes do not fit",
         "The shapes of a layer's inputs and weights contradict each other.";
     NotEnoughLevels = "H021", "not enough levels for this model",
-        "The chain of multiplications is longer than the ciphertext modulus allows. Lower polynomial degrees, pick a larger target, or allow bootstrapping.";
+        "The chain of multiplications is longer than the ciphertext modulus allows. Lower polynomial degrees or use fewer layers between input and output.";
     BadParameter = "H022", "impossible layer parameter",
         "A size, stride, padding or coefficient makes no sense, such as a stride of zero.";
     TensorTooLarge = "H023", "tensor beyond the size limit",
