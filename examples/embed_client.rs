@@ -9,7 +9,7 @@
 //! space. The manifest must come from someone the client trusts: it says which
 //! ring is used, and parameters below 128-bit security are refused.
 
-use hecc_examples::{receive, send};
+use hecc_examples::{exit, receive, send};
 use hecc_runtime::client::Client;
 use std::error::Error;
 use std::io::{BufReader, BufWriter};
@@ -23,13 +23,7 @@ const MAX_KEYS: u64 = 16 << 30;
 const MAX_RESULTS: u64 = 256 << 20;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit(run())
 }
 
 fn run() -> Result<(), Box<dyn Error>> {

@@ -9,7 +9,7 @@
 //! every bundle of inputs with a bundle of results. Any frame that is not what
 //! it should be ends the connection with a message; the server goes on.
 
-use hecc_examples::{receive, send};
+use hecc_examples::{exit, receive, send};
 use hecc_runtime::server::{Server, Session};
 use std::error::Error;
 use std::io::{BufReader, BufWriter, ErrorKind};
@@ -23,13 +23,7 @@ const MAX_KEYS: u64 = 8 << 30;
 const MAX_INPUTS: u64 = 256 << 20;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit(run())
 }
 
 fn run() -> Result<(), Box<dyn Error>> {

@@ -11,7 +11,7 @@ mod placement;
 mod plan;
 mod split;
 
-pub use assign::{Diagonals, Fold, PackedMap};
+pub use assign::{Diagonals, Fold, assign};
 pub use placement::{Grid, Placement};
 pub(crate) use plan::depth;
 pub use plan::{LinearPlan, PackingPlan, Prefold, TermPlan, plan};

@@ -13,7 +13,7 @@ mod predict;
 mod typing;
 
 pub use levels::{Levels, assign_levels};
-pub use params::{Candidate, Magnitudes, ParamsError, Placed, Request, Scheduled, choose};
+pub use params::{ParamsError, Placed, Request, Scheduled, choose};
 pub use place::{Policy, place_rescales};
 pub use predict::{Prediction, magnitudes, predict};
 pub use typing::{Chain, type_circuit};

@@ -1,8 +1,21 @@
-//! What the runnable programs share: frames, the pieces of a byte stream that
+//! What the runnable programs share: how they end, and frames, the pieces of a byte stream that
 //! two programs exchange. A frame is its length, eight bytes little-endian,
 //! and its contents.
 
+use std::error::Error;
 use std::io::{self, Read, Write};
+use std::process::ExitCode;
+
+/// How a program ends: quietly, or with its error on standard error.
+pub fn exit(result: Result<(), Box<dyn Error>>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// Sends one frame.
 ///

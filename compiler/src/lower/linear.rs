@@ -4,7 +4,6 @@ use crate::packing::Diagonals;
 use crate::packing::{Fold, LinearPlan, Placement, Prefold, Split, TermPlan};
 use crate::sparsity::Linear;
 use hecc_ir::circuit::{Builder, Op, Plain, Value};
-use hecc_ir::layout::Layout;
 use std::collections::BTreeMap;
 
 /// Emits one linear node; `values` holds the ciphertexts of earlier nodes.
@@ -34,18 +33,13 @@ pub(super) fn emit(
             }
         }
     }
-    let biases = bias_slots(&placement.layout, &linear.bias);
+    let biases = placement.layout.pack(&linear.bias);
     let finish = |(sum, bias): (Vec<Value>, Vec<f64>)| {
         let sum = builder.sum(sum);
         let folded = fold(builder, sum, plan.fold);
         builder.add_plain(folded, Plain::new(bias))
     };
     sums.into_iter().zip(biases).map(finish).collect()
-}
-
-/// Bias in every slot that holds the element, replicas included.
-fn bias_slots(layout: &Layout, bias: &[f64]) -> Vec<Vec<f64>> {
-    layout.pack(bias)
 }
 
 /// Sums pool windows: along columns, then along rows.

@@ -66,25 +66,14 @@ pub(crate) type DiagonalKey = (u32, u32, i64);
 /// step `d` contributes `weight * operand[slot + d]` to `result[slot]`.
 pub type Diagonals = BTreeMap<(u32, u32, i64), Vec<(u32, f64)>>;
 
-/// A sparse map between two layouts.
-#[derive(Clone, Debug)]
-pub struct PackedMap {
-    /// Products before the fold.
-    pub diagonals: Diagonals,
-    /// How partial sums are brought together.
-    pub fold: Fold,
-}
-
-impl PackedMap {
-    /// Assigns every non-zero of `matrix`.
-    pub fn assign(matrix: &Matrix, operand: &Layout, result: &Layout, fold: Fold) -> PackedMap {
-        let mut diagonals = Diagonals::new();
-        let mut place = |key: DiagonalKey, slot: usize, weight: f64| {
-            diagonals.entry(key).or_default().push((slot as u32, weight));
-        };
-        visit(matrix, operand, result, fold, 0..matrix.n_rows(), &mut place);
-        PackedMap { diagonals, fold }
-    }
+/// Assigns every non-zero of `matrix`; the fold is still to be applied.
+pub fn assign(matrix: &Matrix, operand: &Layout, result: &Layout, fold: Fold) -> Diagonals {
+    let mut diagonals = Diagonals::new();
+    let mut place = |key: DiagonalKey, slot: usize, weight: f64| {
+        diagonals.entry(key).or_default().push((slot as u32, weight));
+    };
+    visit(matrix, operand, result, fold, 0..matrix.n_rows(), &mut place);
+    diagonals
 }
 
 /// Rows looked at when only the set of diagonals is wanted.

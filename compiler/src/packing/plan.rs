@@ -1,7 +1,7 @@
 //! Chooses a placement for every node and a split for every map, by beam
 //! search over the counted cost of the whole network.
 
-use super::assign::{Diagonals, Fold, PackedMap, diagonal_keys};
+use super::assign::{Diagonals, Fold, assign, diagonal_keys};
 use super::candidates;
 use super::placement::Placement;
 use super::split::{Price, Split};
@@ -317,8 +317,8 @@ impl Search<'_> {
                     let leg = legs.into_iter().find(|leg| leg.route == *route).expect("the leg was priced");
                     let matrix = leg.factor.matrix.scale_rows(|_| term.scale);
                     let result = &state.placements[id.0].layout;
-                    let map = PackedMap::assign(&matrix, &leg.operand.layout, result, choice.fold);
-                    TermPlan::Map { prefold: leg.prefold, diagonals: map.diagonals, split: *split }
+                    let diagonals = assign(&matrix, &leg.operand.layout, result, choice.fold);
+                    TermPlan::Map { prefold: leg.prefold, diagonals, split: *split }
                 }
             });
             Some(LinearPlan { terms: terms.collect(), fold: choice.fold })

@@ -60,7 +60,7 @@ pub enum ParamsError {
 
 /// One chain under consideration.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Candidate {
+struct Candidate {
     bits: f64,
     base_bits: f64,
     base_limbs: usize,
@@ -80,7 +80,7 @@ enum Kind {
 
 /// Largest magnitudes by kind and by level above the base, base-2 logarithms.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Magnitudes {
+struct Magnitudes {
     largest: BTreeMap<(Kind, u32), f64>,
     /// Products of ciphertexts are among the terminal values.
     terminal_squares: bool,
@@ -88,15 +88,14 @@ pub struct Magnitudes {
 
 impl Magnitudes {
     /// Sorts the magnitudes of a circuit with rescales in place.
-    pub fn of(circuit: &Circuit, levels: &Levels, largest: &[f64]) -> Magnitudes {
+    fn of(circuit: &Circuit, levels: &Levels, largest: &[f64]) -> Magnitudes {
         let rescaled = rescaled_values(circuit);
         let mut raw = vec![false; circuit.nodes.len()];
         let mut found = BTreeMap::new();
         for value in circuit.values() {
             let op = &circuit.node(value).op;
-            let multiplies = matches!(op, Op::Mul(..) | Op::MulPlain(..) | Op::MulScalar(..));
             let passes = !matches!(op, Op::Rescale(_)) && op.operands().iter().any(|v| raw[v.index()]);
-            raw[value.index()] = multiplies || passes;
+            raw[value.index()] = op.is_product() || passes;
             let Some(level) = levels.of(value) else { continue };
             let kind = match (raw[value.index()], rescaled[value.index()]) {
                 (false, _) => Kind::Clean,

@@ -69,7 +69,7 @@ struct Placer {
 fn terminal_values(circuit: &Circuit) -> Vec<bool> {
     let mut terminal = vec![true; circuit.nodes.len()];
     for (index, node) in circuit.nodes.iter().enumerate().rev() {
-        let multiplies = matches!(node.op, Op::Mul(..) | Op::MulPlain(..) | Op::MulScalar(..));
+        let multiplies = node.op.is_product();
         for operand in node.op.operands() {
             terminal[operand.index()] &= terminal[index] && !multiplies;
         }

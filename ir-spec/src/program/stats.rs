@@ -146,6 +146,11 @@ impl Manifest {
 }
 
 impl Op {
+    /// Whether its result has the scale of a product.
+    pub fn is_product(&self) -> bool {
+        matches!(self, Op::Mul(..) | Op::MulPlain(..) | Op::MulScalar(..))
+    }
+
     /// What this op consists of; a rotation counts as one hoisted group.
     pub fn op_counts(&self) -> OpCounts {
         let none = OpCounts::default();
@@ -184,8 +189,7 @@ impl Circuit {
         for node in &self.nodes {
             let below =
                 node.op.operands().into_iter().map(|value| depth_of[value.index()]).max().unwrap_or(0);
-            let product = matches!(node.op, Op::Mul(..) | Op::MulPlain(..) | Op::MulScalar(..));
-            depth_of.push(below + usize::from(product));
+            depth_of.push(below + usize::from(node.op.is_product()));
         }
         depth_of.into_iter().max().unwrap_or(0)
     }
