@@ -160,18 +160,39 @@ impl Params {
 mod tests {
     use super::*;
 
+    /// A chain of `count` primes just above 2^`bits`.
+    fn chain(ring_degree: usize, bits: u32, count: usize) -> Params {
+        let candidates = (1..).map(|k| (1u64 << bits) + k * 2 * ring_degree as u64 + 1);
+        let mut q: Vec<u64> = candidates.filter(|&c| is_ntt_prime(c, ring_degree)).take(count).collect();
+        let p = vec![q.pop().expect("there are as many")];
+        Params { ring_degree, q, p, digit_limbs: 1, security: SecurityLevel::Classical128 }
+    }
+
     #[test]
-    fn security_table_is_enforced() {
-        let prime = (1..).map(|k| (1u64 << 40) + k * 2048 + 1).find(|&c| is_ntt_prime(c, 1024)).unwrap();
-        let mut params = Params {
-            ring_degree: 1024,
-            q: vec![prime],
-            p: Vec::new(),
-            digit_limbs: 1,
-            security: SecurityLevel::Classical128,
-        };
-        assert!(matches!(params.check(), Err(ParamsError::Security { bound: 27, .. })));
-        params.security = SecurityLevel::Insecure;
-        assert_eq!(params.check(), Ok(()));
+    fn every_row_of_the_security_table_is_enforced() {
+        for (degree, row) in MAX_LOG_QP_128 {
+            let count = row.div_ceil(54).max(2);
+            let mut params = chain(degree, row / count + 1, count as usize);
+            let refused = params.check();
+            let expected = |e: &ParamsError| matches!(e, ParamsError::Security { ring_degree, bound, .. } if (*ring_degree, *bound) == (degree, row));
+            assert!(refused.as_ref().is_err_and(expected), "{degree}: {refused:?}");
+            params.security = SecurityLevel::Insecure;
+            assert_eq!(params.check(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn chains_within_the_security_table_are_accepted() {
+        for (degree, bits, count) in [(2048, 26, 2), (4096, 36, 3), (8192, 54, 4), (16384, 54, 8)] {
+            assert_eq!(chain(degree, bits, count).check(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn rings_outside_the_security_table_are_refused() {
+        for degree in [256, 512] {
+            let refused = chain(degree, 20, 2).check();
+            assert!(matches!(refused, Err(ParamsError::Security { bound: 0, .. })), "{refused:?}");
+        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Balanced mixed-radix digits (Garner, "The residue number system", 1959) of
 //! an integer between -Q/2 and Q/2 are zero above its size, so that summing
-//! them in floating point loses nothing but the rounding of the result.
+//! them in floating point loses nothing but the rounding of the result. The
+//! integers are decrypted data, with the error in them: nothing branches on them.
 
 use crate::context::Context;
 use crate::modulus::{Factor, Modulus};
@@ -57,7 +58,25 @@ impl Garner {
     }
 }
 
+/// The representative nearest to zero, without branches on it.
 fn balanced(m: &Modulus, digit: u64) -> i64 {
-    let signed = digit as i64;
-    if digit > m.p / 2 { signed - m.p as i64 } else { signed }
+    let above = ((m.p / 2).wrapping_sub(digit) >> 63).wrapping_neg();
+    digit.wrapping_sub(m.p & above) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn balanced_digits_are_nearest_to_zero() {
+        for bits in [20, 40, 60] {
+            let m = Modulus::new(crate::primes::near(bits, 32, 1, &[]).unwrap()[0], 32);
+            let half = m.p / 2;
+            for digit in [0, 1, half - 1, half, half + 1, m.p - 1] {
+                let expected = if digit <= half { digit as i64 } else { digit as i64 - m.p as i64 };
+                assert_eq!(balanced(&m, digit), expected, "{digit} modulo {}", m.p);
+            }
+        }
+    }
 }

@@ -59,3 +59,4 @@ pub use error::Error;
 pub use evaluator::Evaluator;
 pub use keys::{EvalKeys, GaloisKey, GaloisKeys, KeyGenerator, KeySwitchKey, PublicKey, SecretKey};
 pub use params::{Params, Security};
+pub use sampling::WideGaussian;

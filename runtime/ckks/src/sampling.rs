@@ -1,8 +1,12 @@
 //! Randomness: uniform residues, ternary secrets, Gaussian errors.
 //!
 //! All of it is ChaCha20, keyed by the operating system; generators wipe their
-//! state on drop. Samplers of secret values run the same instructions whatever
-//! they draw.
+//! state on drop. Samplers of secret values run the same instructions, on the
+//! same addresses, whatever they draw.
+
+mod wide;
+
+pub use wide::WideGaussian;
 
 use crate::context::Context;
 use crate::error::Error;
@@ -64,7 +68,16 @@ fn gaussian_from(word: u64) -> i64 {
     ((AT_MOST.len() as i64 + below) ^ sign) - sign
 }
 
-/// 2^63 · P(|x| ≤ k) for k = 0, 1, …, where P(x) ~ exp(-x²/2·3.2²).
+/// floor(2^63 · P(|x| ≤ k)) for k = 0, 1, …, where P(x) ~ exp(-x²/2·3.2²).
+///
+/// With w(k) = exp(-25k²/512) and S(k) = w(0) + 2 (w(1) + … + w(k)), the entries
+/// are floor(2^63 · S(k) / S(∞)). A test derives them in fixed point; so does
+///
+/// ```sh
+/// python3 -c "from mpmath import mp, exp, floor; mp.dps = 60
+/// w = [exp(-mp.mpf(25) * k * k / 512) * (2 if k else 1) for k in range(99)]
+/// print([int(floor(2**63 * sum(w[:k + 1]) / sum(w))) for k in range(29)])"
+/// ```
 const AT_MOST: [i64; 29] = [
     1149872835429266008,
     3340023666152832877,
@@ -136,77 +149,4 @@ fn lift_small(m: &Modulus, small: &[i64], limb: &mut [u64]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const N: usize = 1 << 18;
-
-    fn moments(samples: &[i64]) -> (f64, f64) {
-        let mean = samples.iter().sum::<i64>() as f64 / samples.len() as f64;
-        let square = samples.iter().map(|x| x * x).sum::<i64>() as f64 / samples.len() as f64;
-        (mean, square - mean * mean)
-    }
-
-    #[test]
-    fn gaussian_has_its_width() {
-        let samples = Prng::from_seed([1; 32]).gaussian(N);
-        let (mean, variance) = moments(&samples);
-        assert!(mean.abs() < 5.0 * 3.2 / (N as f64).sqrt(), "{mean}");
-        assert!((variance / 10.24 - 1.0).abs() < 5.0 * (2.0 / N as f64).sqrt(), "{variance}");
-        let beyond = samples.iter().filter(|x| x.abs() > 6).count() as f64 / N as f64;
-        assert!((beyond - 0.0414).abs() < 0.003, "{beyond}");
-    }
-
-    #[test]
-    fn gaussian_table_is_symmetric_and_bounded() {
-        assert_eq!(gaussian_from(0), 0);
-        assert_eq!(gaussian_from(u64::MAX), -29);
-        assert_eq!(gaussian_from(u64::MAX - 1), 29);
-        assert!(AT_MOST.is_sorted());
-    }
-
-    #[test]
-    fn ternary_is_uniform() {
-        let samples = Prng::from_seed([2; 32]).ternary(N);
-        for value in -1..=1 {
-            let share = samples.iter().filter(|&&x| x == value).count() as f64 / N as f64;
-            assert!((share - 1.0 / 3.0).abs() < 0.005, "{value}: {share}");
-        }
-        assert!(samples.iter().all(|x| (-1..=1).contains(x)));
-    }
-
-    #[test]
-    fn expansion_is_uniform_and_depends_on_seed_and_stream() {
-        let m = Modulus::new(crate::primes::near(40, 32, 1, &[]).unwrap()[0], 32);
-        let draw = |seed, stream| {
-            let mut limb = vec![0; 1 << 14];
-            expand(&[seed; 32], stream, &m, &mut limb);
-            limb
-        };
-        let limb = draw(1, 1);
-        let mean = limb.iter().map(|&x| x as f64 / m.p as f64).sum::<f64>() / limb.len() as f64;
-        assert!((mean - 0.5).abs() < 5.0 * (1.0 / 12.0 / limb.len() as f64).sqrt(), "{mean}");
-        assert!(limb.iter().all(|&x| x < m.p));
-        assert_eq!(limb, draw(1, 1));
-        assert_ne!(limb, draw(2, 1));
-        assert_ne!(limb, draw(1, 2));
-    }
-
-    #[test]
-    fn generators_are_wiped() {
-        fn wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
-        wiped(&Prng::from_seed([3; 32]).0);
-    }
-
-    /// The key stream of RFC 8439, appendix A.1, is what seeds in files expand by.
-    #[test]
-    fn the_stream_is_chacha20() {
-        assert_eq!(Prng::from_seed([0; 32]).0.next_u64(), 0x903d_f1a0_ade0_b876);
-    }
-
-    #[test]
-    fn entropy_differs() {
-        let draw = || Prng::from_entropy().unwrap().public_seed();
-        assert_ne!(draw(), draw());
-    }
-}
+mod tests;
