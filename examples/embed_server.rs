@@ -62,7 +62,7 @@ fn serve(server: &Server, stream: TcpStream) -> Result<(), Box<dyn Error>> {
 
 fn answer(session: &Session, inputs: &[u8]) -> Result<Vec<u8>, hecc_runtime::Error> {
     let reply = session.eval(inputs)?;
-    let mebibytes = reply.cost.peak_bytes >> 20;
-    println!("evaluated in {:.2?}, {mebibytes} MiB of ciphertexts at most", reply.cost.wall);
+    let mebibytes = reply.cost.memory.peak >> 20;
+    println!("evaluated in {:.2?}, {mebibytes} MiB of memory at most", reply.cost.wall);
     Ok(reply.bundle)
 }

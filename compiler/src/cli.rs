@@ -13,6 +13,7 @@ mod deploy;
 mod files;
 mod form;
 mod inspect;
+mod memory;
 mod problems;
 mod progress;
 mod session;

@@ -170,6 +170,26 @@ fn deployment_goes_round() {
     assert!(folder.prints("decrypt small.hecm").contains("prediction"));
 }
 
+#[test]
+fn results_do_not_depend_on_memory() {
+    let folder = Folder::deployed();
+    let eval = |memory: &str| {
+        let cost = folder.prints_json(&format!("eval small.hecp --plain-memory {memory} --json"));
+        let weights = ["resident_plaintext_bytes", "peak_on_the_fly_plaintext_bytes"];
+        (folder.read("result.hect"), weights.map(|key| cost[key].as_u64().unwrap()))
+    };
+    let ((all, [kept, fresh]), (none, [few, anew])) = (eval("all"), eval("0"));
+    assert!(all == none);
+    assert!(kept > 0 && fresh == 0 && few == 0 && anew > 0 && anew < kept);
+    assert!(folder.prints("eval small.hecp").contains("peak memory"));
+}
+
+#[test]
+fn weights_are_kept_only_where_a_file_can_be() {
+    let folder = Folder::deployed();
+    assert_messages!(folder.refuses("eval small.hecp --plain-memory 0 --plain-map nowhere"));
+}
+
 #[cfg(unix)]
 #[test]
 fn secret_keys_are_readable_by_their_owner_alone() {
@@ -204,6 +224,12 @@ fn bench_measures_everything() {
         "key_bytes",
         "plaintext_bytes",
         "ciphertext_bytes",
+        "peak_live_ciphertext_bytes",
+        "resident_plaintext_bytes",
+        "peak_on_the_fly_plaintext_bytes",
+        "mapped_plaintext_bytes",
+        "key_memory_bytes",
+        "peak_run_bytes",
         "peak_rss_bytes",
         "threads",
         "max_abs_err",

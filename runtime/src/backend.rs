@@ -5,6 +5,7 @@ pub mod clear;
 pub mod sim;
 
 use crate::Error;
+use crate::memory::MappedBytes;
 use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Scale, Step};
 
 /// A way to compute on ciphertexts: one method for each instruction.
@@ -17,6 +18,8 @@ pub trait Backend: Send + Sync {
     type Ct: Clone + Send + Sync;
     /// An encoded plaintext.
     type Plain: Send + Sync;
+    /// An inner product to which terms are still to be added.
+    type Partial: Send;
 
     /// The ring it was made for.
     fn params(&self) -> &Params;
@@ -33,11 +36,31 @@ pub trait Backend: Send + Sync {
     /// Bytes of memory a ciphertext takes.
     fn ct_bytes(&self, ct: &Self::Ct) -> usize;
 
-    /// Bytes of memory an encoded plaintext takes.
-    fn plain_bytes(&self, plain: &Self::Plain) -> usize;
+    /// Bytes of memory its keys take.
+    fn key_bytes(&self) -> usize;
+
+    /// Bytes of memory a plaintext takes when it is encoded at a level.
+    fn plain_bytes(&self, plain: &Plain, level: Level) -> usize;
 
     /// Encodes a plaintext.
     fn encode(&self, plain: &Plain, level: Level, scale: Scale) -> Result<Self::Plain, Error>;
+
+    /// Appends the bytes of an encoded plaintext to `out`, for [`Backend::map_plain`].
+    ///
+    /// # Errors
+    /// [`Error::Unmappable`] of a back end that keeps none in files.
+    fn write_plain(&self, _plain: &Self::Plain, _out: &mut Vec<u8>) -> Result<(), Error> {
+        Err(Error::Unmappable)
+    }
+
+    /// The plaintext that [`Backend::write_plain`] wrote, of the level and scale
+    /// it was encoded at. It is to refer to the bytes rather than to copy them.
+    ///
+    /// # Errors
+    /// As [`Backend::write_plain`], and when the bytes are not what it wrote.
+    fn map_plain(&self, _bytes: MappedBytes, _level: Level, _scale: Scale) -> Result<Self::Plain, Error> {
+        Err(Error::Unmappable)
+    }
 
     /// An encryption of zero without noise.
     fn zero(&self, ty: CtType) -> Result<Self::Ct, Error>;
@@ -45,8 +68,16 @@ pub trait Backend: Send + Sync {
     /// For each step, `ct[i + step]`; the rotations may share work.
     fn rotate_many(&self, ct: &Self::Ct, steps: &[Step]) -> Result<Vec<Self::Ct>, Error>;
 
-    /// Sum of `ct[i] * plain[i]` over all terms.
-    fn inner_product(&self, terms: &[(&Self::Ct, &Self::Plain)]) -> Result<Self::Ct, Error>;
+    /// Adds `ct[i] * plain[i]` over the terms, in their order, to `sum` or to zero.
+    /// The result does not depend on how terms are divided into calls.
+    fn add_products(
+        &self,
+        sum: Option<Self::Partial>,
+        terms: &[(&Self::Ct, &Self::Plain)],
+    ) -> Result<Self::Partial, Error>;
+
+    /// The inner product when all terms are added.
+    fn total(&self, sum: Self::Partial) -> Result<Self::Ct, Error>;
 
     /// Sum of ciphertexts of one type.
     fn sum(&self, terms: &[&Self::Ct]) -> Result<Self::Ct, Error>;

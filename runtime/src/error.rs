@@ -3,6 +3,8 @@
 use hecc_ir::artifact::ArtifactError;
 use hecc_ir::program::ProgramError;
 use hecc_ir::{CtType, Level, Step};
+use std::io;
+use std::path::PathBuf;
 
 /// Why something was refused or could not be computed.
 #[derive(Debug, thiserror::Error)]
@@ -125,6 +127,18 @@ pub enum Error {
     /// Bytes that are no bundle, a damaged one, or one for something else.
     #[error(transparent)]
     Bundle(#[from] crate::bundle::BundleError),
+    /// Plaintexts could not be kept in a file.
+    #[error("cannot keep plaintexts in a file in `{}`: {cause}", .folder.display())]
+    Spill {
+        /// Folder of the file.
+        folder: PathBuf,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// The back end knows plaintexts in memory only.
+    #[error("this back end cannot keep plaintexts in a file")]
+    Unmappable,
     /// Worker threads could not be started.
     #[error("cannot start worker threads: {0}")]
     Threads(String),

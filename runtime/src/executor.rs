@@ -1,21 +1,23 @@
 //! Runs programs on a back end.
 //!
 //! Everything that can be refused is refused before the first instruction:
-//! [`Executor::encode`] verifies the program and encodes its plaintexts,
-//! [`Encoded::bind`] checks the keys of one client, [`Prepared::run`] checks
+//! [`Executor::encode`] verifies the program and encodes the plaintexts that
+//! stay ([`memory`](crate::memory)), [`Encoded::bind`] checks the keys of one client, [`Prepared::run`] checks
 //! the inputs. Instructions run as soon as their operands are there, earlier
 //! ones first, on a fixed number of threads which the back end's own
 //! parallelism shares; the results do not depend on that number.
 
+mod keep;
+mod plains;
 mod run;
 
+use crate::memory::{PlainBytes, PlainMemory};
 use crate::report::RunReport;
 use crate::schedule::Schedule;
 use crate::{Backend, Error};
 use hecc_ir::{CtType, Program};
-use rayon::prelude::*;
+use plains::Plains;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Is told how many steps are done, and of how many; called from any thread.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
@@ -23,14 +25,16 @@ pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 /// Reports to nobody.
 pub fn silent(_done: usize, _total: usize) {}
 
-/// The threads that programs run on.
+/// The threads that programs run on, and the memory for their plaintexts.
 #[derive(Clone, Debug)]
 pub struct Executor {
     pool: Arc<rayon::ThreadPool>,
+    memory: PlainMemory,
 }
 
 impl Executor {
-    /// As many threads as the machine has cores, or `n_threads`.
+    /// As many threads as the machine has cores, or `n_threads`; all plaintexts
+    /// stay in memory.
     ///
     /// # Errors
     /// When the system does not give the threads.
@@ -38,7 +42,13 @@ impl Executor {
         let threads = rayon::ThreadPoolBuilder::new().num_threads(n_threads.unwrap_or(0));
         let named = threads.thread_name(|i| format!("hecc-{i}"));
         let pool = named.build().map_err(|e| Error::Threads(e.to_string()))?;
-        Ok(Executor { pool: Arc::new(pool) })
+        Ok(Executor { pool: Arc::new(pool), memory: PlainMemory::default() })
+    }
+
+    /// The same threads, with another way to keep plaintexts. It holds for every
+    /// program that is encoded after.
+    pub fn with_plain_memory(self, memory: PlainMemory) -> Executor {
+        Executor { memory, ..self }
     }
 
     /// Worker threads.
@@ -46,11 +56,13 @@ impl Executor {
         self.pool.current_num_threads()
     }
 
-    /// Verifies a program and encodes its plaintexts; `backend` needs no keys.
+    /// Verifies a program and encodes the plaintexts that stay; `backend` needs no
+    /// keys, `progress` is told of each plaintext.
     ///
     /// # Errors
-    /// When the program is invalid, made for another ring or cannot be encoded;
-    /// of several plaintexts the first.
+    /// When the program is invalid, made for another ring or a plaintext that
+    /// stays cannot be encoded; [`Error::Spill`] when the system refuses a file,
+    /// [`Error::Unmappable`] when the back end does.
     pub fn encode<B: Backend>(
         &self,
         program: Arc<Program>,
@@ -61,7 +73,7 @@ impl Executor {
         if program.manifest.params != *backend.params() {
             return Err(Error::Params);
         }
-        let plains = self.pool.install(|| encode_all(&program, backend, progress))?;
+        let plains = self.pool.install(|| Plains::new(&program, backend, &self.memory, progress))?;
         let schedule = Arc::new(Schedule::of(&program));
         Ok(Encoded { executor: self.clone(), program, schedule, plains: Arc::new(plains) })
     }
@@ -75,12 +87,12 @@ impl Executor {
     }
 }
 
-/// A verified program with its plaintexts encoded, for any client's keys.
+/// A verified program and its plaintexts, for any client's keys.
 pub struct Encoded<B: Backend> {
     executor: Executor,
     program: Arc<Program>,
     schedule: Arc<Schedule>,
-    plains: Arc<Vec<B::Plain>>,
+    plains: Arc<Plains<B::Plain>>,
 }
 
 impl<B: Backend> Encoded<B> {
@@ -89,9 +101,9 @@ impl<B: Backend> Encoded<B> {
         &self.program
     }
 
-    /// Bytes of memory its plaintexts take.
-    pub fn plain_bytes(&self, backend: &B) -> usize {
-        self.plains.iter().map(|plain| backend.plain_bytes(plain)).sum()
+    /// Bytes of its plaintexts and where they are.
+    pub fn plain_bytes(&self) -> PlainBytes {
+        self.plains.bytes()
     }
 
     /// Joins the program with a back end that holds the keys it needs; shares
@@ -132,9 +144,9 @@ impl<B: Backend> Prepared<B> {
         &self.encoded.program
     }
 
-    /// Bytes of memory its plaintexts take.
-    pub fn plain_bytes(&self) -> usize {
-        self.encoded.plain_bytes(&self.backend)
+    /// Bytes of its plaintexts and where they are.
+    pub fn plain_bytes(&self) -> PlainBytes {
+        self.encoded.plain_bytes()
     }
 
     /// The back end.
@@ -146,7 +158,8 @@ impl<B: Backend> Prepared<B> {
     ///
     /// # Errors
     /// When an input has the wrong number or type of ciphertexts, or an
-    /// instruction fails; of several failures the first in program order.
+    /// instruction fails, as it does when a plaintext that did not stay cannot
+    /// be encoded; of several failures the first in program order.
     pub fn run(&self, inputs: Vec<Vec<B::Ct>>) -> Result<RunReport<B::Ct>, Error> {
         self.run_with(inputs, &silent)
     }
@@ -185,20 +198,4 @@ pub(crate) fn expect_type(found: CtType, expected: CtType, place: impl Fn() -> S
         return Ok(());
     }
     Err(Error::CtType { place: place(), expected, found })
-}
-
-fn encode_all<B: Backend>(
-    program: &Program,
-    backend: &B,
-    progress: Progress,
-) -> Result<Vec<B::Plain>, Error> {
-    let done = AtomicUsize::new(0);
-    let encode = |used: &hecc_ir::program::PlainUse| {
-        let plain = &program.consts[used.constant as usize];
-        let encoded = backend.encode(plain, used.level, used.scale)?;
-        progress(done.fetch_add(1, Ordering::Relaxed) + 1, program.plains.len());
-        Ok(encoded)
-    };
-    let encoded: Vec<_> = program.plains.par_iter().map(encode).collect();
-    encoded.into_iter().collect()
 }

@@ -1,5 +1,6 @@
 //! What a run measured: time by layer and instruction kind, and memory.
 
+use crate::memory::PlainBytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,10 +22,29 @@ pub struct RunCost {
     pub timings: Vec<LayerTime>,
     /// Time from start to end.
     pub wall: Duration,
-    /// Most bytes of ciphertexts alive at once, inputs included.
-    pub peak_bytes: usize,
+    /// Memory it took.
+    pub memory: RunMemory,
     /// Worker threads used.
     pub n_threads: usize,
+}
+
+/// Most bytes of memory a run took, by what they held. The scratch memory of
+/// single operations and buffers that wait to be used again are not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunMemory {
+    /// Ciphertexts alive at once, inputs included.
+    pub ciphertexts: usize,
+    /// Plaintexts that stay encoded, shared by all runs of the program.
+    pub resident_plains: usize,
+    /// Plaintexts alive at once that were encoded for one instruction.
+    pub on_the_fly_plains: usize,
+    /// Plaintexts in a mapped file; the system decides how much of it is in memory.
+    pub mapped_plains: usize,
+    /// Evaluation keys, shared by all runs with them.
+    pub keys: usize,
+    /// All of the above but mapped plaintexts, at once: at most their sum, as
+    /// not everything is at its most at the same time.
+    pub peak: usize,
 }
 
 /// Time spent on the instructions of one kind in one layer, summed over
@@ -63,47 +83,91 @@ impl Clock {
 
 /// Bytes alive now and at most.
 #[derive(Debug, Default)]
-pub(crate) struct Meter {
+struct Gauge {
     now: AtomicUsize,
     peak: AtomicUsize,
 }
 
-impl Meter {
-    /// Most bytes alive at once.
-    pub(crate) fn peak(&self) -> usize {
-        self.peak.load(Ordering::Relaxed)
+impl Gauge {
+    fn add(&self, bytes: usize) {
+        let now = self.now.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.peak.fetch_max(now, Ordering::Relaxed);
+    }
+
+    fn sub(&self, bytes: usize) {
+        self.now.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
-/// A ciphertext whose bytes count as alive until it is dropped.
+/// What takes memory during a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum What {
+    /// A ciphertext.
+    Ct,
+    /// A plaintext encoded for one instruction.
+    Plain,
+}
+
+/// Memory of one run: of each kind and of both together.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    cts: Gauge,
+    plains: Gauge,
+    both: Gauge,
+}
+
+impl Meter {
+    fn gauges(&self, what: What) -> [&Gauge; 2] {
+        let own = match what {
+            What::Ct => &self.cts,
+            What::Plain => &self.plains,
+        };
+        [own, &self.both]
+    }
+
+    /// The run's memory, beside plaintexts and keys that were there before.
+    pub(crate) fn report(&self, plains: PlainBytes, keys: usize) -> RunMemory {
+        let peak = |gauge: &Gauge| gauge.peak.load(Ordering::Relaxed);
+        RunMemory {
+            ciphertexts: peak(&self.cts),
+            resident_plains: plains.resident,
+            on_the_fly_plains: peak(&self.plains),
+            mapped_plains: plains.mapped,
+            keys,
+            peak: peak(&self.both) + plains.resident + keys,
+        }
+    }
+}
+
+/// Something whose bytes count as alive until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Live<Ct> {
-    ct: Option<Ct>,
+pub(crate) struct Live<T> {
+    value: Option<T>,
     bytes: usize,
+    what: What,
     meter: Arc<Meter>,
 }
 
-impl<Ct> Live<Ct> {
+impl<T> Live<T> {
     /// Starts to count `bytes`.
-    pub(crate) fn new(ct: Ct, bytes: usize, meter: &Arc<Meter>) -> Live<Ct> {
-        let now = meter.now.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        meter.peak.fetch_max(now, Ordering::Relaxed);
-        Live { ct: Some(ct), bytes, meter: meter.clone() }
+    pub(crate) fn new(value: T, bytes: usize, what: What, meter: &Arc<Meter>) -> Live<T> {
+        meter.gauges(what).iter().for_each(|gauge| gauge.add(bytes));
+        Live { value: Some(value), bytes, what, meter: meter.clone() }
     }
 
-    /// The ciphertext.
-    pub(crate) fn get(&self) -> &Ct {
-        self.ct.as_ref().expect("a live ciphertext is there until it is taken")
+    /// What is alive.
+    pub(crate) fn get(&self) -> &T {
+        self.value.as_ref().expect("a live value is there until it is taken")
     }
 
-    /// Stops counting and hands the ciphertext out.
-    pub(crate) fn take(mut self) -> Ct {
-        self.ct.take().expect("a live ciphertext is taken once")
+    /// Stops counting and hands the value out.
+    pub(crate) fn take(mut self) -> T {
+        self.value.take().expect("a live value is taken once")
     }
 }
 
-impl<Ct> Drop for Live<Ct> {
+impl<T> Drop for Live<T> {
     fn drop(&mut self) {
-        self.meter.now.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.meter.gauges(self.what).iter().for_each(|gauge| gauge.sub(self.bytes));
     }
 }

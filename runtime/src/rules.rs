@@ -21,6 +21,15 @@ pub fn sum(mut types: impl Iterator<Item = CtType>) -> Result<CtType, Error> {
     types.try_fold(first, same)
 }
 
+/// Products of ciphertexts and plaintexts, added to a sum of such products if there is one.
+pub fn inner_product(
+    sum: Option<CtType>,
+    products: impl Iterator<Item = Result<CtType, Error>>,
+) -> Result<CtType, Error> {
+    let types: Vec<CtType> = sum.map(Ok).into_iter().chain(products).collect::<Result<_, _>>()?;
+    self::sum(types.into_iter())
+}
+
 /// A ciphertext plus a plaintext: level and scale agree.
 pub fn add_plain(ct: CtType, level: Level, scale: Scale) -> Result<CtType, Error> {
     if ct.level == level && ct.scale == scale {

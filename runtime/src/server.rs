@@ -6,7 +6,7 @@
 use crate::backend::ckks::{self, Ckks};
 use crate::bundle::{Fingerprint, Kind, Reader, cts};
 use crate::executor::{Progress, silent};
-use crate::{Encoded, Error, Executor, Prepared, RunCost};
+use crate::{Encoded, Error, Executor, PlainBytes, Prepared, RunCost};
 use hecc_ckks::{Context, EvalKeys};
 use hecc_ir::{Manifest, artifact};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Reads a program file, on all cores.
+    /// Reads a program file, on all cores and with all plaintexts in memory.
     ///
     /// # Errors
     /// When the bytes are no valid program.
@@ -27,10 +27,11 @@ impl Server {
         Server::load_with(program, &Executor::new(None)?, &silent)
     }
 
-    /// Reads a program file for an executor; `progress` follows the encoding.
+    /// Reads a program file for an executor, whose memory for plaintexts bounds
+    /// what the program can make a server take; `progress` follows the encoding.
     ///
     /// # Errors
-    /// When the bytes are no valid program.
+    /// When the bytes are no valid program, and as [`Executor::encode`].
     pub fn load_with(program: &[u8], executor: &Executor, progress: Progress) -> Result<Server, Error> {
         let program = artifact::read_program(program)?;
         let context = Context::new(&ckks::params(&program.manifest.params))?;
@@ -101,8 +102,8 @@ impl Session {
         &self.prepared
     }
 
-    /// Bytes of memory the encoded weights take, shared by all sessions.
-    pub fn plain_bytes(&self) -> usize {
+    /// Bytes of the encoded weights, which all sessions share, and where they are.
+    pub fn plain_bytes(&self) -> PlainBytes {
         self.prepared.plain_bytes()
     }
 }

@@ -68,11 +68,11 @@ fn results_do_not_depend_on_threads() {
 #[test]
 fn ciphertexts_are_freed_after_their_last_use() {
     let bytes = 32 * size_of::<f64>();
-    let chain_peak = run(&chain(50), 1).unwrap().cost.peak_bytes;
+    let chain_peak = run(&chain(50), 1).unwrap().cost.memory.ciphertexts;
     assert!(chain_peak <= 3 * bytes, "{chain_peak}");
-    let wide_peak = run(&wide(31), 1).unwrap().cost.peak_bytes;
+    let wide_peak = run(&wide(31), 1).unwrap().cost.memory.ciphertexts;
     assert!(wide_peak <= 4 * bytes, "{wide_peak}");
-    let threaded_peak = run(&wide(31), 4).unwrap().cost.peak_bytes;
+    let threaded_peak = run(&wide(31), 4).unwrap().cost.memory.ciphertexts;
     assert!(threaded_peak <= 31 * bytes, "{threaded_peak}");
 }
 

@@ -159,10 +159,13 @@ fn sources() -> Vec<File> {
     ROOMS.iter().flat_map(|room| files(room, &["rs"])).collect()
 }
 
+/// Modules that are there for their unsafe code, beside those of vector instructions.
+const UNSAFE: [&str; 2] = ["runtime/src/map.rs", "runtime/tests/counting/mod.rs"];
+
 #[test]
 fn unsafe_code_stays_in_modules_of_its_own() {
     for (path, text) in sources() {
-        let apart = path.ends_with("simd.rs") || path.contains("/simd/");
+        let apart = path.ends_with("simd.rs") || path.contains("/simd/") || UNSAFE.contains(&path.as_str());
         let found =
             code(&text).any(|line| ["unsafe {", "unsafe fn", "unsafe impl"].iter().any(|u| line.contains(u)));
         assert!(apart || !found || path == "tests/tests/tidy.rs", "{path} has unsafe code");

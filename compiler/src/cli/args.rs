@@ -1,5 +1,6 @@
 //! What each command takes.
 
+use super::memory::{Budget, parse_budget};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -132,6 +133,20 @@ pub struct InspectArgs {
     pub constants: bool,
 }
 
+/// Threads and memory of an evaluation.
+#[derive(Debug, Args)]
+pub struct MachineArgs {
+    /// Threads; all cores when not given.
+    #[arg(long, value_parser = parse_threads)]
+    pub threads: Option<usize>,
+    /// Memory for encoded weights: 512M, 2G, `all`; half of what is free when not given.
+    #[arg(long, value_name = "SIZE", value_parser = parse_budget)]
+    pub plain_memory: Option<Budget>,
+    /// Folder for a file of the weights beyond that, instead of encoding them when needed.
+    #[arg(long, value_name = "DIR")]
+    pub plain_map: Option<PathBuf>,
+}
+
 /// Arguments of `run` and `bench`.
 #[derive(Debug, Args)]
 pub struct DataArgs {
@@ -144,9 +159,9 @@ pub struct DataArgs {
     /// How many samples to use.
     #[arg(long, default_value_t = 10)]
     pub count: usize,
-    /// Threads; all cores when not given.
-    #[arg(long, value_parser = parse_threads)]
-    pub threads: Option<usize>,
+    /// Threads and memory.
+    #[command(flatten)]
+    pub machine: MachineArgs,
 }
 
 /// Where `check` evaluates.
@@ -223,9 +238,9 @@ pub struct EvalArgs {
     /// File for the encrypted result.
     #[arg(short, long, default_value = "result.hect")]
     pub output: PathBuf,
-    /// Threads; all cores when not given.
-    #[arg(long, value_parser = parse_threads)]
-    pub threads: Option<usize>,
+    /// Threads and memory.
+    #[command(flatten)]
+    pub machine: MachineArgs,
 }
 
 /// Arguments of `decrypt`.

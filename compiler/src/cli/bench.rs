@@ -3,6 +3,7 @@
 use super::accuracy::Accuracy;
 use super::args::DataArgs;
 use super::form::Form;
+use super::memory::{self, MemoryFigures};
 use super::session::{self, Built, Deployment, Outcome};
 use super::{progress, show};
 use hecc::diag::Diagnostics;
@@ -43,8 +44,8 @@ pub struct Figures {
     key_bytes: usize,
     plaintext_bytes: usize,
     ciphertext_bytes: usize,
-    peak_live_ciphertext_bytes: usize,
-    peak_rss_bytes: Option<u64>,
+    #[serde(flatten)]
+    memory: MemoryFigures,
     threads: usize,
     predicted_max_abs_err: f64,
     #[serde(flatten)]
@@ -66,7 +67,7 @@ pub fn bench(args: &DataArgs, form: Form) -> Result<(), Diagnostics> {
     let data = session::samples(args)?;
     let built = session::build(&args.model, Some(&data), form)?;
     data.fits(&built.model)?;
-    let deployment = Deployment::start(&args.model, &built.compiled.program, args.threads)?;
+    let deployment = Deployment::start(args, &built.compiled.program)?;
     let bar = progress::bar("evaluating", data.samples.len());
     let mut outcomes = Vec::new();
     for sample in &data.samples {
@@ -114,10 +115,9 @@ fn figures(built: &Built, deployment: &Deployment, data: &DataSet, outcomes: &[O
         security_bits: if params.security == SecurityLevel::Classical128 { 128 } else { 0 },
         rotation_keys: program.manifest.keys.rotations.len(),
         key_bytes: deployment.key_bytes,
-        plaintext_bytes: deployment.plaintext_bytes(),
+        plaintext_bytes: deployment.plain_bytes().total(),
         ciphertext_bytes: outcomes[0].input_bytes,
-        peak_live_ciphertext_bytes: outcomes.iter().map(|o| o.cost.peak_bytes).max().unwrap_or(0),
-        peak_rss_bytes: peak_rss(),
+        memory: MemoryFigures::of(&memory::most(outcomes.iter().map(|o| o.cost.memory))),
         threads: outcomes[0].cost.n_threads,
         predicted_max_abs_err: built.compiled.prediction.max_error,
         accuracy: Accuracy::of(&plain, &encrypted, data.labels.as_deref()),
@@ -148,12 +148,4 @@ fn median(sorted: &[f64]) -> f64 {
 
 fn round2(x: f64) -> f64 {
     (x * 100.0).round() / 100.0
-}
-
-/// Most memory the process ever held, where the system tells.
-fn peak_rss() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kibibytes * 1024)
 }

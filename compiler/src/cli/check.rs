@@ -4,9 +4,9 @@ use super::accuracy::Accuracy;
 use super::args::{BackendArg, CheckArgs};
 use super::form::Form;
 use super::session::{self, Built, Deployment};
-use super::{problems, progress, show};
+use super::{memory, problems, progress, show};
 use hecc::diag::{Code, Diagnostics};
-use hecc_runtime::{Executor, dry};
+use hecc_runtime::dry;
 use serde::Serialize;
 use serde_json::json;
 use std::sync::Arc;
@@ -71,10 +71,10 @@ fn evaluator<'a>(args: &'a CheckArgs, built: &'a Built) -> Result<Evaluate<'a>, 
     let model = &args.data.model;
     let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, &model.model, &e, "");
     let program = Arc::new(built.compiled.program.clone());
-    let executor = Executor::new(args.data.threads).map_err(failed)?;
+    let executor = memory::executor(&args.data.machine).map_err(failed)?;
     Ok(match args.backend {
         BackendArg::Ckks => {
-            let deployment = Deployment::start(model, &program, args.data.threads)?;
+            let deployment = Deployment::start(&args.data, &program)?;
             Box::new(move |sample| {
                 Ok(Evaluated::of(vec![deployment.predict(&model.model, sample)?.logits], None))
             })

@@ -5,13 +5,15 @@ use super::accuracy::argmax;
 use super::args::{DecryptArgs, EncryptArgs, EvalArgs, KeygenArgs};
 use super::files::{self, Access};
 use super::form::Form;
+use super::memory::{self, MemoryFigures};
 use super::{problems, progress};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::DataSet;
 use hecc_ir::{Manifest, artifact};
+use hecc_runtime::Error;
 use hecc_runtime::client::Client;
 use hecc_runtime::server::Server;
-use hecc_runtime::{Error, Executor};
+use serde::Serialize;
 use serde_json::json;
 use std::path::Path;
 
@@ -70,7 +72,7 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     let eval_keys = files::read(&args.eval_keys)?;
     let input = files::read(&args.input)?;
     let refused = |e: Error| problems::runtime(Code::BadProgram, &args.program, &e, COMPILE_AGAIN);
-    let executor = Executor::new(args.threads).map_err(refused)?;
+    let executor = memory::executor(&args.machine).map_err(refused)?;
     let spinner = progress::spinner("encoding weights");
     let server = Server::load_with(&program, &executor, &hecc_runtime::executor::silent).map_err(refused)?;
     spinner.finish_and_clear();
@@ -86,11 +88,27 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     bar.finish_and_clear();
     files::write(&args.output, &reply.bundle, Access::Normal)?;
     let seconds = reply.cost.wall.as_secs_f64();
-    let report = json!({ "result": args.output, "latency_s": seconds, "threads": reply.cost.n_threads });
+    let report = json!(EvalReport {
+        result: &args.output,
+        latency_s: seconds,
+        threads: reply.cost.n_threads,
+        memory: MemoryFigures::of(&reply.cost.memory),
+    });
     form.result(&report, || {
-        format!("wrote {}; evaluated in {:.0} ms\n", args.output.display(), seconds * 1e3)
+        let (shown, memory) = (args.output.display(), memory::describe(&reply.cost.memory));
+        format!("wrote {shown}; evaluated in {:.0} ms\npeak memory {memory}\n", seconds * 1e3)
     });
     Ok(())
+}
+
+/// What `eval` prints.
+#[derive(Serialize)]
+struct EvalReport<'a> {
+    result: &'a Path,
+    latency_s: f64,
+    threads: usize,
+    #[serde(flatten)]
+    memory: MemoryFigures,
 }
 
 /// Runs `decrypt`.

@@ -53,6 +53,12 @@ fn rounded_up(x: f64) -> f64 {
 
 /// A file or value that the runtime refused.
 pub fn runtime(code: Code, file: &Path, error: &Error, help: &str) -> Diagnostics {
+    if let Error::Spill { folder, cause } = error {
+        let place = Label::file(folder.display().to_string(), cause.to_string());
+        let help = "choose a folder with room for the weights for --plain-map, or leave it out";
+        let title = "cannot keep weights in a file";
+        return Diagnostic::error(Code::UnwritableFile, title).label(place).help(help).into();
+    }
     let place = Label::file(file.display().to_string(), error.to_string());
     Diagnostic::error(code, code.title()).label(place).help(help).into()
 }

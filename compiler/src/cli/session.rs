@@ -2,7 +2,7 @@
 
 use super::args::{DataArgs, ModelArgs};
 use super::form::Form;
-use super::{files, problems, progress};
+use super::{files, memory, problems, progress};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::DataSet;
 use hecc::front::{self, LoadOptions};
@@ -13,7 +13,7 @@ use hecc_ir::params::{SecurityLevel, max_log_qp_128};
 use hecc_ir::{Program, Target, artifact};
 use hecc_runtime::client::Client;
 use hecc_runtime::server::{Server, Session};
-use hecc_runtime::{Executor, RunCost};
+use hecc_runtime::{PlainBytes, RunCost};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -151,13 +151,9 @@ pub struct Outcome {
 
 impl Deployment {
     /// Makes keys and loads the program, as client and server would.
-    pub fn start(
-        args: &ModelArgs,
-        program: &Program,
-        threads: Option<usize>,
-    ) -> Result<Deployment, Diagnostics> {
+    pub fn start(args: &DataArgs, program: &Program) -> Result<Deployment, Diagnostics> {
+        let DataArgs { model: args, machine, .. } = args;
         let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, &args.model, &e, "");
-        let executor = Executor::new(threads).map_err(failed)?;
         let bytes = artifact::write_program(program);
         let spinner = progress::spinner("making keys");
         let start = Instant::now();
@@ -166,9 +162,13 @@ impl Deployment {
         let eval_keys = client.eval_keys().map_err(failed)?;
         let keygen_time = start.elapsed();
         spinner.finish_and_clear();
-        let bar = progress::bar("encoding weights", program.plains.len());
+        let bar = progress::bar("encoding weights", 0);
+        let on_plain = |done: usize, total: usize| {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        };
+        let executor = memory::executor(machine).map_err(failed)?;
         let start = Instant::now();
-        let on_plain = |done: usize, _: usize| bar.set_position(done as u64);
         let server = Server::load_with(&bytes, &executor, &on_plain).map_err(failed)?;
         let encode_time = start.elapsed();
         bar.finish_and_clear();
@@ -176,8 +176,8 @@ impl Deployment {
         Ok(Deployment { client, session, keygen_time, encode_time, key_bytes: eval_keys.len() })
     }
 
-    /// Bytes of memory the encoded weights take.
-    pub fn plaintext_bytes(&self) -> usize {
+    /// Bytes of the encoded weights and where they are.
+    pub fn plain_bytes(&self) -> PlainBytes {
         self.session.plain_bytes()
     }
 

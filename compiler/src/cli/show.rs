@@ -4,6 +4,7 @@
 use super::accuracy::{argmax, max_difference};
 use super::args::DataArgs;
 use super::form::{Form, output};
+use super::memory;
 use super::session::{self, Built, Deployment, Outcome};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hecc::diag::Diagnostics;
@@ -18,7 +19,7 @@ pub fn run(args: &DataArgs, form: Form) -> Result<(), Diagnostics> {
     if form == Form::Text {
         output(&headline(&built));
     }
-    let deployment = Deployment::start(&args.model, &built.compiled.program, args.threads)?;
+    let deployment = Deployment::start(args, &built.compiled.program)?;
     let mut rows = Vec::new();
     for (index, sample) in data.samples.iter().enumerate() {
         let outcome = deployment.predict(&args.model.model, sample)?;
@@ -81,6 +82,7 @@ impl Row {
             "logits": self.outcome.logits,
             "max_abs_err": self.error(),
             "latency_s": self.outcome.cost.wall.as_secs_f64(),
+            "peak_bytes": self.outcome.cost.memory.peak,
         })
     }
 }
@@ -113,13 +115,15 @@ fn closing(rows: &[Row], deployment: &Deployment) -> String {
         if labelled > 0 { format!(", {correct} of {labelled} equal the label") } else { String::new() };
     format!(
         "{agree} of {} encrypted predictions equal the plain ones{labels}\n\
-         median latency {:.0} ms on {} threads; keys {:.1} MB, made in {:.2} s; weights encoded in {:.2} s\n",
+         median latency {:.0} ms on {} threads; keys {:.1} MB, made in {:.2} s; weights encoded in {:.2} s\n\
+         peak memory {}\n",
         rows.len(),
         times[times.len() / 2],
         rows[0].outcome.cost.n_threads,
         deployment.key_bytes as f64 / 1e6,
         deployment.keygen_time.as_secs_f64(),
         deployment.encode_time.as_secs_f64(),
+        memory::describe(&memory::most(rows.iter().map(|row| row.outcome.cost.memory))),
     )
 }
 

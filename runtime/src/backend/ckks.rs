@@ -86,6 +86,7 @@ fn typed(inner: Ciphertext, ty: CtType) -> CkksCt {
 impl Backend for Ckks {
     type Ct = CkksCt;
     type Plain = CkksPlain;
+    type Partial = CkksCt;
 
     fn params(&self) -> &Params {
         &self.params
@@ -113,8 +114,12 @@ impl Backend for Ckks {
         ct.inner.byte_size()
     }
 
-    fn plain_bytes(&self, plain: &CkksPlain) -> usize {
-        plain.inner.byte_size()
+    fn key_bytes(&self) -> usize {
+        self.keys.byte_size()
+    }
+
+    fn plain_bytes(&self, _plain: &Plain, level: Level) -> usize {
+        level.n_limbs() * self.params.ring_degree * size_of::<u64>()
     }
 
     fn encode(&self, plain: &Plain, level: Level, scale: Scale) -> Result<CkksPlain, Error> {
@@ -134,11 +139,19 @@ impl Backend for Ckks {
         Ok(rotated.into_iter().map(|inner| typed(inner, ty)).collect())
     }
 
-    fn inner_product(&self, terms: &[(&CkksCt, &CkksPlain)]) -> Result<CkksCt, Error> {
-        let types = terms.iter().map(|(ct, plain)| rules::mul_plain(ct.ty(), plain.level(), plain.scale));
-        let ty = rules::sum(types.collect::<Result<Vec<_>, _>>()?.into_iter())?;
+    fn add_products(&self, sum: Option<CkksCt>, terms: &[(&CkksCt, &CkksPlain)]) -> Result<CkksCt, Error> {
+        let products = terms.iter().map(|(ct, plain)| rules::mul_plain(ct.ty(), plain.level(), plain.scale));
+        let ty = rules::inner_product(sum.as_ref().map(CkksCt::ty), products)?;
         let inner: Vec<_> = terms.iter().map(|(ct, plain)| (&ct.inner, &plain.inner)).collect();
-        Ok(typed(self.evaluator.inner_product(&inner)?, ty))
+        let products = self.evaluator.inner_product(&inner)?;
+        match sum {
+            None => Ok(typed(products, ty)),
+            Some(sum) => Ok(typed(self.evaluator.add(&sum.inner, &products)?, ty)),
+        }
+    }
+
+    fn total(&self, sum: CkksCt) -> Result<CkksCt, Error> {
+        Ok(sum)
     }
 
     fn sum(&self, terms: &[&CkksCt]) -> Result<CkksCt, Error> {

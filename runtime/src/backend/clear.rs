@@ -2,6 +2,7 @@
 //! encryption, keys or noise.
 
 use super::Backend;
+use crate::memory::MappedBytes;
 use crate::{Error, rules};
 use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Scale, Step};
 
@@ -63,6 +64,7 @@ impl ClearCt {
 impl Backend for Clear {
     type Ct = ClearCt;
     type Plain = ClearPlain;
+    type Partial = ClearCt;
 
     fn params(&self) -> &Params {
         &self.params
@@ -80,12 +82,29 @@ impl Backend for Clear {
         size_of_val(&ct.slots[..])
     }
 
-    fn plain_bytes(&self, plain: &ClearPlain) -> usize {
-        size_of_val(plain.plain.values())
+    fn key_bytes(&self) -> usize {
+        0
+    }
+
+    fn plain_bytes(&self, plain: &Plain, _level: Level) -> usize {
+        size_of_val(plain.values())
     }
 
     fn encode(&self, plain: &Plain, level: Level, scale: Scale) -> Result<ClearPlain, Error> {
         Ok(ClearPlain { plain: plain.clone(), level, scale })
+    }
+
+    fn write_plain(&self, plain: &ClearPlain, out: &mut Vec<u8>) -> Result<(), Error> {
+        out.extend(plain.plain.values().iter().flat_map(|value| value.to_le_bytes()));
+        Ok(())
+    }
+
+    /// A copy: slots are small, and tests want the way through a file.
+    fn map_plain(&self, bytes: MappedBytes, level: Level, scale: Scale) -> Result<ClearPlain, Error> {
+        let (words, _) = bytes.as_ref().as_chunks();
+        let values = words.iter().map(|&word| f64::from_le_bytes(word)).collect();
+        let plain = Plain::from_period(values).map_err(|e| Error::Operands(e.to_string()))?;
+        Ok(ClearPlain { plain, level, scale })
     }
 
     fn zero(&self, ty: CtType) -> Result<ClearCt, Error> {
@@ -97,16 +116,24 @@ impl Backend for Clear {
         Ok(steps.iter().map(|&step| ClearCt { slots: rotated(&ct.slots, step), ty }).collect())
     }
 
-    fn inner_product(&self, terms: &[(&ClearCt, &ClearPlain)]) -> Result<ClearCt, Error> {
-        let types = terms.iter().map(|(ct, plain)| rules::mul_plain(ct.ty, plain.level, plain.scale));
-        let ty = rules::sum(types.collect::<Result<Vec<_>, _>>()?.into_iter())?;
-        let mut slots = vec![0.0; self.params.n_slots()];
+    fn add_products(
+        &self,
+        sum: Option<ClearCt>,
+        terms: &[(&ClearCt, &ClearPlain)],
+    ) -> Result<ClearCt, Error> {
+        let products = terms.iter().map(|(ct, plain)| rules::mul_plain(ct.ty, plain.level, plain.scale));
+        let ty = rules::inner_product(sum.as_ref().map(|sum| sum.ty), products)?;
+        let mut slots = sum.map_or_else(|| vec![0.0; self.params.n_slots()], |sum| sum.slots);
         for (ct, plain) in terms {
             for (i, (sum, x)) in slots.iter_mut().zip(&ct.slots).enumerate() {
                 *sum += x * plain.plain.at(i);
             }
         }
         Ok(ClearCt { slots, ty })
+    }
+
+    fn total(&self, sum: ClearCt) -> Result<ClearCt, Error> {
+        Ok(sum)
     }
 
     fn sum(&self, terms: &[&ClearCt]) -> Result<ClearCt, Error> {

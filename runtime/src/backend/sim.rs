@@ -7,6 +7,7 @@
 
 use super::Backend;
 use super::clear::{Clear, ClearCt, ClearPlain};
+use crate::memory::MappedBytes;
 use crate::{Error, NoiseModel};
 use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Scale, Step};
 
@@ -99,6 +100,8 @@ impl Sim {
 impl Backend for Sim {
     type Ct = SimCt;
     type Plain = SimPlain;
+    /// Only the whole sum has to fit the modulus.
+    type Partial = SimCt;
 
     fn params(&self) -> &Params {
         self.clear.params()
@@ -118,14 +121,26 @@ impl Backend for Sim {
         (usize::from(ty.degree) + 1) * ty.level.n_limbs() * self.params().ring_degree * size_of::<u64>()
     }
 
+    fn key_bytes(&self) -> usize {
+        0
+    }
+
     /// Bytes of the plaintext that is simulated.
-    fn plain_bytes(&self, plain: &SimPlain) -> usize {
-        plain.clear.level.n_limbs() * self.params().ring_degree * size_of::<u64>()
+    fn plain_bytes(&self, _plain: &Plain, level: Level) -> usize {
+        level.n_limbs() * self.params().ring_degree * size_of::<u64>()
     }
 
     fn encode(&self, plain: &Plain, level: Level, scale: Scale) -> Result<SimPlain, Error> {
         let variance = self.noise.encode(plain.period()).powi(2);
         Ok(SimPlain { clear: self.clear.encode(plain, level, scale)?, variance })
+    }
+
+    fn write_plain(&self, plain: &SimPlain, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.clear.write_plain(&plain.clear, out)
+    }
+
+    fn map_plain(&self, bytes: MappedBytes, level: Level, scale: Scale) -> Result<SimPlain, Error> {
+        self.encode(&self.clear.map_plain(bytes, level, scale)?.plain, level, scale)
     }
 
     fn zero(&self, ty: CtType) -> Result<SimCt, Error> {
@@ -145,10 +160,12 @@ impl Backend for Sim {
         rotated.into_iter().zip(steps).map(with_errors).collect()
     }
 
-    fn inner_product(&self, terms: &[(&SimCt, &SimPlain)]) -> Result<SimCt, Error> {
+    fn add_products(&self, sum: Option<SimCt>, terms: &[(&SimCt, &SimPlain)]) -> Result<SimCt, Error> {
         let clear_terms: Vec<_> = terms.iter().map(|(ct, plain)| (&ct.clear, &plain.clear)).collect();
-        let clear = self.clear.inner_product(&clear_terms)?;
-        let mut variance = vec![0.0; clear.slots.len()];
+        let (clear_sum, errors) = sum.map(|sum| (sum.clear, (sum.variance, sum.headroom))).unzip();
+        let clear = self.clear.add_products(clear_sum, &clear_terms)?;
+        let nothing = || (vec![0.0; clear.slots.len()], f64::INFINITY);
+        let (mut variance, headroom) = errors.unwrap_or_else(nothing);
         for (ct, plain) in terms {
             let (ct_scale, plain_scale) = (ct.clear.ty.scale.factor(), plain.clear.scale.factor());
             for (i, sum) in variance.iter_mut().enumerate() {
@@ -158,7 +175,11 @@ impl Backend for Sim {
             }
         }
         let operands: Vec<_> = terms.iter().map(|term| term.0).collect();
-        self.checked(SimCt { clear, variance, headroom: least_headroom(&operands) })
+        Ok(SimCt { clear, variance, headroom: headroom.min(least_headroom(&operands)) })
+    }
+
+    fn total(&self, sum: SimCt) -> Result<SimCt, Error> {
+        self.checked(sum)
     }
 
     fn sum(&self, terms: &[&SimCt]) -> Result<SimCt, Error> {

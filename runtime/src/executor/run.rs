@@ -5,8 +5,9 @@
 //! run. After a failure only earlier instructions go on, so that the failure
 //! reported is the first in program order whatever the threads did.
 
+use super::plains::Lent;
 use super::{Prepared, Progress, expect_type};
-use crate::report::{Clock, Live, Meter, RunCost, RunReport};
+use crate::report::{Clock, Live, Meter, RunCost, RunReport, What};
 use crate::schedule::{mnemonic, position};
 use crate::{Backend, Error};
 use hecc_ir::{Instr, Reg};
@@ -100,7 +101,7 @@ impl<'a, B: Backend> Run<'a, B> {
     fn place_inputs(&self, inputs: Vec<Vec<B::Ct>>) {
         let live = |ct| {
             let bytes = self.prepared.backend.ct_bytes(&ct);
-            Arc::new(Live::new(ct, bytes, &self.meter))
+            Arc::new(Live::new(ct, bytes, What::Ct, &self.meter))
         };
         let inputs: Vec<Vec<_>> = inputs.into_iter().map(|cts| cts.into_iter().map(live).collect()).collect();
         for instr in &self.prepared.program().instrs {
@@ -160,17 +161,12 @@ impl<'a, B: Backend> Run<'a, B> {
 
     fn execute(&self, instr: &Instr) -> Result<(), Error> {
         let backend = &self.prepared.backend;
-        let plain = |index: &u32| &self.prepared.encoded.plains[*index as usize];
         let ct = |reg: &Reg| self.read(*reg);
         match instr {
             Instr::Input { .. } => Ok(()),
             Instr::Zero { dst } => self.write(*dst, backend.zero(self.ty(*dst))?),
             Instr::Rotate { src, outs } => self.rotate(*src, outs),
-            Instr::InnerProduct { dst, terms } => {
-                let cts: Vec<_> = terms.iter().map(|(reg, _)| ct(reg)).collect();
-                let pairs: Vec<_> = cts.iter().zip(terms).map(|(ct, (_, p))| (ct.get(), plain(p))).collect();
-                self.write(*dst, backend.inner_product(&pairs)?)
-            }
+            Instr::InnerProduct { dst, terms } => self.write(*dst, self.inner_product(terms)?),
             Instr::Sum { dst, terms } => {
                 let cts: Vec<_> = terms.iter().map(ct).collect();
                 let refs: Vec<_> = cts.iter().map(|ct| ct.get()).collect();
@@ -178,8 +174,9 @@ impl<'a, B: Backend> Run<'a, B> {
             }
             Instr::Sub { dst, a, b } => self.write(*dst, backend.sub(ct(a).get(), ct(b).get())?),
             Instr::Neg { dst, src } => self.write(*dst, backend.neg(ct(src).get())?),
-            Instr::AddPlain { dst, src, plain: p } => {
-                self.write(*dst, backend.add_plain(ct(src).get(), plain(p))?)
+            Instr::AddPlain { dst, src, plain } => {
+                let plains = self.lend(&[*plain])?;
+                self.write(*dst, backend.add_plain(ct(src).get(), plains[0].get())?)
             }
             Instr::MulScalar { dst, src, scalar, scale } => {
                 self.write(*dst, backend.mul_scalar(ct(src).get(), *scalar, *scale)?)
@@ -192,6 +189,25 @@ impl<'a, B: Backend> Run<'a, B> {
                 self.write(*dst, backend.drop_level(ct(src).get(), self.ty(*dst).level)?)
             }
         }
+    }
+
+    /// Adds up products with no more plaintexts at once than the budget allows.
+    fn inner_product(&self, terms: &[(Reg, u32)]) -> Result<B::Ct, Error> {
+        let backend = &self.prepared.backend;
+        let mut sum = None;
+        for run in self.prepared.encoded.plains.runs(terms) {
+            let (regs, plains): (Vec<Reg>, Vec<u32>) = run.iter().copied().unzip();
+            let cts: Vec<_> = regs.into_iter().map(|reg| self.read(reg)).collect();
+            let plains = self.lend(&plains)?;
+            let pairs: Vec<_> = cts.iter().zip(&plains).map(|(ct, plain)| (ct.get(), plain.get())).collect();
+            sum = Some(backend.add_products(sum, &pairs)?);
+        }
+        backend.total(sum.expect("terms are divided into one run or more"))
+    }
+
+    fn lend(&self, plains: &[u32]) -> Result<Vec<Lent<'_, B::Plain>>, Error> {
+        let Prepared { encoded, backend } = self.prepared;
+        encoded.plains.lend(&encoded.program, backend, &self.meter, plains)
     }
 
     fn rotate(&self, src: Reg, outs: &[(hecc_ir::Step, Reg)]) -> Result<(), Error> {
@@ -213,7 +229,7 @@ impl<'a, B: Backend> Run<'a, B> {
         let found = self.prepared.backend.ct_type(&ct);
         expect_type(found, self.ty(reg), || format!("the result in register {}", reg.0))?;
         let bytes = self.prepared.backend.ct_bytes(&ct);
-        self.keep(reg, Arc::new(Live::new(ct, bytes, &self.meter)));
+        self.keep(reg, Arc::new(Live::new(ct, bytes, What::Ct, &self.meter)));
         Ok(())
     }
 
@@ -242,11 +258,12 @@ impl<'a, B: Backend> Run<'a, B> {
     fn report(&self, clock: Clock) -> RunReport<B::Ct> {
         let program = self.prepared.program();
         let n_threads = self.prepared.encoded.executor.n_threads();
-        let peak_bytes = self.meter.peak();
+        let backend = &self.prepared.backend;
+        let memory = self.meter.report(self.prepared.plain_bytes(), backend.key_bytes());
         let output = |regs: &Vec<Reg>| regs.iter().map(|&reg| self.output(reg)).collect();
         let outputs = program.outputs.iter().map(output).collect();
         let timings = clock.table(|layer| program.sources[layer as usize].clone());
-        let cost = RunCost { timings, wall: self.started.elapsed(), peak_bytes, n_threads };
+        let cost = RunCost { timings, wall: self.started.elapsed(), memory, n_threads };
         RunReport { outputs, cost }
     }
 
