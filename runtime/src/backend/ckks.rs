@@ -4,7 +4,7 @@ use super::Backend;
 use crate::{Error, rules};
 use hecc_ckks::{Ciphertext, Context, Encoder, EvalKeys, Evaluator, Plaintext};
 use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Scale, SecurityLevel, Step};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The back end that computes on ciphertexts.
 pub struct Ckks {
@@ -12,6 +12,8 @@ pub struct Ckks {
     encoder: Encoder,
     evaluator: Evaluator,
     keys: EvalKeys,
+    /// Bytes of an encoded plaintext by level, once they are asked for.
+    plain_bytes: OnceLock<Vec<usize>>,
 }
 
 /// A ciphertext and its exact scale.
@@ -56,7 +58,13 @@ impl Ckks {
     /// A back end for one ring and one client's keys.
     pub fn new(context: &Arc<Context>, params: &Params, keys: EvalKeys) -> Ckks {
         let (encoder, evaluator) = (Encoder::new(context), Evaluator::new(context));
-        Ckks { params: params.clone(), encoder, evaluator, keys }
+        Ckks { params: params.clone(), encoder, evaluator, keys, plain_bytes: OnceLock::new() }
+    }
+
+    /// Encodes a one at every level and weighs it: all plaintexts of a level are alike.
+    fn weigh_plains(&self) -> Vec<usize> {
+        let one = |level| self.encoder.encode(&[1.0], level, 1.0).map_or(usize::MAX, |one| one.byte_size());
+        (0..self.params.q.len()).map(one).collect()
     }
 
     /// Sum of ciphertexts of any degrees: those of degree one are added first
@@ -119,7 +127,8 @@ impl Backend for Ckks {
     }
 
     fn plain_bytes(&self, _plain: &Plain, level: Level) -> usize {
-        level.n_limbs() * self.params.ring_degree * size_of::<u64>()
+        let bytes = self.plain_bytes.get_or_init(|| self.weigh_plains());
+        bytes.get(level.0 as usize).copied().unwrap_or(usize::MAX)
     }
 
     fn encode(&self, plain: &Plain, level: Level, scale: Scale) -> Result<CkksPlain, Error> {
