@@ -53,14 +53,27 @@ fn rounded_up(x: f64) -> f64 {
 
 /// A file or value that the runtime refused.
 pub fn runtime(code: Code, file: &Path, error: &Error, help: &str) -> Diagnostics {
-    if let Error::Spill { folder, cause } = error {
-        let place = Label::file(folder.display().to_string(), cause.to_string());
-        let help = "choose a folder with room for the weights for --plain-map, or leave it out";
-        let title = "cannot keep weights in a file";
-        return Diagnostic::error(Code::UnwritableFile, title).label(place).help(help).into();
+    match error {
+        Error::Spill { folder, cause } => return spill(folder, cause),
+        Error::Unmappable => return unmappable(),
+        _ => {}
     }
     let place = Label::file(file.display().to_string(), error.to_string());
     Diagnostic::error(code, code.title()).label(place).help(help).into()
+}
+
+/// A folder that cannot hold a file of weights.
+fn spill(folder: &Path, cause: &std::io::Error) -> Diagnostics {
+    let place = Label::file(folder.display().to_string(), cause.to_string());
+    let help = "choose a folder with room for the weights for --plain-map, or leave it out";
+    Diagnostic::error(Code::UnwritableFile, "cannot keep weights in a file").label(place).help(help).into()
+}
+
+/// Weights in a file, for a back end that wants them in memory.
+fn unmappable() -> Diagnostics {
+    let place = Label::file("command line", "--plain-map");
+    let help = "leave it out, and weights that do not fit are encoded when they are needed";
+    Diagnostic::error(Code::BadArguments, Error::Unmappable.to_string()).label(place).help(help).into()
 }
 
 /// An operation that the encryption engine refused.
