@@ -43,13 +43,17 @@ impl NoiseModel {
     /// A fresh encryption under the secret key: its error and the rounding of
     /// the encoding.
     pub fn fresh(&self) -> f64 {
-        self.slot_std(SIGMA * SIGMA + ROUNDING)
+        self.slot_std(SIGMA * SIGMA).hypot(self.encode(self.ring_degree as usize / 2))
     }
 
     /// Rounding of a plaintext whose slots repeat with `period`: only every
     /// `n_slots / period`-th coefficient is non-zero.
+    ///
+    /// Real slots are polynomials with a\[k\] = -a\[N - k\], and rounding keeps
+    /// that: it leaves slots real, so that their real parts have all of its
+    /// variance, that of one free coefficient and `period - 1` pairs.
     pub fn encode(&self, period: usize) -> f64 {
-        (2.0 * period as f64 * ROUNDING / 2.0).sqrt()
+        ((2.0 * period as f64 - 1.0) * ROUNDING).sqrt()
     }
 
     /// Relative rounding of a scalar encoded as one integer, in units of the
