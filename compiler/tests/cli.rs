@@ -441,11 +441,57 @@ fn files_of_other_versions_are_refused() {
 fn insecure_programs_are_refused_unless_asked_for() {
     let folder = Folder::new();
     folder.prints("compile small.hec --insecure --ring 1024");
-    assert_messages!(folder.refuses("keygen small.hecm"));
+    let model = folder.refuses("compile small.hec --ring 1024");
+    let keygen = folder.refuses("keygen small.hecm");
     folder.prints("keygen small.hecm --insecure");
+    let encrypt = folder.refuses("encrypt small.hecm --data data.npz");
     folder.prints("encrypt small.hecm --insecure --data data.npz");
     folder.prints("eval small.hecp");
+    let decrypt = folder.refuses("decrypt small.hecm");
+    let share = folder.refuses("decrypt small.hecm --share flood:30 --error 1e-9");
     folder.prints("decrypt small.hecm --insecure");
+    let runs =
+        ["run", "bench", "check"].map(|command| format!("{command} small.hec --ring 1024 --data data.npz"));
+    let runs = folder.all_refused(&runs.each_ref().map(String::as_str));
+    assert_messages!([model, keygen, encrypt, decrypt, share, runs].join("\n"));
+}
+
+#[test]
+fn results_are_shared_with_noise_or_rounded() {
+    let folder = Folder::new();
+    folder.prints("compile small.hec");
+    folder.prints("keygen small.hecm");
+    folder.prints("encrypt small.hecm --data data.npz");
+    folder.prints("eval small.hecp");
+    let exact = folder.prints_json("decrypt small.hecm --json");
+    assert_eq!(exact["shared"], Value::Null);
+    let number = |value: &Value| value.as_f64().unwrap();
+    for share in ["flood:10 --error 1e-6 --releases 3", "round:8 --error 1e-6"] {
+        let shared = folder.prints_json(&format!("decrypt small.hecm --json --share {share}"));
+        let (step, noise) = (number(&shared["shared"]["step"]), number(&shared["shared"]["noise_std"]));
+        let pairs = (0..3).map(|i| (number(&shared["values"][i]), number(&exact["values"][i])));
+        for (found, exact) in pairs {
+            assert!((found - exact).abs() <= step + 8.0 * noise, "{share}: {found} {exact}");
+            let multiple = found / step;
+            assert!((multiple - multiple.round()).abs() < 1e-6, "{share}: {multiple}");
+        }
+    }
+    let text = folder.prints("decrypt small.hecm --share flood:10 --error 1e-6");
+    assert!(text.contains("with noise of standard deviation"), "{text}");
+}
+
+#[test]
+fn senseless_sharing_is_refused() {
+    let folder = Folder::deployed();
+    folder.prints("eval small.hecp");
+    assert_messages!(folder.refuses("decrypt small.hecm --share flood:100 --error 1e-6"));
+    for words in ["--share flood:30", "--error 1e-6", "--share flood:0 --error 1", "--share sink:3 --error 1"]
+        .into_iter()
+        .chain(["--share flood:30 --error -1", "--share flood --error 1"])
+    {
+        let output = folder.hecc(&format!("decrypt small.hecm {words}"));
+        assert_eq!(output.status.code(), Some(2), "{words}");
+    }
 }
 
 #[test]

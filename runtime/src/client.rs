@@ -1,11 +1,15 @@
 //! The client's half: the only code that holds a secret key.
 //!
 //! A [`Client`] makes keys for one manifest, encrypts inputs and decrypts
-//! results. What it returns is safe to send, but for [`Client::save`] and the
-//! decrypted tensors: an approximate scheme's decryption error depends on the
-//! secret key, so exact decrypted values are not to be given to those who sent
-//! the ciphertexts (Li, Micciancio, "On the Security of Homomorphic Encryption
-//! on Approximate Numbers", 2021).
+//! results. What it returns is safe to send, but for [`Client::save`] and what
+//! [`Client::decrypt`] returns: an approximate scheme's decryption error depends
+//! on the secret key, so exact decrypted values are for the client alone (Li,
+//! Micciancio, "On the Security of Homomorphic Encryption on Approximate
+//! Numbers", 2021). [`Client::decrypt_to_share`] is for values that others see.
+
+mod sharing;
+
+pub use sharing::{Loss, Shared, Sharing};
 
 use crate::backend::ckks::{self, CkksCt};
 use crate::bundle::{Fingerprint, Kind, Reader, Writer, cts};
@@ -135,7 +139,8 @@ impl Client {
         cts.iter().map(|slots| ckks::encrypt(&self.encoder, &self.secret, slots, port.ty)).collect()
     }
 
-    /// Decrypts a bundle of results to one row-major tensor for each output.
+    /// Decrypts a bundle of results to one row-major tensor for each output, for
+    /// the client alone: values that others see come from [`Client::decrypt_to_share`].
     ///
     /// # Errors
     /// When the bytes are no bundle of results for this manifest, or a
@@ -144,6 +149,14 @@ impl Client {
         let ports = &self.manifest.outputs;
         let outputs = cts::read(&self.context, bundle, Kind::Results, &self.fingerprint, ports)?;
         ports.iter().zip(&outputs).map(|(port, cts)| self.decrypt_port(port, cts)).collect()
+    }
+
+    /// Decrypts a bundle of results to values that may be shared.
+    ///
+    /// # Errors
+    /// As [`Client::decrypt`] and [`Sharing::loss`], and when the system gives no randomness.
+    pub fn decrypt_to_share(&self, bundle: &[u8], sharing: Sharing) -> Result<Shared, Error> {
+        sharing.apply(Zeroizing::new(self.decrypt(bundle)?))
     }
 
     fn decrypt_port(&self, port: &Port, cts: &[CkksCt]) -> Result<Vec<f64>, Error> {

@@ -139,6 +139,9 @@ pub enum Error {
     /// The back end knows plaintexts in memory only.
     #[error("this back end cannot keep plaintexts in a file")]
     Unmappable,
+    /// Decrypted values cannot be hidden as asked for.
+    #[error("results cannot be shared like this: {0}")]
+    Sharing(&'static str),
     /// Worker threads could not be started.
     #[error("cannot start worker threads: {0}")]
     Threads(String),

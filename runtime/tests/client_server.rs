@@ -5,10 +5,10 @@
 
 mod common;
 
-use common::{Draft, params, values};
+use common::{Draft, params, rms, values};
 use hecc_ir::{Manifest, Program, SecurityLevel, artifact};
 use hecc_runtime::bundle::BundleError;
-use hecc_runtime::client::Client;
+use hecc_runtime::client::{Client, Sharing};
 use hecc_runtime::server::{Server, Session};
 use hecc_runtime::{Error, Executor};
 
@@ -88,6 +88,55 @@ fn a_saved_key_decrypts() {
     let reply = session.eval(&client.encrypt(&inputs).unwrap()).unwrap();
     let again = Client::load_insecure(client.manifest(), &client.save()).unwrap();
     assert_eq!(again.decrypt(&reply.bundle).unwrap(), client.decrypt(&reply.bundle).unwrap());
+}
+
+#[test]
+fn shared_results_agree_within_the_stated_loss() {
+    let program = program(1024);
+    let client = Client::generate_insecure(&program.manifest).unwrap();
+    let session = serve(&program).session(&client.eval_keys().unwrap()).unwrap();
+    let reply = session.eval(&client.encrypt(&tensors(client.manifest())).unwrap()).unwrap();
+    let exact = client.decrypt(&reply.bundle).unwrap().remove(0);
+    let (error, n) = (1e-8, exact.len() as f64);
+    for sharing in [Sharing::Flood { error, bits: 20, releases: 4 }, Sharing::Round { error, bits: 12 }] {
+        let mut shared = client.decrypt_to_share(&reply.bundle, sharing).unwrap();
+        let loss = sharing.loss(exact.len()).unwrap();
+        assert_eq!(shared.loss, loss);
+        let found = rms(&shared.tensors.remove(0), &exact);
+        let expected = loss.noise_std.hypot(loss.step / 12f64.sqrt());
+        // The root mean square of n errors varies by less than 1 / sqrt(n) of itself.
+        assert!((found / expected - 1.0).abs() < 5.0 / n.sqrt(), "{sharing:?}: {found} {expected}");
+    }
+}
+
+#[test]
+fn sharing_hides_nothing_without_an_error() {
+    let (client, session) = connected();
+    let reply = session.eval(&client.encrypt(&tensors(client.manifest())).unwrap()).unwrap();
+    let sharing = Sharing::Flood { error: 0.0, bits: 30, releases: 1 };
+    let refused = client.decrypt_to_share(&reply.bundle, sharing).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "results cannot be shared like this: the error must be a positive number"
+    );
+    assert!(matches!(client.decrypt_to_share(b"", sharing), Err(Error::Bundle(_))));
+}
+
+/// Nothing that a client does with a secret is offered for such parameters by another name.
+#[test]
+fn damaged_promises_of_security_are_refused_everywhere() {
+    let mut manifest = program(64).manifest;
+    let file = Client::generate_insecure(&manifest).unwrap().save();
+    manifest.params.security = SecurityLevel::Classical128;
+    let bytes = artifact::write_manifest(&program(64).manifest);
+    assert!(matches!(Client::from_manifest(&bytes), Err(Error::Insecure)));
+    let refusals = [
+        Client::generate(&manifest).unwrap_err(),
+        Client::generate_insecure(&manifest).unwrap_err(),
+        Client::load(&manifest, &file).unwrap_err(),
+        Client::load_insecure(&manifest, &file).unwrap_err(),
+    ];
+    assert!(refusals.iter().all(|e| matches!(e, Error::Manifest(_))), "{refusals:?}");
 }
 
 #[test]

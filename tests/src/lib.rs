@@ -13,4 +13,6 @@ mod book {
     mod deployment {}
     #[doc = include_str!("../../book/src/packing.md")]
     mod packing {}
+    #[doc = include_str!("../../book/src/security.md")]
+    mod security {}
 }

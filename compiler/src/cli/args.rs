@@ -243,8 +243,25 @@ pub struct EvalArgs {
     pub machine: MachineArgs,
 }
 
+/// How errors in shared results are hidden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShareArg {
+    /// Under noise, with bits of statistical security.
+    Flood(u32),
+    /// By rounding, bits coarser than the error.
+    Round(u32),
+}
+
+const DECRYPT_HELP: &str = "Without --share, results are for whoever holds the secret key: their last digits
+depend on it. --share hides that. Take the error from `hecc check --backend sim`
+on inputs that matter, with a margin.
+
+  hecc decrypt model.hecm --share flood:30 --error 3e-7 --releases 10
+  hecc decrypt model.hecm --share round:12 --error 1e-6";
+
 /// Arguments of `decrypt`.
 #[derive(Debug, Args)]
+#[command(after_help = DECRYPT_HELP)]
 pub struct DecryptArgs {
     /// Manifest of the program.
     pub manifest: PathBuf,
@@ -254,6 +271,16 @@ pub struct DecryptArgs {
     /// Encrypted result.
     #[arg(long, default_value = "result.hect")]
     pub input: PathBuf,
+    /// Make the result fit for others to see: `flood:BITS` adds noise for BITS of
+    /// security, `round:BITS` rounds BITS coarser than the error.
+    #[arg(long, value_name = "HOW:BITS", value_parser = parse_share, requires = "error")]
+    pub share: Option<ShareArg>,
+    /// Largest error a result may have; what --share hides.
+    #[arg(long, value_name = "ERROR", value_parser = parse_error, requires = "share", allow_negative_numbers = true)]
+    pub error: Option<f64>,
+    /// Results that will be shared under this secret key, at most (for `flood`).
+    #[arg(long, value_name = "COUNT", default_value_t = 1024)]
+    pub releases: u64,
     /// Accept a manifest without security.
     #[arg(long)]
     pub insecure: bool,
@@ -282,6 +309,22 @@ fn parse_precision(text: &str) -> Result<f64, String> {
     let error: f64 = text.parse().map_err(|e| format!("{e}"))?;
     let is_precision = error > 0.0 && error < 1.0;
     is_precision.then_some(error).ok_or_else(|| String::from("a number between 0 and 1, such as 1e-4"))
+}
+
+fn parse_share(text: &str) -> Result<ShareArg, String> {
+    let share = |(how, bits): (&str, &str)| match (how, bits.parse().ok().filter(|&bits: &u32| bits > 0)?) {
+        ("flood", bits) => Some(ShareArg::Flood(bits)),
+        ("round", bits) => Some(ShareArg::Round(bits)),
+        _ => None,
+    };
+    let refused = || String::from("`flood:BITS` or `round:BITS`, such as flood:30");
+    text.split_once(':').and_then(share).ok_or_else(refused)
+}
+
+fn parse_error(text: &str) -> Result<f64, String> {
+    let error: f64 = text.parse().map_err(|e| format!("{e}"))?;
+    let is_error = error > 0.0 && error.is_finite();
+    is_error.then_some(error).ok_or_else(|| String::from("a positive number, such as 1e-6"))
 }
 
 /// More threads than any machine we know has cores.

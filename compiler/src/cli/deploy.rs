@@ -2,7 +2,7 @@
 //! `decrypt` on the client, `eval` on the server.
 
 use super::accuracy::argmax;
-use super::args::{DecryptArgs, EncryptArgs, EvalArgs, KeygenArgs};
+use super::args::{DecryptArgs, EncryptArgs, EvalArgs, KeygenArgs, ShareArg};
 use super::files::{self, Access};
 use super::form::Form;
 use super::memory::{self, MemoryFigures};
@@ -11,7 +11,7 @@ use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::DataSet;
 use hecc_ir::{Manifest, artifact};
 use hecc_runtime::Error;
-use hecc_runtime::client::Client;
+use hecc_runtime::client::{Client, Loss, Sharing};
 use hecc_runtime::server::Server;
 use serde::Serialize;
 use serde_json::json;
@@ -115,17 +115,59 @@ struct EvalReport<'a> {
 pub fn decrypt(args: &DecryptArgs, form: Form) -> Result<(), Diagnostics> {
     let client = client(&args.manifest, &args.secret, args.insecure)?;
     let result = files::read(&args.input)?;
-    let help = "use the file that `hecc eval` wrote for this program";
-    let refused = |e: Error| problems::runtime(Code::BadCiphertext, &args.input, &e, help);
-    let tensors = client.decrypt(&result).map_err(refused)?;
+    let (tensors, loss) = match sharing(args) {
+        None => (client.decrypt(&result).map_err(|e| decrypt_refused(args, &e))?, None),
+        Some(sharing) => {
+            let shared = client.decrypt_to_share(&result, sharing).map_err(|e| decrypt_refused(args, &e))?;
+            (shared.tensors, Some(shared.loss))
+        }
+    };
     for (port, tensor) in client.manifest().outputs.iter().zip(&tensors) {
-        let prediction = argmax(tensor);
-        form.result(&json!({ "output": port.name, "values": tensor, "prediction": prediction }), || {
-            let values: Vec<String> = tensor.iter().map(|v| format!("{v:.4}")).collect();
-            format!("{} = [{}]\nprediction {prediction}\n", port.name, values.join(", "))
-        });
+        show_tensor(&port.name, tensor, loss, form);
     }
     Ok(())
+}
+
+fn sharing(args: &DecryptArgs) -> Option<Sharing> {
+    let (share, error) = (args.share?, args.error?);
+    Some(match share {
+        ShareArg::Flood(bits) => Sharing::Flood { error, bits, releases: args.releases },
+        ShareArg::Round(bits) => Sharing::Round { error, bits },
+    })
+}
+
+fn decrypt_refused(args: &DecryptArgs, error: &Error) -> Diagnostics {
+    match error {
+        Error::Sharing(reason) => Diagnostic::error(Code::BadSharing, Code::BadSharing.title())
+            .label(Label::file("command line", *reason))
+            .help("take --error from `hecc check --backend sim`, and fewer --releases, or round")
+            .into(),
+        other => {
+            let help = "use the file that `hecc eval` wrote for this program";
+            problems::runtime(Code::BadCiphertext, &args.input, other, help)
+        }
+    }
+}
+
+fn show_tensor(name: &str, tensor: &[f64], loss: Option<Loss>, form: Form) {
+    let prediction = argmax(tensor);
+    let mut report = json!({ "output": name, "values": tensor, "prediction": prediction });
+    if let Some(Loss { step, noise_std }) = loss {
+        report["shared"] = json!({ "step": step, "noise_std": noise_std });
+    }
+    form.result(&report, || {
+        let values: Vec<String> = tensor.iter().map(|v| format!("{v:.4}")).collect();
+        let shared = loss.map_or(String::new(), show_loss);
+        format!("{name} = [{}]\n{shared}prediction {prediction}\n", values.join(", "))
+    });
+}
+
+fn show_loss(loss: Loss) -> String {
+    let noise = match loss.noise_std > 0.0 {
+        true => format!(", with noise of standard deviation {:.1e}", loss.noise_std),
+        false => String::new(),
+    };
+    format!("multiples of {:.1e}{noise}\n", loss.step)
 }
 
 fn manifest(path: &Path) -> Result<Manifest, Diagnostics> {

@@ -119,6 +119,8 @@ codes! {
         "Inputs must have the manifest's shape, be finite and lie within the declared range.";
     RunFailed = "H075", "evaluation failed",
         "The program could not be evaluated on these ciphertexts.";
+    BadSharing = "H076", "results cannot be shared like this",
+        "What hides the error in shared results follows from a bound of that error. The bound is no positive number, or so much was asked for that nothing of the results would be left.";
     BadArguments = "H080", "wrong command line",
         "A command is unknown, or an argument is missing, unknown or impossible. `hecc COMMAND --help` lists what a command takes.";
 }

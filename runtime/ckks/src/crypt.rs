@@ -2,7 +2,10 @@
 //!
 //! A decrypted CKKS result carries noise that depends on the secret: publish
 //! decrypted values only to those who may know the secret (Li and Micciancio,
-//! "On the security of homomorphic encryption on approximate numbers", 2021).
+//! "On the security of homomorphic encryption on approximate numbers", 2021), or
+//! under more noise ([`WideGaussian`](crate::WideGaussian)).
+//!
+//! Nothing here branches on secrets, errors or messages, or looks up by them.
 
 use crate::ciphertext::{Ciphertext, Plaintext};
 use crate::context::Context;
