@@ -87,11 +87,9 @@ impl Base {
     pub fn lift_limb(&self, ctx: &Context, i: usize, limb: &[u64]) -> Buffer {
         let prime = self.limbs.start + i;
         let mut words = Buffer::copy_of(limb);
-        ctx.inverse_unscaled(prime, &mut words);
-        let modulus = &ctx.moduli()[prime];
-        match self.half {
-            0 => kernels::scale(modulus, &mut words, self.lift[i]),
-            half => kernels::scale_offset(modulus, &mut words, self.lift[i], half),
+        ctx.inverse_scaled(prime, &mut words, self.lift[i]);
+        if self.half != 0 {
+            kernels::add_scalar(&ctx.moduli()[prime], &mut words, self.half);
         }
         words
     }

@@ -2,8 +2,10 @@
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::packed::Packed;
 use crate::poly::Poly;
 use crate::sampling::Seed;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// An encoded vector of slots at one level, in transformed form. Wiped on drop:
@@ -11,7 +13,7 @@ use zeroize::Zeroizing;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plaintext {
     pub(crate) fingerprint: u64,
-    pub(crate) poly: Zeroizing<Poly>,
+    pub(crate) poly: Zeroizing<Packed>,
     pub(crate) level: usize,
     pub(crate) scale_log2: f64,
 }
@@ -27,9 +29,53 @@ impl Plaintext {
         self.scale_log2
     }
 
-    /// Memory it holds.
+    /// Memory it holds; nothing when it views memory of others.
     pub fn byte_size(&self) -> usize {
         self.poly.byte_size()
+    }
+
+    /// Its residues, for [`Plaintext::view`].
+    pub fn bytes(&self) -> &[u8] {
+        self.poly.bytes()
+    }
+
+    /// A plaintext in memory of others, such as a mapped file, that holds at byte
+    /// `start` what [`Plaintext::bytes`] of a plaintext of the same ring, level and
+    /// scale showed. The memory is trusted: other contents make a plaintext of
+    /// unspecified slots. It is not wiped.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchLevel`], or [`Error::Malformed`] when the memory is too short.
+    pub fn view(
+        ctx: &Context,
+        memory: Arc<dyn AsRef<[u8]> + Send + Sync>,
+        start: usize,
+        level: usize,
+        scale_log2: f64,
+    ) -> Result<Plaintext, Error> {
+        ctx.check_level(level)?;
+        let primes: Vec<usize> = (0..=level).collect();
+        let poly = Packed::view(ctx, &primes, memory, start);
+        let poly = poly.ok_or(Error::Malformed { what: "plaintext", reason: "its memory ends early" })?;
+        Ok(Plaintext { fingerprint: ctx.fingerprint(), poly: Zeroizing::new(poly), level, scale_log2 })
+    }
+
+    /// Polynomial of words by limb.
+    pub(crate) fn from_limbs(
+        ctx: &Context,
+        level: usize,
+        scale_log2: f64,
+        fill: impl Fn(usize, &mut [u64]) + Sync,
+    ) -> Plaintext {
+        let primes: Vec<usize> = (0..=level).collect();
+        let poly = Packed::build(ctx, &primes, 1, |t, limbs| fill(t, limbs[0]));
+        Plaintext { fingerprint: ctx.fingerprint(), poly: Zeroizing::new(poly), level, scale_log2 }
+    }
+
+    /// Its residues as words.
+    pub(crate) fn words(&self, ctx: &Context) -> Zeroizing<Poly> {
+        let unpack = |t: usize, limb: &mut [u64]| self.poly.unpack(t, limb);
+        Zeroizing::new(Poly::build(ctx.ring_degree(), self.level + 1, unpack))
     }
 }
 
@@ -94,10 +140,15 @@ mod tests {
 
     #[test]
     fn plaintexts_leave_nothing_in_recycled_memory() {
-        // A length that no other test uses.
-        const LEN: usize = 16 * 54_321;
-        let poly = Zeroizing::new(Poly::build(LEN, 1, |_, limb| limb.fill(7)));
-        drop(Plaintext { fingerprint: 0, poly, level: 0, scale_log2: 0.0 });
-        assert!(Poly::scratch(LEN, 1).limb(0).iter().all(|&word| word == 0));
+        // A ring and a number of limbs that no other test uses.
+        let q = crate::primes::near(43, 32768, 7, &[]).unwrap();
+        let p = crate::primes::below(50, 32768, 1, &q).unwrap();
+        let params = crate::Params { ring_degree: 32768, q, p, digit_limbs: 1, security: crate::Security::InsecureByName };
+        let ctx = Context::new(&params).unwrap();
+        let plaintext = Plaintext::from_limbs(&ctx, 6, 0.0, |_, limb| limb.fill(7));
+        let len = plaintext.bytes().len();
+        drop(plaintext);
+        assert!(crate::buffer::Buffer::scratch(len / 8).iter().all(|&word| word == 0));
+        assert!(crate::buffer::Buffer::scratch(32768).iter().all(|&word| word == 0));
     }
 }

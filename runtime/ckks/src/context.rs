@@ -1,32 +1,30 @@
 //! A validated ring with everything its operations look up.
 //!
 //! Primes are numbered `q[0], q[1], …` and then `p[0], p[1], …`. Polynomials
-//! are kept transformed; the order in which a transform leaves its values is
-//! read off the transform itself, as exponents of one root of unity.
+//! are kept transformed.
 
+use crate::automorphism::Automorphism;
 use crate::basis::Base;
 use crate::error::Error;
-use crate::modulus::Modulus;
+use crate::modulus::{Factor, Modulus};
 use crate::params::Params;
+use crate::simd::Ifma;
+use crate::transform::Transform;
 use std::fmt;
 use std::sync::Arc;
-use tfhe_ntt::prime64::Plan;
 
 /// Parameters that passed every check, with their precomputed tables.
 pub struct Context {
     params: Params,
     fingerprint: u64,
     moduli: Vec<Modulus>,
-    plans: Vec<Plan>,
+    transforms: Vec<Transform>,
     /// Rescaling from level `l`: the prime `q[l]` alone.
     limb_bases: Vec<Base>,
     /// The digit whose last prime is `q[l]`.
     digit_bases: Vec<Base>,
     special_base: Base,
-    /// Transformed value `i` is the value at the root to the `exponents[i]`.
-    exponents: Vec<u32>,
-    /// Where the value at an odd exponent `e` is: `positions[e / 2]`.
-    positions: Vec<u32>,
+    vectors: Option<Ifma>,
 }
 
 impl fmt::Debug for Context {
@@ -45,20 +43,18 @@ impl Context {
         let (degree, n_q) = (params.ring_degree, params.q.len());
         let primes: Vec<u64> = params.q.iter().chain(&params.p).copied().collect();
         let moduli: Vec<Modulus> = primes.iter().map(|&p| Modulus::new(p, degree)).collect();
-        let plans = primes.iter().map(|&p| plan(degree, p)).collect::<Result<Vec<_>, _>>()?;
-        let exponents = transform_order(degree, &moduli, &plans)?;
+        let transforms = moduli.iter().map(|m| Transform::new(m, degree)).collect::<Result<Vec<_>, _>>()?;
         let base = |limbs| Base::new(&moduli, limbs, degree);
         let digit_start = |level| level / params.digit_limbs * params.digit_limbs;
         Ok(Arc::new(Context {
             limb_bases: (0..n_q).map(|l| base(l..l + 1)).collect(),
             digit_bases: (0..n_q).map(|l| base(digit_start(l)..l + 1)).collect(),
             special_base: base(n_q..primes.len()),
-            positions: invert_order(&exponents),
-            exponents,
+            vectors: Ifma::detect(),
             fingerprint: params.fingerprint(),
             params: params.clone(),
             moduli,
-            plans,
+            transforms,
         }))
     }
 
@@ -115,33 +111,41 @@ impl Context {
         (0..=level).chain(self.params.q.len()..self.moduli.len()).collect()
     }
 
-    /// Coefficients to values.
-    pub(crate) fn forward(&self, prime: usize, limb: &mut [u64]) {
-        self.plans[prime].fwd(limb);
+    /// The vector instructions of this machine, for kernels without a prime.
+    pub(crate) fn vectors(&self) -> Option<Ifma> {
+        self.vectors
     }
 
-    /// Values to coefficients times N.
-    pub(crate) fn inverse_unscaled(&self, prime: usize, limb: &mut [u64]) {
-        self.plans[prime].inv(limb);
+    /// Coefficients below 4p to values.
+    pub(crate) fn forward(&self, prime: usize, limb: &mut [u64]) {
+        self.forward_all(prime, &mut [limb]);
+    }
+
+    /// As [`Context::forward`], for limbs of one prime; two go side by side.
+    pub(crate) fn forward_all(&self, prime: usize, limbs: &mut [&mut [u64]]) {
+        self.transforms[prime].forward(&self.moduli[prime], limbs);
+    }
+
+    /// Values to coefficients times `N · factor`.
+    pub(crate) fn inverse_scaled(&self, prime: usize, limb: &mut [u64], factor: Factor) {
+        self.transforms[prime].inverse(&self.moduli[prime], &mut [limb], factor);
     }
 
     /// Values to coefficients.
     pub(crate) fn inverse(&self, prime: usize, limb: &mut [u64]) {
-        self.plans[prime].inv(limb);
-        self.plans[prime].normalize(limb);
+        let m = &self.moduli[prime];
+        self.inverse_scaled(prime, limb, m.factor(m.invert(m.reduce(self.ring_degree() as u64))));
     }
 
     /// The Galois element of a rotation to the left, modulo 2N.
-    pub(crate) fn galois_element(&self, step: usize) -> usize {
+    fn galois_element(&self, step: usize) -> usize {
         let mask = 2 * self.ring_degree() - 1;
         (0..step % self.n_slots()).fold(1, |power, _| (power * 5) & mask)
     }
 
-    /// Where each transformed value of a(X^element) comes from in those of a.
-    pub(crate) fn automorphism(&self, element: usize) -> Vec<u32> {
-        let mask = 2 * self.ring_degree() - 1;
-        let source = |&exponent: &u32| self.positions[((exponent as usize * element) & mask) / 2];
-        self.exponents.iter().map(source).collect()
+    /// The automorphism that rotates to the left.
+    pub(crate) fn automorphism(&self, step: usize) -> Automorphism {
+        Automorphism::new(self.ring_degree(), self.galois_element(step))
     }
 
     pub(crate) fn check_level(&self, level: usize) -> Result<(), Error> {
@@ -157,47 +161,4 @@ impl Context {
             false => Err(Error::ForeignContext),
         }
     }
-}
-
-fn plan(degree: usize, prime: u64) -> Result<Plan, Error> {
-    Plan::try_new(degree, prime).ok_or(Error::Prime { prime, reason: "it has no transform" })
-}
-
-/// The exponent of each transformed value, from the transform of X; the first
-/// value is the root the exponents are powers of. All primes share the order.
-fn transform_order(degree: usize, moduli: &[Modulus], plans: &[Plan]) -> Result<Vec<u32>, Error> {
-    let first = order_of(degree, &moduli[0], &plans[0], None)?;
-    for (modulus, plan) in moduli.iter().zip(plans).skip(1) {
-        order_of(degree, modulus, plan, Some(&first))?;
-    }
-    Ok(first)
-}
-
-/// Reads the order of one transform, or checks that it is `expected`.
-fn order_of(degree: usize, m: &Modulus, plan: &Plan, expected: Option<&[u32]>) -> Result<Vec<u32>, Error> {
-    let unknown = Error::Prime { prime: m.p, reason: "its transform has an unknown order" };
-    let mut values = vec![0; degree];
-    values[1] = 1;
-    plan.fwd(&mut values);
-    let square = m.mul(values[0], values[0]);
-    let mut power_of = vec![values[0]; degree];
-    for i in 1..degree {
-        power_of[i] = m.mul(power_of[i - 1], square);
-    }
-    if let Some(expected) = expected {
-        let agrees = values.iter().zip(expected).all(|(&v, &e)| v == power_of[e as usize / 2]);
-        return if agrees { Ok(Vec::new()) } else { Err(unknown) };
-    }
-    let mut sorted: Vec<(u64, u32)> = power_of.into_iter().zip((0..).map(|i| 2 * i + 1)).collect();
-    sorted.sort_unstable();
-    let find = |v: &u64| sorted.binary_search_by_key(v, |entry| entry.0).map(|at| sorted[at].1);
-    values.iter().map(find).collect::<Result<_, _>>().map_err(|_| unknown)
-}
-
-fn invert_order(exponents: &[u32]) -> Vec<u32> {
-    let mut positions = vec![0; exponents.len()];
-    for (position, &exponent) in exponents.iter().enumerate() {
-        positions[exponent as usize / 2] = position as u32;
-    }
-    positions
 }

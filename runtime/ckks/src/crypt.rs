@@ -41,7 +41,7 @@ impl SecretKey {
         let a = expand_poly(ctx, &seed, n_limbs);
         let mask = Zeroizing::new(Poly::dot(ctx, n_limbs, &[&a], &[&self.poly]));
         let mut b = fresh_error(ctx, rng, n_limbs);
-        b.add_assign(ctx, &pt.poly);
+        b.add_assign(ctx, &pt.words(ctx));
         b.sub_assign(ctx, &mask);
         let mut ct = Ciphertext::derived(ctx, vec![b, a], pt.level, pt.scale_log2);
         ct.seed = Some(seed);
@@ -62,8 +62,8 @@ impl SecretKey {
             product.add_assign(ctx, part);
             product
         });
-        let (level, scale_log2) = (ct.level, ct.scale_log2);
-        Ok(Plaintext { fingerprint: ctx.fingerprint(), poly, level, scale_log2 })
+        let copy = |t: usize, limb: &mut [u64]| limb.copy_from_slice(poly.limb(t));
+        Ok(Plaintext::from_limbs(ctx, ct.level, ct.scale_log2, copy))
     }
 }
 
@@ -84,7 +84,7 @@ impl PublicKey {
         for part in &mut parts {
             part.add_assign(ctx, &Zeroizing::new(fresh_error(ctx, &mut rng, n_limbs)));
         }
-        parts[0].add_assign(ctx, &pt.poly);
+        parts[0].add_assign(ctx, &pt.words(ctx));
         Ok(Ciphertext::derived(ctx, parts.into(), pt.level, pt.scale_log2))
     }
 }

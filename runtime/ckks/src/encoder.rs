@@ -11,13 +11,11 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::garner::Garner;
 use crate::kernels;
-use crate::poly::Poly;
 use rustfft::num_complex::Complex64;
 use rustfft::{Fft, FftPlanner};
 use std::f64::consts::PI;
 use std::fmt;
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// Encodes and decodes for one ring.
 #[derive(Clone)]
@@ -69,12 +67,10 @@ impl Encoder {
         let coefficients = self.coefficients(values, scale);
         let largest = largest_of(&coefficients);
         check_fits(&self.ctx, largest, level)?;
-        let poly = Zeroizing::new(match coefficients.len() {
-            2 => constant(&self.ctx, coefficients[0], level),
-            _ => self.transform(&coefficients, largest, level),
-        });
-        let fingerprint = self.ctx.fingerprint();
-        Ok(Plaintext { fingerprint, poly, level, scale_log2: scale.log2() })
+        Ok(match coefficients.len() {
+            2 => constant(&self.ctx, coefficients[0], level, scale.log2()),
+            _ => self.transform(&coefficients, largest, level, scale.log2()),
+        })
     }
 
     /// The slots of a plaintext divided by `scale`.
@@ -85,7 +81,7 @@ impl Encoder {
         self.ctx.check_owns(pt.fingerprint)?;
         check_scale(scale)?;
         let n_slots = self.ctx.n_slots();
-        let coefficients = Garner::new(&self.ctx, pt.level).reconstruct(&self.ctx, &pt.poly);
+        let coefficients = Garner::new(&self.ctx, pt.level).reconstruct(&self.ctx, &pt.words(&self.ctx));
         let (real, imaginary) = coefficients.split_at(n_slots);
         let parts = real.iter().zip(imaginary).zip(self.twist.iter());
         let mut points: Vec<Complex64> =
@@ -120,11 +116,11 @@ impl Encoder {
     }
 
     /// Rounds coefficients, spreads them over the ring and transforms each limb.
-    fn transform(&self, coefficients: &[f64], largest: f64, level: usize) -> Poly {
+    fn transform(&self, coefficients: &[f64], largest: f64, level: usize, scale_log2: f64) -> Plaintext {
         let degree = self.ctx.ring_degree();
         let gap = degree / coefficients.len();
         let residues = Rounded::new(coefficients, largest);
-        Poly::build(degree, level + 1, |t, limb| {
+        Plaintext::from_limbs(&self.ctx, level, scale_log2, |t, limb| {
             let modulus = &self.ctx.moduli()[t];
             match gap {
                 1 => residues.reduce(modulus, limb),
@@ -214,7 +210,8 @@ pub(crate) fn check_fits(ctx: &Context, largest: f64, level: usize) -> Result<()
 }
 
 /// A constant polynomial has the same value everywhere.
-fn constant(ctx: &Context, value: f64, level: usize) -> Poly {
+fn constant(ctx: &Context, value: f64, level: usize, scale_log2: f64) -> Plaintext {
     let integer = value.round() as i128;
-    Poly::build(ctx.ring_degree(), level + 1, |t, limb| limb.fill(ctx.moduli()[t].reduce_signed(integer)))
+    let residue = |t: usize| ctx.moduli()[t].reduce_signed(integer);
+    Plaintext::from_limbs(ctx, level, scale_log2, |t, limb| limb.fill(residue(t)))
 }

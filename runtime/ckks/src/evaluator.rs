@@ -3,6 +3,7 @@
 //! Operands at different levels meet at the lower one. Scales are the caller's
 //! business: no operation is refused because of them.
 
+use crate::automorphism::Automorphism;
 use crate::ciphertext::{Ciphertext, Plaintext};
 use crate::context::Context;
 use crate::encoder::{check_fits, check_scale};
@@ -10,6 +11,7 @@ use crate::error::Error;
 use crate::kernels;
 use crate::keys::{GaloisKey, GaloisKeys, KeySwitchKey};
 use crate::keyswitch::{Decomposed, divide};
+use crate::packed::Residues;
 use crate::poly::Poly;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -96,7 +98,7 @@ impl Evaluator {
         self.ctx.check_owns(ct.fingerprint)?;
         self.ctx.check_owns(pt.fingerprint)?;
         let mut out = self.prefix(ct, ct.level.min(pt.level), ct.degree());
-        out.parts[0].add_assign(&self.ctx, &pt.poly);
+        out.parts[0].add_packed(&self.ctx, &pt.poly);
         Ok(out)
     }
 
@@ -120,9 +122,11 @@ impl Evaluator {
             self.ctx.check_owns(pt.fingerprint)?;
         }
         let level = terms.iter().fold(level, |level, (_, pt)| level.min(pt.level));
-        let plains: Vec<&Poly> = terms.iter().map(|(_, pt)| &*pt.poly).collect();
-        let part = |k: usize| -> Vec<&Poly> { terms.iter().map(|(ct, _)| &ct.parts[k]).collect() };
-        let parts = Poly::dot2(&self.ctx, level + 1, &plains, &part(0), &part(1));
+        let parts = Poly::build_pair(self.ctx.ring_degree(), level + 1, |t, [out0, out1]| {
+            let plains: Vec<Residues> = terms.iter().map(|(_, pt)| pt.poly.limb(t)).collect();
+            let part = |k: usize| terms.iter().map(|(ct, _)| Residues::of_words(ct.parts[k].limb(t))).collect::<Vec<_>>();
+            kernels::dot2(&self.ctx.moduli()[t], out0, out1, &plains, &part(0), &part(1));
+        });
         let scale_log2 = terms[0].0.scale_log2 + terms[0].1.scale_log2;
         Ok(self.derived(parts.into(), level, scale_log2))
     }
@@ -260,15 +264,15 @@ impl Evaluator {
         let switched = decomposed.switch(&self.ctx, &switch_keys);
         let rotate = |([mut part0, part1], key): ([Poly; 2], &&GaloisKey)| {
             part0.add_assign(&self.ctx, &ct.parts[0]);
-            let parts = [part0, part1].map(|part| self.permute(&part, &key.source));
+            let parts = [part0, part1].map(|part| self.permute(&part, &key.automorphism));
             self.derived(parts.into(), ct.level, ct.scale_log2)
         };
         switched.into_iter().zip(keys).map(rotate).collect()
     }
 
-    fn permute(&self, poly: &Poly, source: &[u32]) -> Poly {
+    fn permute(&self, poly: &Poly, map: &Automorphism) -> Poly {
         let n_limbs = poly.limbs().count();
-        Poly::build(self.ctx.ring_degree(), n_limbs, |t, out| kernels::permute(out, poly.limb(t), source))
+        Poly::build(self.ctx.ring_degree(), n_limbs, |t, out| kernels::permute(self.ctx.vectors(), out, poly.limb(t), map))
     }
 
     /// The integer that encodes a scalar.

@@ -3,7 +3,10 @@
 //!
 //! Both forms take and leave canonical residues, so they agree bit for bit.
 
+use crate::automorphism::{Automorphism, BLOCK};
 use crate::modulus::{Factor, Modulus};
+use crate::packed::Residues;
+use crate::simd::Ifma;
 
 /// Defines the entry point of each kernel, which picks the form.
 macro_rules! kernels {
@@ -26,14 +29,14 @@ kernels! {
     sub_assign(x: &mut [u64], y: &[u64]);
     /// x *= factor.
     scale(x: &mut [u64], factor: Factor);
-    /// x = x · factor + offset.
-    scale_offset(x: &mut [u64], factor: Factor, offset: u64);
+    /// x += y, for one y.
+    add_scalar(x: &mut [u64], y: u64);
     /// out = (x - y) · factor, where `out` holds y.
     sub_scale(out: &mut [u64], x: &[u64], factor: Factor);
     /// out = Σ a·b over pairs of limbs.
-    dot(out: &mut [u64], a: &[&[u64]], b: &[&[u64]]);
+    dot(out: &mut [u64], a: &[Residues], b: &[Residues]);
     /// (out0, out1) = (Σ a·b0, Σ a·b1) over triples of limbs.
-    dot2(out0: &mut [u64], out1: &mut [u64], a: &[&[u64]], b0: &[&[u64]], b1: &[&[u64]]);
+    dot2(out0: &mut [u64], out1: &mut [u64], a: &[Residues], b0: &[Residues], b1: &[Residues]);
 }
 
 /// out = (x mod p) - offset, for x below 2^52, or any x when `wide`.
@@ -53,11 +56,11 @@ pub(crate) fn combine(m: &Modulus, out: &mut [u64], y: &[&[u64]], weights: &[u64
     }
 }
 
-/// out[i] = x[source[i]].
-pub(crate) fn permute(out: &mut [u64], x: &[u64], source: &[u32]) {
-    debug_assert_eq!(x.len(), source.len());
-    for (out, &i) in out.iter_mut().zip(source) {
-        *out = x[i as usize];
+/// The values of a(X^g) from those of a.
+pub(crate) fn permute(ifma: Option<Ifma>, out: &mut [u64], x: &[u64], map: &Automorphism) {
+    match ifma {
+        Some(ifma) => ifma.permute(out, x, map),
+        None => portable::permute(out, x, map),
     }
 }
 
@@ -80,8 +83,8 @@ pub(crate) mod portable {
         x.iter_mut().for_each(|x| *x = m.scale(*x, factor));
     }
 
-    pub(crate) fn scale_offset(m: &Modulus, x: &mut [u64], factor: Factor, offset: u64) {
-        x.iter_mut().for_each(|x| *x = m.add(m.scale(*x, factor), offset));
+    pub(crate) fn add_scalar(m: &Modulus, x: &mut [u64], y: u64) {
+        x.iter_mut().for_each(|x| *x = m.add(*x, y));
     }
 
     pub(crate) fn sub_scale(m: &Modulus, out: &mut [u64], x: &[u64], factor: Factor) {
@@ -99,7 +102,15 @@ pub(crate) mod portable {
         }
     }
 
-    pub(crate) fn dot(m: &Modulus, out: &mut [u64], a: &[&[u64]], b: &[&[u64]]) {
+    pub(crate) fn permute(out: &mut [u64], x: &[u64], map: &Automorphism) {
+        let (blocks, _) = x.as_chunks::<BLOCK>();
+        for (out, &source) in out.as_chunks_mut::<BLOCK>().0.iter_mut().zip(&map.sources) {
+            let block = &blocks[source as usize / BLOCK];
+            *out = map.patterns[source as usize % BLOCK].map(|place| block[place as usize]);
+        }
+    }
+
+    pub(crate) fn dot(m: &Modulus, out: &mut [u64], a: &[Residues], b: &[Residues]) {
         const LANES: usize = 8;
         for (block, out) in out.chunks_exact_mut(LANES).enumerate() {
             let at = block * LANES;
@@ -107,7 +118,7 @@ pub(crate) mod portable {
             for (a, b) in a.chunks(LAZY_TERMS).zip(b.chunks(LAZY_TERMS)) {
                 sums = sums.map(|sum| u128::from(m.reduce_wide(sum)));
                 for (a, b) in a.iter().zip(b) {
-                    add_products(&mut sums, &a[at..at + LANES], &b[at..at + LANES]);
+                    add_products(&mut sums, &a.block(at), &b.block(at));
                 }
             }
             out.iter_mut().zip(sums).for_each(|(out, sum)| *out = m.reduce_wide(sum));
@@ -124,9 +135,9 @@ pub(crate) mod portable {
         m: &Modulus,
         out0: &mut [u64],
         out1: &mut [u64],
-        a: &[&[u64]],
-        b0: &[&[u64]],
-        b1: &[&[u64]],
+        a: &[Residues],
+        b0: &[Residues],
+        b1: &[Residues],
     ) {
         dot(m, out0, a, b0);
         dot(m, out1, a, b1);

@@ -4,11 +4,12 @@
 //! other halves travel. [`SecretKey`] is the one secret: it prints nothing, is
 //! wiped on drop and has its own, explicitly named byte form.
 
+use crate::automorphism::Automorphism;
 use crate::context::Context;
 use crate::error::Error;
+use crate::packed::{Packed, Residues};
 use crate::poly::Poly;
 use crate::sampling::{Prng, Seed, Small, expand, expand_poly, transform_small};
-use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -83,7 +84,7 @@ pub struct KeySwitchKey {
     pub(crate) n_digits: usize,
     pub(crate) seed: Seed,
     /// Limbs ordered by prime, then digit, then half (b before a).
-    pub(crate) poly: Poly,
+    pub(crate) poly: Packed,
 }
 
 impl KeySwitchKey {
@@ -97,9 +98,36 @@ impl KeySwitchKey {
         self.poly.byte_size()
     }
 
+    /// A key whose uniform halves expand from a seed; `fill` gets prime, digit, the
+    /// words to write and the uniform half.
+    pub(crate) fn build(
+        ctx: &Context,
+        level: usize,
+        seed: Seed,
+        fill: impl Fn(usize, usize, &mut [u64], &[u64]) + Sync,
+    ) -> KeySwitchKey {
+        let n_digits = ctx.params().n_digits(level);
+        let pairs = KeySwitchKey::pairs(ctx, level);
+        let primes: Vec<usize> = pairs.iter().flat_map(|&(prime, _)| [prime; 2]).collect();
+        let poly = Packed::build(ctx, &primes, 2, |i, limbs| {
+            let [b, a] = limbs else { unreachable!("groups of two") };
+            let (prime, digit) = pairs[i];
+            expand(&seed, (digit * ctx.moduli().len() + prime) as u64, &ctx.moduli()[prime], a);
+            fill(prime, digit, b, a);
+        });
+        KeySwitchKey { fingerprint: ctx.fingerprint(), level, n_digits, seed, poly }
+    }
+
+    /// Prime and digit of each pair of limbs of a key, in order.
+    pub(crate) fn pairs(ctx: &Context, level: usize) -> Vec<(usize, usize)> {
+        let n_digits = ctx.params().n_digits(level);
+        let primes = ctx.extended(level).into_iter();
+        primes.flat_map(|prime| (0..n_digits).map(move |digit| (prime, digit))).collect()
+    }
+
     /// The pair (b, a) of a digit; primes are numbered as in [`Context::extended`]
     /// of the key's level.
-    pub(crate) fn pair(&self, prime: usize, digit: usize) -> [&[u64]; 2] {
+    pub(crate) fn pair(&self, prime: usize, digit: usize) -> [Residues<'_>; 2] {
         let at = 2 * (prime * self.n_digits + digit);
         [self.poly.limb(at), self.poly.limb(at + 1)]
     }
@@ -110,13 +138,12 @@ impl KeySwitchKey {
 pub struct GaloisKey {
     pub(crate) step: usize,
     pub(crate) key: KeySwitchKey,
-    /// Where each transformed value of the rotated polynomial comes from.
-    pub(crate) source: Vec<u32>,
+    pub(crate) automorphism: Automorphism,
 }
 
 impl GaloisKey {
     pub(crate) fn new(ctx: &Context, step: usize, key: KeySwitchKey) -> GaloisKey {
-        GaloisKey { step, key, source: ctx.automorphism(ctx.galois_element(step)) }
+        GaloisKey { step, key, automorphism: ctx.automorphism(step) }
     }
 
     /// Rotation to the left.
@@ -131,7 +158,7 @@ impl GaloisKey {
 
     /// Memory it holds.
     pub fn byte_size(&self) -> usize {
-        self.key.byte_size() + size_of_val(self.source.as_slice())
+        self.key.byte_size() + size_of_val(self.automorphism.sources.as_slice())
     }
 }
 
@@ -267,11 +294,10 @@ impl KeyGenerator {
     pub fn galois_key(&mut self, step: usize, level: usize) -> Result<GaloisKey, Error> {
         let n_slots = self.ctx.n_slots();
         let step = step % n_slots;
-        let inverse = self.ctx.galois_element(n_slots - step);
-        let source = self.ctx.automorphism(inverse);
+        let back = self.ctx.automorphism(n_slots - step);
         let mut rotated = self.secret.poly.clone();
         for (out, limb) in rotated.limbs_mut().zip(self.secret.poly.limbs()) {
-            crate::kernels::permute(out, limb, &source);
+            crate::kernels::permute(self.ctx.vectors(), out, limb, &back);
         }
         let secret = self.secret.poly.clone();
         let key = self.switch_key(&secret, &rotated, level)?;
@@ -299,22 +325,14 @@ impl KeyGenerator {
         let ctx = &self.ctx;
         ctx.check_level(level)?;
         let n_digits = ctx.params().n_digits(level);
-        let mut poly = Poly::scratch(ctx.ring_degree(), ctx.extended(level).len() * n_digits * 2);
         let seed = self.rng.public_seed();
-        expand_switch_key(ctx, level, &seed, &mut poly);
         let errors: Vec<Small> = (0..n_digits).map(|_| self.rng.gaussian(ctx.ring_degree())).collect();
-        let mut limbs: Vec<&mut [u64]> = poly.limbs_mut().collect();
-        let primes = ctx.extended(level);
-        limbs.par_chunks_exact_mut(2 * n_digits).zip(primes).for_each(|(pairs, prime)| {
-            for (digit, pair) in pairs.chunks_exact_mut(2).enumerate() {
-                let [b, a] = pair else { unreachable!("chunks of two") };
-                hide(ctx, prime, &errors[digit], a, to, b);
-                if prime / ctx.params().digit_limbs == digit && prime <= level {
-                    add_gadget(ctx, prime, from, b);
-                }
+        Ok(KeySwitchKey::build(ctx, level, seed, |prime, digit, b, a| {
+            hide(ctx, prime, &errors[digit], a, to, b);
+            if prime / ctx.params().digit_limbs == digit && prime <= level {
+                add_gadget(ctx, prime, from, b);
             }
-        });
-        Ok(KeySwitchKey { fingerprint: ctx.fingerprint(), level, n_digits, seed, poly })
+        }))
     }
 }
 
@@ -322,7 +340,8 @@ impl KeyGenerator {
 fn hide(ctx: &Context, prime: usize, error: &[i64], a: &[u64], to: &Poly, b: &mut [u64]) {
     let error = transform_small(ctx, error, &[prime]);
     let mut product = Zeroizing::new(vec![0; a.len()]);
-    crate::kernels::dot(&ctx.moduli()[prime], &mut product, &[a], &[to.limb(prime)]);
+    let [a, to] = [a, to.limb(prime)].map(Residues::of_words);
+    crate::kernels::dot(&ctx.moduli()[prime], &mut product, &[a], &[to]);
     b.copy_from_slice(error.limb(0));
     crate::kernels::sub_assign(&ctx.moduli()[prime], b, &product);
 }
@@ -334,14 +353,4 @@ fn add_gadget(ctx: &Context, prime: usize, from: &Poly, b: &mut [u64]) {
     let mut product = Zeroizing::new(from.limb(prime).to_vec());
     crate::kernels::scale(m, &mut product, m.factor(special));
     crate::kernels::add_assign(m, b, &product);
-}
-
-/// Fills the uniform halves of a key from its seed.
-pub(crate) fn expand_switch_key(ctx: &Context, level: usize, seed: &Seed, poly: &mut Poly) {
-    let n_digits = ctx.params().n_digits(level);
-    let primes = ctx.extended(level);
-    poly.par_limbs_mut().filter(|(at, _)| at % 2 == 1).for_each(|(at, limb)| {
-        let (prime, digit) = (primes[at / 2 / n_digits], at / 2 % n_digits);
-        expand(seed, (digit * ctx.moduli().len() + prime) as u64, &ctx.moduli()[prime], limb);
-    });
 }

@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::kernels;
 use crate::keys::KeySwitchKey;
+use crate::packed::Residues;
 use crate::poly::{Poly, by_limb};
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -84,12 +85,13 @@ impl<'a> Decomposed<'a> {
     /// Product of the digits with one key modulo one extended prime.
     fn apply(&self, ctx: &Context, t: usize, digits: &[&[u64]], key: &KeySwitchKey, out: &mut [&mut [u64]]) {
         let place = if t <= self.level { t } else { t + key.level - self.level };
-        let halves = |half: usize| -> Vec<&[u64]> {
+        let halves = |half: usize| -> Vec<Residues> {
             (0..digits.len()).map(|digit| key.pair(place, digit)[half]).collect()
         };
+        let digits: Vec<Residues> = digits.iter().map(|digit| Residues::of_words(digit)).collect();
         let [out0, out1] = out else { unreachable!("pairs of outputs") };
         let modulus = &ctx.moduli()[self.primes[t]];
-        kernels::dot2(modulus, out0, out1, digits, &halves(0), &halves(1));
+        kernels::dot2(modulus, out0, out1, &digits, &halves(0), &halves(1));
     }
 }
 
@@ -105,10 +107,11 @@ fn lift_all<'a>(ctx: &Context, bases: &[&Base], limb: impl Fn(usize) -> &'a [u64
 fn digits_at(ctx: &Context, prime: usize, bases: &[&Base], lifted: &[Lifted]) -> Poly {
     let foreign = || bases.iter().zip(lifted).filter(|(base, _)| !base.limbs().contains(&prime));
     let mut digits = Poly::scratch(ctx.ring_degree(), foreign().count());
-    for (out, (base, lifted)) in digits.limbs_mut().zip(foreign()) {
+    let mut limbs: Vec<&mut [u64]> = digits.limbs_mut().collect();
+    for (out, (base, lifted)) in limbs.iter_mut().zip(foreign()) {
         base.convert(ctx, lifted, prime, out);
-        ctx.forward(prime, out);
     }
+    ctx.forward_all(prime, &mut limbs);
     digits
 }
 
@@ -117,11 +120,13 @@ fn digits_at(ctx: &Context, prime: usize, bases: &[&Base], lifted: &[Lifted]) ->
 pub(crate) fn divide(ctx: &Context, base: &Base, polys: &[Poly], n_limbs: usize) -> Vec<Poly> {
     let lifted: Vec<Lifted> = polys.par_iter().map(|poly| lift_tail(ctx, base, poly, n_limbs)).collect();
     let mut quotients: Vec<Poly> = polys.iter().map(|_| Poly::scratch(ctx.ring_degree(), n_limbs)).collect();
-    by_limb(&mut quotients).into_par_iter().enumerate().for_each(|(t, outs)| {
-        for ((out, poly), lifted) in outs.into_iter().zip(polys).zip(&lifted) {
-            base.convert(ctx, lifted, t, out);
-            ctx.forward(t, out);
-            kernels::sub_scale(&ctx.moduli()[t], out, poly.limb(t), base.inverse(t));
+    by_limb(&mut quotients).into_par_iter().enumerate().for_each(|(t, mut outs)| {
+        for (outs, (polys, lifted)) in outs.chunks_mut(2).zip(polys.chunks(2).zip(lifted.chunks(2))) {
+            outs.iter_mut().zip(lifted).for_each(|(out, lifted)| base.convert(ctx, lifted, t, out));
+            ctx.forward_all(t, outs);
+            for (out, poly) in outs.iter_mut().zip(polys) {
+                kernels::sub_scale(&ctx.moduli()[t], out, poly.limb(t), base.inverse(t));
+            }
         }
     });
     quotients

@@ -31,6 +31,7 @@
 //! # }
 //! ```
 
+mod automorphism;
 mod basis;
 mod buffer;
 mod ciphertext;
@@ -44,11 +45,13 @@ mod kernels;
 mod keys;
 mod keyswitch;
 mod modulus;
+mod packed;
 mod params;
 mod poly;
 pub mod primes;
 mod sampling;
 mod simd;
+mod transform;
 mod wire;
 
 pub use buffer::release_buffers;

@@ -130,6 +130,11 @@ impl Modulus {
         (self.neg(magnitude) & mask) | (magnitude & !mask)
     }
 
+    /// Whole bytes a residue takes at rest: as many as it needs, but four at least.
+    pub fn byte_width(&self) -> usize {
+        (self.width().div_ceil(8) as usize).max(4)
+    }
+
     /// Bits a residue takes when written down.
     pub fn width(&self) -> u32 {
         64 - self.p.leading_zeros()

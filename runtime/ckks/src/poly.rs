@@ -3,6 +3,7 @@
 use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::kernels;
+use crate::packed::{Packed, Residues};
 use rayon::prelude::*;
 use std::fmt;
 
@@ -37,6 +38,14 @@ impl Poly {
         poly
     }
 
+    /// As [`Poly::build`], two polynomials at once.
+    pub fn build_pair(degree: usize, n_limbs: usize, fill: impl Fn(usize, [&mut [u64]; 2]) + Sync) -> [Poly; 2] {
+        let [mut x, mut y] = [Poly::scratch(degree, n_limbs), Poly::scratch(degree, n_limbs)];
+        let limbs = x.par_limbs_mut().zip(y.par_limbs_mut());
+        limbs.for_each(|((t, x), (_, y))| fill(t, [x, y]));
+        [x, y]
+    }
+
     pub fn limb(&self, t: usize) -> &[u64] {
         &self.words[t * self.degree..(t + 1) * self.degree]
     }
@@ -69,6 +78,15 @@ impl Poly {
         });
     }
 
+    /// self += other, over the limbs of self.
+    pub fn add_packed(&mut self, ctx: &Context, other: &Packed) {
+        self.par_limbs_mut().for_each(|(t, limb)| {
+            let mut words = Buffer::scratch(limb.len());
+            other.unpack(t, &mut words);
+            kernels::add_assign(&ctx.moduli()[t], limb, &words);
+        });
+    }
+
     /// self -= other, over the limbs of self.
     pub fn sub_assign(&mut self, ctx: &Context, other: &Poly) {
         self.par_limbs_mut().for_each(|(t, limb)| {
@@ -85,18 +103,15 @@ impl Poly {
 
     /// (Σ a·b0, Σ a·b1), as [`Poly::dot`].
     pub fn dot2(ctx: &Context, n_limbs: usize, a: &[&Poly], b0: &[&Poly], b1: &[&Poly]) -> [Poly; 2] {
-        let scratch = || Poly::scratch(ctx.ring_degree(), n_limbs);
-        let (mut out0, mut out1) = (scratch(), scratch());
-        out0.par_limbs_mut().zip(out1.par_limbs_mut()).for_each(|((t, out0), (_, out1))| {
+        Poly::build_pair(ctx.ring_degree(), n_limbs, |t, [out0, out1]| {
             let [a, b0, b1] = [a, b0, b1].map(|polys| limbs_at(polys, t));
             kernels::dot2(&ctx.moduli()[t], out0, out1, &a, &b0, &b1);
-        });
-        [out0, out1]
+        })
     }
 }
 
-fn limbs_at<'a>(polys: &[&'a Poly], t: usize) -> Vec<&'a [u64]> {
-    polys.iter().map(|poly| poly.limb(t)).collect()
+fn limbs_at<'a>(polys: &[&'a Poly], t: usize) -> Vec<Residues<'a>> {
+    polys.iter().map(|poly| Residues::of_words(poly.limb(t))).collect()
 }
 
 /// The limbs of several polynomials, grouped by limb instead of by polynomial.

@@ -1,9 +1,10 @@
 //! The byte forms of keys.
 
 use super::{Kind, Reader, header, write_limb, write_number, write_poly};
+use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::error::Error;
-use crate::keys::{EvalKeys, GaloisKey, GaloisKeys, KeySwitchKey, PublicKey, SecretKey, expand_switch_key};
+use crate::keys::{EvalKeys, GaloisKey, GaloisKeys, KeySwitchKey, PublicKey, SecretKey};
 use crate::poly::Poly;
 use crate::sampling::expand_poly;
 use std::sync::Arc;
@@ -77,18 +78,14 @@ impl EvalKeys {
     }
 }
 
-/// The prime of each pair of limbs of a key, in order.
-fn pair_primes(ctx: &Context, level: usize) -> Vec<usize> {
-    let n_digits = ctx.params().n_digits(level);
-    ctx.extended(level).into_iter().flat_map(|prime| std::iter::repeat_n(prime, n_digits)).collect()
-}
-
 fn write_switch_key(ctx: &Context, bytes: &mut Vec<u8>, key: &KeySwitchKey) -> Result<(), Error> {
     ctx.check_owns(key.fingerprint)?;
     write_number(bytes, key.level);
     bytes.extend(key.seed);
-    for (limb, prime) in key.poly.limbs().step_by(2).zip(pair_primes(ctx, key.level)) {
-        write_limb(ctx, bytes, prime, limb);
+    let mut limb = Buffer::scratch(ctx.ring_degree());
+    for (i, (prime, _)) in KeySwitchKey::pairs(ctx, key.level).into_iter().enumerate() {
+        key.poly.unpack(2 * i, &mut limb);
+        write_limb(ctx, bytes, prime, &limb);
     }
     Ok(())
 }
@@ -96,15 +93,17 @@ fn write_switch_key(ctx: &Context, bytes: &mut Vec<u8>, key: &KeySwitchKey) -> R
 fn read_switch_key(ctx: &Context, reader: &mut Reader<'_>) -> Result<KeySwitchKey, Error> {
     let level = reader.number(ctx.max_level())?;
     let seed = reader.array()?;
-    let primes = pair_primes(ctx, level);
-    reader.has_limbs(ctx, primes.iter().copied())?;
-    let mut poly = Poly::scratch(ctx.ring_degree(), 2 * primes.len());
-    for (limb, prime) in poly.limbs_mut().step_by(2).zip(primes) {
+    let pairs = KeySwitchKey::pairs(ctx, level);
+    reader.has_limbs(ctx, pairs.iter().map(|pair| pair.0))?;
+    let mut poly = Poly::scratch(ctx.ring_degree(), pairs.len());
+    for (limb, (prime, _)) in poly.limbs_mut().zip(pairs) {
         reader.limb(ctx, prime, limb)?;
     }
-    expand_switch_key(ctx, level, &seed, &mut poly);
     let n_digits = ctx.params().n_digits(level);
-    Ok(KeySwitchKey { fingerprint: ctx.fingerprint(), level, n_digits, seed, poly })
+    let place = |prime: usize| if prime <= level { prime } else { prime + level - ctx.max_level() };
+    Ok(KeySwitchKey::build(ctx, level, seed, |prime, digit, b, _| {
+        b.copy_from_slice(poly.limb(place(prime) * n_digits + digit));
+    }))
 }
 
 /// Coefficients of a secret per byte.
