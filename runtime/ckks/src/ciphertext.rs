@@ -74,7 +74,7 @@ impl Plaintext {
 
     /// Its residues as words.
     pub(crate) fn words(&self, ctx: &Context) -> Zeroizing<Poly> {
-        let unpack = |t: usize, limb: &mut [u64]| self.poly.unpack(t, limb);
+        let unpack = |t: usize, limb: &mut [u64]| self.poly.unpack(t, 0, limb);
         Zeroizing::new(Poly::build(ctx.ring_degree(), self.level + 1, unpack))
     }
 }

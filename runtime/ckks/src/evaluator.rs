@@ -123,7 +123,7 @@ impl Evaluator {
         }
         let level = terms.iter().fold(level, |level, (_, pt)| level.min(pt.level));
         let parts = Poly::build_pair(self.ctx.ring_degree(), level + 1, |t, [out0, out1]| {
-            let plains: Vec<Residues> = terms.iter().map(|(_, pt)| pt.poly.limb(t)).collect();
+            let plains: Vec<Residues> = terms.iter().map(|(_, pt)| pt.poly.group(t)).collect();
             let part = |k: usize| terms.iter().map(|(ct, _)| Residues::of_words(ct.parts[k].limb(t))).collect::<Vec<_>>();
             kernels::dot2(&self.ctx.moduli()[t], out0, out1, &plains, &part(0), &part(1));
         });

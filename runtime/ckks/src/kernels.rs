@@ -4,7 +4,7 @@
 //! Both forms take and leave canonical residues, so they agree bit for bit.
 
 use crate::automorphism::{Automorphism, BLOCK};
-use crate::modulus::{Factor, Modulus};
+use crate::modulus::{Factor, LAZY_TERMS, Modulus};
 use crate::packed::Residues;
 use crate::simd::Ifma;
 
@@ -37,6 +37,8 @@ kernels! {
     dot(out: &mut [u64], a: &[Residues], b: &[Residues]);
     /// (out0, out1) = (Σ a·b0, Σ a·b1) over triples of limbs.
     dot2(out0: &mut [u64], out1: &mut [u64], a: &[Residues], b0: &[Residues], b1: &[Residues]);
+    /// outs[k] (+)= Σ digit · pair of rows of keys[k], rows counted from `first`.
+    key_products(outs: &mut [[&mut [u64]; 2]], digits: &[&[u64]], keys: &[Residues], first: First);
 }
 
 /// out = (x mod p) - offset, for x below 2^52, or any x when `wide`.
@@ -56,6 +58,19 @@ pub(crate) fn combine(m: &Modulus, out: &mut [u64], y: &[&[u64]], weights: &[u64
     }
 }
 
+/// Where the rows of a key begin that belong to the first of some digits.
+#[derive(Clone, Copy)]
+pub(crate) struct First {
+    pub digit: usize,
+}
+
+impl First {
+    /// Whether sums begin here.
+    pub fn is_fresh(self) -> bool {
+        self.digit == 0
+    }
+}
+
 /// The values of a(X^g) from those of a.
 pub(crate) fn permute(ifma: Option<Ifma>, out: &mut [u64], x: &[u64], map: &Automorphism) {
     match ifma {
@@ -67,9 +82,6 @@ pub(crate) fn permute(ifma: Option<Ifma>, out: &mut [u64], x: &[u64], map: &Auto
 /// The forms every machine runs.
 pub(crate) mod portable {
     use super::*;
-
-    /// Products of primes below 2^61 that a double word holds.
-    const LAZY_TERMS: usize = 32;
 
     pub(crate) fn add_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
         x.iter_mut().zip(y).for_each(|(x, &y)| *x = m.add(*x, y));
@@ -118,7 +130,7 @@ pub(crate) mod portable {
             for (a, b) in a.chunks(LAZY_TERMS).zip(b.chunks(LAZY_TERMS)) {
                 sums = sums.map(|sum| u128::from(m.reduce_wide(sum)));
                 for (a, b) in a.iter().zip(b) {
-                    add_products(&mut sums, &a.block(at), &b.block(at));
+                    add_products(&mut sums, &a.eight(at), &b.eight(at));
                 }
             }
             out.iter_mut().zip(sums).for_each(|(out, sum)| *out = m.reduce_wide(sum));
@@ -141,5 +153,27 @@ pub(crate) mod portable {
     ) {
         dot(m, out0, a, b0);
         dot(m, out1, a, b1);
+    }
+
+    pub(crate) fn key_products(
+        m: &Modulus,
+        outs: &mut [[&mut [u64]; 2]],
+        digits: &[&[u64]],
+        keys: &[Residues],
+        first: First,
+    ) {
+        for (pair, key) in outs.iter_mut().zip(keys) {
+            for (half, out) in pair.iter_mut().enumerate() {
+                for (at, out) in out.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+                    let fresh = if first.is_fresh() { [0; 8] } else { *out };
+                    let mut sums = fresh.map(u128::from);
+                    for (i, digit) in digits.iter().enumerate() {
+                        let place = key.row_place(digit.len(), 8 * at, 2 * (first.digit + i) + half);
+                        add_products(&mut sums, &digit[8 * at..8 * at + 8], &key.eight(place));
+                    }
+                    *out = sums.map(|sum| m.reduce_wide(sum));
+                }
+            }
+        }
     }
 }

@@ -83,7 +83,7 @@ pub struct KeySwitchKey {
     pub(crate) level: usize,
     pub(crate) n_digits: usize,
     pub(crate) seed: Seed,
-    /// Limbs ordered by prime, then digit, then half (b before a).
+    /// A group per prime; rows ordered by digit, then half (b before a).
     pub(crate) poly: Packed,
 }
 
@@ -107,29 +107,22 @@ impl KeySwitchKey {
         fill: impl Fn(usize, usize, &mut [u64], &[u64]) + Sync,
     ) -> KeySwitchKey {
         let n_digits = ctx.params().n_digits(level);
-        let pairs = KeySwitchKey::pairs(ctx, level);
-        let primes: Vec<usize> = pairs.iter().flat_map(|&(prime, _)| [prime; 2]).collect();
-        let poly = Packed::build(ctx, &primes, 2, |i, limbs| {
-            let [b, a] = limbs else { unreachable!("groups of two") };
-            let (prime, digit) = pairs[i];
-            expand(&seed, (digit * ctx.moduli().len() + prime) as u64, &ctx.moduli()[prime], a);
-            fill(prime, digit, b, a);
+        let primes = ctx.extended(level);
+        let poly = Packed::build(ctx, &primes, 2 * n_digits, |i, limbs| {
+            let prime = primes[i];
+            for (digit, pair) in limbs.chunks_exact_mut(2).enumerate() {
+                let [b, a] = pair else { unreachable!("chunks of two") };
+                expand(&seed, (digit * ctx.moduli().len() + prime) as u64, &ctx.moduli()[prime], a);
+                fill(prime, digit, b, a);
+            }
         });
         KeySwitchKey { fingerprint: ctx.fingerprint(), level, n_digits, seed, poly }
     }
 
-    /// Prime and digit of each pair of limbs of a key, in order.
-    pub(crate) fn pairs(ctx: &Context, level: usize) -> Vec<(usize, usize)> {
-        let n_digits = ctx.params().n_digits(level);
-        let primes = ctx.extended(level).into_iter();
-        primes.flat_map(|prime| (0..n_digits).map(move |digit| (prime, digit))).collect()
-    }
-
-    /// The pair (b, a) of a digit; primes are numbered as in [`Context::extended`]
-    /// of the key's level.
-    pub(crate) fn pair(&self, prime: usize, digit: usize) -> [Residues<'_>; 2] {
-        let at = 2 * (prime * self.n_digits + digit);
-        [self.poly.limb(at), self.poly.limb(at + 1)]
+    /// What the key holds modulo a prime, numbered as in [`Context::extended`] of its
+    /// level: b and a of each digit in turn.
+    pub(crate) fn modulo(&self, prime: usize) -> Residues<'_> {
+        self.poly.group(prime)
     }
 }
 

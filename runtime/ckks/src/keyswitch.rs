@@ -6,15 +6,17 @@
 use crate::basis::{Base, Lifted};
 use crate::context::Context;
 use crate::error::Error;
-use crate::kernels;
+use crate::kernels::{self, First};
 use crate::keys::KeySwitchKey;
 use crate::packed::Residues;
 use crate::poly::{Poly, by_limb};
 use rayon::prelude::*;
-use std::borrow::Cow;
+use std::ops::Range;
 
 /// Keys applied together while one prime's digits stay in cache.
 const GROUP: usize = 8;
+/// Words of digits that stay in the second-level cache until they are used.
+const CACHED_WORDS: usize = 1 << 16;
 
 /// A polynomial out of its transform, to be read in digits modulo any prime.
 pub(crate) struct Decomposed<'a> {
@@ -26,9 +28,6 @@ pub(crate) struct Decomposed<'a> {
     lifted: Vec<Lifted>,
 }
 
-/// The digits modulo one extended prime that do not contain it.
-type Foreign = Poly;
-
 impl<'a> Decomposed<'a> {
     /// Decomposes a polynomial at `level`.
     pub fn new(ctx: &'a Context, source: &'a Poly, level: usize) -> Decomposed<'a> {
@@ -37,62 +36,75 @@ impl<'a> Decomposed<'a> {
         Decomposed { source, level, primes: ctx.extended(level), bases, lifted }
     }
 
-    fn foreign(&self, ctx: &Context, t: usize) -> Foreign {
-        digits_at(ctx, self.primes[t], &self.bases, &self.lifted)
-    }
-
-    /// All digits modulo one extended prime; the digit that contains it is the
-    /// polynomial itself.
-    fn all<'b>(&'b self, ctx: &Context, t: usize, foreign: &'b Foreign) -> Vec<&'b [u64]> {
-        let mut all: Vec<&[u64]> = foreign.limbs().collect();
-        if t <= self.level {
-            all.insert(t / ctx.params().digit_limbs, self.source.limb(t));
-        }
-        all
-    }
-
-    /// Products with each key, divided by the special modulus. Few keys use the
-    /// digits of a prime as soon as they are made; many share stored ones.
+    /// Products with each key, divided by the special modulus.
     pub fn switch(&self, ctx: &Context, keys: &[&KeySwitchKey]) -> Vec<[Poly; 2]> {
-        let all = 0..self.primes.len();
-        let stored: Option<Vec<Foreign>> =
-            (keys.len() > GROUP).then(|| all.into_par_iter().map(|t| self.foreign(ctx, t)).collect());
-        let foreign = |t: usize| match &stored {
-            Some(stored) => Cow::Borrowed(&stored[t]),
-            None => Cow::Owned(self.foreign(ctx, t)),
-        };
-        keys.chunks(GROUP).flat_map(|group| self.switch_group(ctx, group, &foreign)).collect()
+        let stored = (keys.len() > GROUP).then(|| self.store(ctx));
+        let groups = keys.chunks(GROUP);
+        groups.flat_map(|keys| divide_pairs(ctx, self.products(ctx, keys, stored.as_deref()), self.level + 1)).collect()
     }
 
-    fn switch_group<'b>(
-        &self,
-        ctx: &Context,
-        keys: &[&KeySwitchKey],
-        foreign: &(impl Fn(usize) -> Cow<'b, Foreign> + Sync),
-    ) -> Vec<[Poly; 2]> {
+    /// All digits modulo all extended primes, for many keys.
+    fn store(&self, ctx: &Context) -> Vec<Poly> {
+        let all = (0..self.primes.len()).into_par_iter();
+        all.map(|t| digits_at(ctx, self.primes[t], &self.bases, &self.lifted)).collect()
+    }
+
+    /// Products of the digits with each key, over the extended primes.
+    fn products(&self, ctx: &Context, keys: &[&KeySwitchKey], stored: Option<&[Poly]>) -> Vec<Poly> {
         let scratch = |_| Poly::scratch(ctx.ring_degree(), self.primes.len());
         let mut products: Vec<Poly> = (0..2 * keys.len()).map(scratch).collect();
-        by_limb(&mut products).into_par_iter().enumerate().for_each(|(t, mut outs)| {
-            let foreign = foreign(t);
-            let digits = self.all(ctx, t, &foreign);
-            for (out, key) in outs.chunks_exact_mut(2).zip(keys) {
-                self.apply(ctx, t, &digits, key, out);
+        by_limb(&mut products).into_par_iter().enumerate().for_each(|(t, outs)| {
+            let mut outs = outs.into_iter();
+            let mut outs: Vec<[&mut [u64]; 2]> =
+                std::iter::from_fn(|| Some([outs.next()?, outs.next()?])).collect();
+            let rows: Vec<Residues> = keys.iter().map(|key| key.modulo(self.place_in(key, t))).collect();
+            for digits in self.batches(ctx, t, stored.is_some()) {
+                let fresh;
+                let (foreign, from) = match stored {
+                    Some(stored) => (&stored[t], 0),
+                    None => {
+                        let (bases, lifted) = (&self.bases[digits.clone()], &self.lifted[digits.clone()]);
+                        fresh = digits_at(ctx, self.primes[t], bases, lifted);
+                        (&fresh, digits.start)
+                    }
+                };
+                let first = First { digit: digits.start };
+                let own = self.own_digit(ctx, t).filter(|&own| own >= from);
+                let limb = |digit: usize| match own {
+                    Some(own) if own == digit => self.source.limb(t),
+                    Some(own) if own < digit => foreign.limb(digit - from - 1),
+                    _ => foreign.limb(digit - from),
+                };
+                let words: Vec<&[u64]> = digits.map(limb).collect();
+                kernels::key_products(&ctx.moduli()[self.primes[t]], &mut outs, &words, &rows, first);
             }
         });
-        pairs(divide(ctx, ctx.special_base(), &products, self.level + 1))
+        products
     }
 
-    /// Product of the digits with one key modulo one extended prime.
-    fn apply(&self, ctx: &Context, t: usize, digits: &[&[u64]], key: &KeySwitchKey, out: &mut [&mut [u64]]) {
-        let place = if t <= self.level { t } else { t + key.level - self.level };
-        let halves = |half: usize| -> Vec<Residues> {
-            (0..digits.len()).map(|digit| key.pair(place, digit)[half]).collect()
-        };
-        let digits: Vec<Residues> = digits.iter().map(|digit| Residues::of_words(digit)).collect();
-        let [out0, out1] = out else { unreachable!("pairs of outputs") };
-        let modulus = &ctx.moduli()[self.primes[t]];
-        kernels::dot2(modulus, out0, out1, &digits, &halves(0), &halves(1));
+    /// Where a key of any higher level has an extended prime.
+    fn place_in(&self, key: &KeySwitchKey, t: usize) -> usize {
+        if t <= self.level { t } else { t + key.level - self.level }
     }
+
+    /// Digits to be summed at once: as many as accumulators hold and, when they are
+    /// made on the way, as stay in the second-level cache.
+    fn batches(&self, ctx: &Context, t: usize, stored: bool) -> impl Iterator<Item = Range<usize>> {
+        let n_digits = self.bases.len();
+        let cached = if stored { n_digits } else { (CACHED_WORDS / ctx.ring_degree()).max(2) };
+        let size = cached.min(ctx.moduli()[self.primes[t]].lazy_terms);
+        (0..n_digits).step_by(size).map(move |start| start..n_digits.min(start + size))
+    }
+
+    /// The digit that contains an extended prime: there the polynomial is its own digit.
+    fn own_digit(&self, ctx: &Context, t: usize) -> Option<usize> {
+        (t <= self.level).then(|| t / ctx.params().digit_limbs)
+    }
+}
+
+/// Divides pairs of products by the special modulus.
+fn divide_pairs(ctx: &Context, products: Vec<Poly>, n_limbs: usize) -> Vec<[Poly; 2]> {
+    pairs(divide(ctx, ctx.special_base(), &products, n_limbs))
 }
 
 /// Lifts the limbs of several bases, limbs in parallel.

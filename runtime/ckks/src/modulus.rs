@@ -21,12 +21,14 @@ pub(crate) struct Modulus {
     pub one: Factor,
     pub two52: Factor,
     pub two64: Factor,
-    /// Products that 52-bit accumulators hold before a reduction.
+    /// Products that accumulators hold before a reduction.
     pub lazy_terms: usize,
     /// Set when vectors modulo this prime take the vector kernels.
     pub ifma: Option<Ifma>,
 }
 
+/// Products of primes below 2^61 that a double word holds.
+pub(crate) const LAZY_TERMS: usize = 32;
 /// Primes below this take the 52-bit kernels: sums of four stay below 2^52.
 pub(crate) const NARROW: u64 = 1 << 50;
 
@@ -34,13 +36,14 @@ impl Modulus {
     /// Prepares a prime for vectors of `ring_degree` residues.
     pub fn new(p: u64, ring_degree: usize) -> Modulus {
         let narrow = p < NARROW && ring_degree.is_multiple_of(crate::simd::BLOCK);
+        let ifma = if narrow { Ifma::detect() } else { None };
         Modulus {
             p,
             one: Factor::new(1, p),
             two52: Factor::new((1 << 52) % p, p),
             two64: Factor::new(((1u128 << 64) % u128::from(p)) as u64, p),
-            lazy_terms: lazy_terms(p),
-            ifma: if narrow { Ifma::detect() } else { None },
+            lazy_terms: if ifma.is_some() { lazy_terms(p) } else { LAZY_TERMS },
+            ifma,
         }
     }
 

@@ -17,13 +17,26 @@ pub(crate) const SLACK: usize = 64;
 /// Memory that someone else owns, for example a mapped file.
 pub(crate) type Shared = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
-/// Residues modulo several primes, limb after limb.
+/// Residues that are read in one go: blocks of the rows of a group alternate.
+pub(crate) const BLOCK: usize = 32;
+
+/// Polynomials modulo several primes, one group of rows per prime.
+///
+/// Rows of a group are interleaved by blocks, so that whoever needs a block of all
+/// of them reads one stretch of memory.
 #[derive(Clone)]
 pub(crate) struct Packed {
     degree: usize,
-    /// Bytes per residue and first byte, by limb.
-    limbs: Vec<(usize, usize)>,
+    rows: usize,
+    groups: Vec<Place>,
     store: Store,
+}
+
+/// Bytes per residue of a group, and its first byte.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
+    width: usize,
+    start: usize,
 }
 
 #[derive(Clone)]
@@ -32,23 +45,31 @@ enum Store {
     Shared { memory: Shared, start: usize, len: usize },
 }
 
-/// Residues of one limb, `width` bytes each; [`SLACK`] readable bytes follow them
+/// Residues of one group, `width` bytes each; [`SLACK`] readable bytes follow them
 /// unless the width is that of a word.
 #[derive(Clone, Copy)]
 pub(crate) struct Residues<'a> {
     pub bytes: &'a [u8],
     pub width: usize,
+    pub rows: usize,
 }
 
 impl<'a> Residues<'a> {
     /// Words as they are.
     pub fn of_words(words: &'a [u64]) -> Residues<'a> {
-        Residues { bytes: bytemuck::cast_slice(words), width: size_of::<u64>() }
+        Residues { bytes: bytemuck::cast_slice(words), width: size_of::<u64>(), rows: 1 }
+    }
+
+    /// Where residue `at` of a row is, in a ring of the given degree.
+    #[inline(always)]
+    pub fn row_place(&self, degree: usize, at: usize, row: usize) -> usize {
+        let block = BLOCK.min(degree);
+        (at / block * self.rows + row) * block + at % block
     }
 
     /// Eight neighbouring residues.
     #[inline(always)]
-    pub fn block(&self, at: usize) -> [u64; 8] {
+    pub fn eight(&self, at: usize) -> [u64; 8] {
         let from = at * self.width;
         match self.width {
             8 => std::array::from_fn(|i| word_at(self.bytes, from + 8 * i, u64::MAX)),
@@ -71,13 +92,13 @@ fn word_at(bytes: &[u8], at: usize, mask: u64) -> u64 {
 /// Prints no residues, which may be secret.
 impl fmt::Debug for Packed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Packed({} limbs of {})", self.limbs.len(), self.degree)
+        write!(f, "Packed({} x {} limbs of {})", self.groups.len(), self.rows, self.degree)
     }
 }
 
 impl PartialEq for Packed {
     fn eq(&self, other: &Packed) -> bool {
-        self.limbs == other.limbs && self.bytes() == other.bytes()
+        self.rows == other.rows && self.groups == other.groups && self.bytes() == other.bytes()
     }
 }
 
@@ -93,37 +114,35 @@ impl Zeroize for Packed {
 }
 
 impl Packed {
-    /// Limbs modulo the given primes, made in groups of `group` in parallel: `fill`
-    /// gets the number of a group and words with unspecified contents for it.
+    /// A group of rows modulo each of the given primes, made in parallel: `fill`
+    /// gets the number of a group and its rows, with unspecified contents.
     pub fn build(
         ctx: &Context,
         primes: &[usize],
-        group: usize,
+        rows: usize,
         fill: impl Fn(usize, &mut [&mut [u64]]) + Sync,
     ) -> Packed {
         let degree = ctx.ring_degree();
-        let (limbs, len) = places(ctx, primes);
+        let (groups, len) = places(ctx, primes, rows);
         let mut words = Buffer::scratch((len + SLACK).div_ceil(size_of::<u64>()));
-        let mut outs = split(bytemuck::cast_slice_mut(&mut words), &limbs, degree);
-        outs.par_chunks_mut(group).enumerate().for_each(|(i, outs)| {
-            let mut scratch = Scratch(Buffer::scratch(outs.len() * degree));
-            let mut rows: Vec<&mut [u64]> = scratch.0.chunks_exact_mut(degree).collect();
-            fill(i, &mut rows);
-            for (out, row) in outs.iter_mut().zip(rows) {
-                pack(row, out);
-            }
+        let mut outs = split(bytemuck::cast_slice_mut(&mut words), &groups, rows * degree);
+        outs.par_iter_mut().enumerate().for_each(|(i, out)| {
+            let mut scratch = Scratch(Buffer::scratch(rows * degree));
+            let mut limbs: Vec<&mut [u64]> = scratch.0.chunks_exact_mut(degree).collect();
+            fill(i, &mut limbs);
+            interleave(&limbs, out);
         });
-        Packed { degree, limbs, store: Store::Owned(words) }
+        Packed { degree, rows, groups, store: Store::Owned(words) }
     }
 
-    /// Views `memory` from byte `start` on as the limbs that [`Packed::bytes`] of
-    /// another polynomial showed; nothing when it is too short.
+    /// Views `memory` from byte `start` on as what [`Packed::bytes`] of another
+    /// polynomial with one row showed; nothing when it is too short.
     pub fn view(ctx: &Context, primes: &[usize], memory: Shared, start: usize) -> Option<Packed> {
-        let (limbs, len) = places(ctx, primes);
-        let len = len + SLACK;
+        let (groups, len) = places(ctx, primes, 1);
+        let len = (len + SLACK).next_multiple_of(size_of::<u64>());
         let end = start.checked_add(len)?;
         (*memory).as_ref().get(start..end)?;
-        Some(Packed { degree: ctx.ring_degree(), limbs, store: Store::Shared { memory, start, len } })
+        Some(Packed { degree: ctx.ring_degree(), rows: 1, groups, store: Store::Shared { memory, start, len } })
     }
 
     /// All bytes, slack included.
@@ -142,16 +161,18 @@ impl Packed {
         }
     }
 
-    pub fn limb(&self, t: usize) -> Residues<'_> {
-        let (width, start) = self.limbs[t];
-        Residues { bytes: &self.bytes()[start..start + self.degree * width + SLACK], width }
+    /// The rows of a group.
+    pub fn group(&self, i: usize) -> Residues<'_> {
+        let Place { width, start } = self.groups[i];
+        let bytes = &self.bytes()[start..start + self.rows * self.degree * width + SLACK];
+        Residues { bytes, width, rows: self.rows }
     }
 
-    /// Writes the words of a limb.
-    pub fn unpack(&self, t: usize, words: &mut [u64]) {
-        let residues = self.limb(t);
-        for (i, block) in words.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-            *block = residues.block(8 * i);
+    /// Writes the words of a row of a group.
+    pub fn unpack(&self, i: usize, row: usize, words: &mut [u64]) {
+        let residues = self.group(i);
+        for (i, eight) in words.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            *eight = residues.eight(residues.row_place(self.degree, 8 * i, row));
         }
     }
 }
@@ -165,27 +186,37 @@ impl Drop for Scratch {
     }
 }
 
-/// Bytes per residue and first byte of each limb, and the bytes of all.
-fn places(ctx: &Context, primes: &[usize]) -> (Vec<(usize, usize)>, usize) {
-    let mut start = 0;
+/// Where each group is, and the bytes of all.
+fn places(ctx: &Context, primes: &[usize], rows: usize) -> (Vec<Place>, usize) {
+    let mut end = 0;
     let place = |&prime: &usize| {
-        let width = ctx.moduli()[prime].byte_width();
-        let at = start;
-        start += ctx.ring_degree() * width;
-        (width, at)
+        let (width, start) = (ctx.moduli()[prime].byte_width(), end);
+        end += rows * ctx.ring_degree() * width;
+        Place { width, start }
     };
-    (primes.iter().map(place).collect(), start)
+    (primes.iter().map(place).collect(), end)
 }
 
-/// The bytes of each limb.
-fn split<'a>(mut bytes: &'a mut [u8], limbs: &[(usize, usize)], degree: usize) -> Vec<&'a mut [u8]> {
-    let mut parts = Vec::with_capacity(limbs.len());
-    for &(width, _) in limbs {
-        let (part, rest) = bytes.split_at_mut(degree * width);
+/// The bytes of each group.
+fn split<'a>(mut bytes: &'a mut [u8], groups: &[Place], residues: usize) -> Vec<&'a mut [u8]> {
+    let mut parts = Vec::with_capacity(groups.len());
+    for group in groups {
+        let (part, rest) = bytes.split_at_mut(residues * group.width);
         parts.push(part);
         bytes = rest;
     }
     parts
+}
+
+/// Writes rows block by block, in the width that fills `out`.
+fn interleave(rows: &[&mut [u64]], out: &mut [u8]) {
+    let block = BLOCK.min(rows[0].len());
+    let width = out.len() / (rows.len() * rows[0].len());
+    for (i, out) in out.chunks_exact_mut(rows.len() * block * width).enumerate() {
+        for (row, out) in rows.iter().zip(out.chunks_exact_mut(block * width)) {
+            pack(&row[i * block..(i + 1) * block], out);
+        }
+    }
 }
 
 /// Cuts words to the width that fills `out`.

@@ -82,7 +82,7 @@ impl Poly {
     pub fn add_packed(&mut self, ctx: &Context, other: &Packed) {
         self.par_limbs_mut().for_each(|(t, limb)| {
             let mut words = Buffer::scratch(limb.len());
-            other.unpack(t, &mut words);
+            other.unpack(t, 0, &mut words);
             kernels::add_assign(&ctx.moduli()[t], limb, &words);
         });
     }

@@ -6,7 +6,7 @@
 //! what makes the calls sound. Other targets get an `Ifma` without values.
 
 /// Words a kernel handles at a time; limbs must be a multiple of it long.
-pub(crate) const BLOCK: usize = 32;
+pub(crate) use crate::packed::BLOCK;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::Ifma;
@@ -27,6 +27,7 @@ macro_rules! methods {
             combine(out: &mut [u64], y: &[&[u64]], weights: &[u64]);
             dot(out: &mut [u64], a: &[Residues], b: &[Residues]);
             dot2(out0: &mut [u64], out1: &mut [u64], a: &[Residues], b0: &[Residues], b1: &[Residues]);
+            key_products(outs: &mut [[&mut [u64]; 2]], digits: &[&[u64]], keys: &[Residues], first: First);
         }
     };
 }
@@ -36,6 +37,7 @@ use methods;
 #[cfg(not(target_arch = "x86_64"))]
 mod other {
     use crate::automorphism::Automorphism;
+    use crate::kernels::First;
     use crate::modulus::{Factor, Modulus};
     use crate::packed::Residues;
     use crate::transform::Twiddles;

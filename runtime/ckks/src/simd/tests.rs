@@ -58,7 +58,7 @@ proptest! {
             &|x| portable::combine(&m, x, &slices(&wide), weights),
         );
         let packed = b.iter().map(|limb| at_rest(limb, m.byte_width())).collect::<Vec<_>>();
-        let at_rest: Vec<_> = packed.iter().map(|bytes| Residues { bytes, width: m.byte_width() }).collect();
+        let at_rest: Vec<_> = packed.iter().map(|bytes| Residues { bytes, width: m.byte_width(), rows: 1 }).collect();
         let [a, b] = [&a, &b].map(|limbs| limbs.iter().map(|limb| Residues::of_words(limb)).collect::<Vec<_>>());
         let mut expected = vec![0; LEN];
         portable::dot(&m, &mut expected, &a, &b);

@@ -2,6 +2,7 @@
 
 use super::BLOCK;
 use crate::automorphism::{self, Automorphism};
+use crate::kernels::First;
 use crate::modulus::{Factor, Modulus};
 use crate::packed::Residues;
 use std::arch::x86_64::*;
@@ -285,6 +286,9 @@ impl Sums {
 #[target_feature(enable = "avx512f,avx512vbmi")]
 fn quad<const W: usize>(residues: &Residues, at: usize) -> Quad {
     let bytes = &residues.bytes[at * W..];
+    for line in 0..BLOCK * W / 64 {
+        prefetch(bytes, AHEAD + 64 * line);
+    }
     [
         vector::<W>(bytes),
         vector::<W>(&bytes[LANES * W..]),
@@ -294,6 +298,13 @@ fn quad<const W: usize>(residues: &Residues, at: usize) -> Quad {
 }
 
 const LANES: usize = 8;
+const AHEAD: usize = 1024;
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn prefetch(bytes: &[u8], offset: usize) {
+    _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().wrapping_add(offset).cast());
+}
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512vbmi")]
@@ -412,6 +423,48 @@ fn dot2_of<const A: usize, const B: usize>(
                     let shared = quad::<A>(&a[term], at);
                     sums0.add(&shared, &quad::<B>(&b0[term], at));
                     sums1.add(&shared, &quad::<B>(&b1[term], at));
+                }
+                sums0.finish(&prime, out0);
+                sums1.finish(&prime, out1);
+            }
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512ifma,avx512vbmi")]
+fn key_products(m: &Modulus, outs: &mut [[&mut [u64]; 2]], digits: &[&[u64]], keys: &[Residues], first: First) {
+    match keys.first().map_or(8, |key| key.width) {
+        4 => key_products_of::<4>(m, outs, digits, keys, first),
+        5 => key_products_of::<5>(m, outs, digits, keys, first),
+        6 => key_products_of::<6>(m, outs, digits, keys, first),
+        7 => key_products_of::<7>(m, outs, digits, keys, first),
+        _ => key_products_of::<8>(m, outs, digits, keys, first),
+    }
+}
+
+/// Tile by tile, so that the digits of a tile stay in the first-level cache for all keys.
+#[target_feature(enable = "avx512f,avx512ifma,avx512vbmi")]
+fn key_products_of<const W: usize>(
+    m: &Modulus,
+    outs: &mut [[&mut [u64]; 2]],
+    digits: &[&[u64]],
+    keys: &[Residues],
+    first: First,
+) {
+    let prime = Prime::new(m);
+    let n_blocks = digits.first().map_or(0, |digit| digit.len() / BLOCK);
+    for tile in (0..n_blocks).step_by(TILE / BLOCK) {
+        for ([out0, out1], key) in outs.iter_mut().zip(keys) {
+            for block in tile..n_blocks.min(tile + TILE / BLOCK) {
+                let at = block * BLOCK;
+                let (out0, out1) = (&mut out0[at..at + BLOCK], &mut out1[at..at + BLOCK]);
+                let mut sums0 = Sums::resume(out0, first.is_fresh());
+                let mut sums1 = Sums::resume(out1, first.is_fresh());
+                let rows = (block * key.rows + 2 * first.digit) * BLOCK;
+                for (i, digit) in digits.iter().enumerate() {
+                    let digit = quad_of(&digit[at..at + BLOCK]);
+                    sums0.add(&digit, &quad::<W>(key, rows + 2 * i * BLOCK));
+                    sums1.add(&digit, &quad::<W>(key, rows + (2 * i + 1) * BLOCK));
                 }
                 sums0.finish(&prime, out0);
                 sums1.finish(&prime, out1);

@@ -83,9 +83,11 @@ fn write_switch_key(ctx: &Context, bytes: &mut Vec<u8>, key: &KeySwitchKey) -> R
     write_number(bytes, key.level);
     bytes.extend(key.seed);
     let mut limb = Buffer::scratch(ctx.ring_degree());
-    for (i, (prime, _)) in KeySwitchKey::pairs(ctx, key.level).into_iter().enumerate() {
-        key.poly.unpack(2 * i, &mut limb);
-        write_limb(ctx, bytes, prime, &limb);
+    for (i, prime) in ctx.extended(key.level).into_iter().enumerate() {
+        for digit in 0..key.n_digits {
+            key.poly.unpack(i, 2 * digit, &mut limb);
+            write_limb(ctx, bytes, prime, &limb);
+        }
     }
     Ok(())
 }
@@ -93,13 +95,14 @@ fn write_switch_key(ctx: &Context, bytes: &mut Vec<u8>, key: &KeySwitchKey) -> R
 fn read_switch_key(ctx: &Context, reader: &mut Reader<'_>) -> Result<KeySwitchKey, Error> {
     let level = reader.number(ctx.max_level())?;
     let seed = reader.array()?;
-    let pairs = KeySwitchKey::pairs(ctx, level);
-    reader.has_limbs(ctx, pairs.iter().map(|pair| pair.0))?;
-    let mut poly = Poly::scratch(ctx.ring_degree(), pairs.len());
-    for (limb, (prime, _)) in poly.limbs_mut().zip(pairs) {
+    let n_digits = ctx.params().n_digits(level);
+    let primes = ctx.extended(level).into_iter();
+    let primes: Vec<usize> = primes.flat_map(|prime| std::iter::repeat_n(prime, n_digits)).collect();
+    reader.has_limbs(ctx, primes.iter().copied())?;
+    let mut poly = Poly::scratch(ctx.ring_degree(), primes.len());
+    for (limb, prime) in poly.limbs_mut().zip(primes) {
         reader.limb(ctx, prime, limb)?;
     }
-    let n_digits = ctx.params().n_digits(level);
     let place = |prime: usize| if prime <= level { prime } else { prime + level - ctx.max_level() };
     Ok(KeySwitchKey::build(ctx, level, seed, |prime, digit, b, _| {
         b.copy_from_slice(poly.limb(place(prime) * n_digits + digit));
