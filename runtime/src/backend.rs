@@ -8,6 +8,18 @@ use crate::Error;
 use crate::memory::MappedBytes;
 use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Scale, Step};
 
+/// What a plaintext is encoded for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PlainType {
+    /// Level of the ciphertexts it meets.
+    pub level: Level,
+    /// Scale of its slots.
+    pub scale: Scale,
+    /// Whether it multiplies rotations, or sums of them, wherever it is used: a
+    /// back end may then encode it so that products need not be finished one by one.
+    pub rotations: bool,
+}
+
 /// A way to compute on ciphertexts: one method for each instruction.
 ///
 /// Methods are called from several threads at once and give the same result
@@ -39,11 +51,11 @@ pub trait Backend: Send + Sync {
     /// Bytes of memory its keys take.
     fn key_bytes(&self) -> usize;
 
-    /// Bytes of memory a plaintext takes when it is encoded at a level.
-    fn plain_bytes(&self, plain: &Plain, level: Level) -> usize;
+    /// Bytes of memory a plaintext takes when it is encoded.
+    fn plain_bytes(&self, plain: &Plain, ty: PlainType) -> usize;
 
     /// Encodes a plaintext.
-    fn encode(&self, plain: &Plain, level: Level, scale: Scale) -> Result<Self::Plain, Error>;
+    fn encode(&self, plain: &Plain, ty: PlainType) -> Result<Self::Plain, Error>;
 
     /// Appends the bytes of an encoded plaintext to `out`, for [`Backend::map_plain`].
     ///
@@ -53,19 +65,20 @@ pub trait Backend: Send + Sync {
         Err(Error::Unmappable)
     }
 
-    /// The plaintext that [`Backend::write_plain`] wrote, of the level and scale
-    /// it was encoded at. It is to refer to the bytes rather than to copy them.
+    /// The plaintext that [`Backend::write_plain`] wrote, of the type it was encoded
+    /// for. It is to refer to the bytes rather than to copy them.
     ///
     /// # Errors
     /// As [`Backend::write_plain`], and when the bytes are not what it wrote.
-    fn map_plain(&self, _bytes: MappedBytes, _level: Level, _scale: Scale) -> Result<Self::Plain, Error> {
+    fn map_plain(&self, _bytes: MappedBytes, _ty: PlainType) -> Result<Self::Plain, Error> {
         Err(Error::Unmappable)
     }
 
     /// An encryption of zero without noise.
     fn zero(&self, ty: CtType) -> Result<Self::Ct, Error>;
 
-    /// For each step, `ct[i + step]`; the rotations may share work.
+    /// For each step, `ct[i + step]`; the rotations may share work, and put off what
+    /// sums and inner products of them need only once.
     fn rotate_many(&self, ct: &Self::Ct, steps: &[Step]) -> Result<Vec<Self::Ct>, Error>;
 
     /// Adds `ct[i] * plain[i]` over the terms, in their order, to `sum` or to zero.

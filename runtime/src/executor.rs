@@ -73,8 +73,9 @@ impl Executor {
         if program.manifest.params != *backend.params() {
             return Err(Error::Params);
         }
-        let plains = self.pool.install(|| Plains::new(&program, backend, &self.memory, progress))?;
         let schedule = Arc::new(Schedule::of(&program));
+        let types = schedule.plains.clone();
+        let plains = self.pool.install(|| Plains::new(&program, types, backend, &self.memory, progress))?;
         Ok(Encoded { executor: self.clone(), program, schedule, plains: Arc::new(plains) })
     }
 

@@ -5,7 +5,8 @@ mod common;
 
 use common::{Draft, inputs, params, values};
 use hecc_ckks::{Context, Encoder, EvalKeys, KeyGenerator, SecretKey};
-use hecc_ir::{CtType, Instr, Level, Plain, Program, artifact};
+use hecc_ir::{CtType, Instr, Level, Plain, Program, Scale, artifact};
+use hecc_runtime::backend::PlainType;
 use hecc_runtime::backend::ckks::{self, CkksCt};
 use hecc_runtime::client::Client;
 use hecc_runtime::server::Server;
@@ -121,7 +122,8 @@ fn memory_changes_nothing<B: Backend, T: PartialEq>(
 
 fn largest_plain<B: Backend>(program: &Program, backend: &B) -> usize {
     let size = |used: &hecc_ir::program::PlainUse| {
-        backend.plain_bytes(&program.consts[used.constant as usize], used.level)
+        let ty = PlainType { level: used.level, scale: used.scale, rotations: true };
+        backend.plain_bytes(&program.consts[used.constant as usize], ty)
     };
     program.plains.iter().map(size).max().unwrap_or(0)
 }
@@ -191,8 +193,12 @@ fn encoded_plaintexts_take_the_bytes_announced() {
     for level in 0..=4 {
         for period in [1, 2, RING_DEGREE / 2] {
             let plain = Plain::new(values(period, 1));
-            let encoded = encoder.encode(plain.values(), level as usize, 2f64.powi(30)).unwrap();
-            assert_eq!(backend.plain_bytes(&plain, Level(level)), encoded.byte_size());
+            let scale = Scale::from_log2(30.0);
+            let ty = |rotations| PlainType { level: Level(level), scale, rotations };
+            let encoded = encoder.encode(plain.values(), level as usize, scale.factor()).unwrap();
+            assert_eq!(backend.plain_bytes(&plain, ty(false)), encoded.byte_size());
+            let encoded = encoder.encode_extended(plain.values(), level as usize, scale.factor()).unwrap();
+            assert_eq!(backend.plain_bytes(&plain, ty(true)), encoded.byte_size());
         }
     }
 }

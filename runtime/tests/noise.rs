@@ -20,6 +20,7 @@ mod common;
 use common::values;
 use hecc_ckks::{Context, Encoder, KeyGenerator, SecretKey, primes};
 use hecc_ir::{CtType, Level, Params, Plain, Scale, SecurityLevel, Step};
+use hecc_runtime::backend::PlainType;
 use hecc_runtime::backend::ckks::{self, CkksCt};
 use hecc_runtime::{Backend, Ckks, Sim};
 use std::sync::Arc;
@@ -125,7 +126,7 @@ impl Draw {
 
     fn apply<B: Backend>(&self, b: &B, op: Op, x: &B::Ct, y: &B::Ct) -> B::Ct {
         let ty = b.ct_type(x);
-        let plain = |scale| b.encode(&self.plain, ty.level, scale).unwrap();
+        let plain = |scale| b.encode(&self.plain, PlainType { level: ty.level, scale, rotations: false }).unwrap();
         let rotations = |steps: &[i64]| -> Vec<B::Ct> {
             let n_slots = b.params().n_slots();
             let steps: Vec<Step> = steps.iter().map(|&step| Step::new(step, n_slots)).collect();

@@ -11,12 +11,12 @@ use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::kernels;
 use crate::modulus::{Factor, Modulus, NARROW};
-use std::ops::Range;
+use crate::simd::Ifma;
 
 /// A group of primes, by their place in the context.
 #[derive(Debug)]
 pub(crate) struct Base {
-    limbs: Range<usize>,
+    limbs: Vec<usize>,
     /// Per source prime q: (N · D/q)^-1 modulo q; N undoes the transform's factor.
     lift: Vec<Factor>,
     /// Half of D when the base is one prime: added before reading, taken away after.
@@ -26,6 +26,8 @@ pub(crate) struct Base {
     targets: Vec<Target>,
     /// Words of a source may exceed the 52-bit kernels.
     wide: bool,
+    /// Set when all sources take the vector kernels.
+    vectors: Option<Ifma>,
 }
 
 /// What one target prime needs.
@@ -44,8 +46,8 @@ pub(crate) struct Lifted {
 }
 
 impl Base {
-    pub fn new(moduli: &[Modulus], limbs: Range<usize>, ring_degree: usize) -> Base {
-        let sources = &moduli[limbs.clone()];
+    pub fn new(moduli: &[Modulus], limbs: Vec<usize>, ring_degree: usize) -> Base {
+        let sources: Vec<Modulus> = limbs.iter().map(|&limb| moduli[limb]).collect();
         let product = |m: &Modulus, skip: Option<usize>| {
             let factors = sources.iter().enumerate().filter(|(i, _)| Some(*i) != skip);
             factors.fold(1, |product, (_, q)| m.mul(product, m.reduce(q.p)))
@@ -69,13 +71,14 @@ impl Base {
             reciprocals: sources.iter().map(|m| 1.0 / m.p as f64).collect(),
             targets: moduli.iter().map(target).collect(),
             wide: sources.iter().any(|m| m.p >= NARROW),
+            vectors: sources.iter().map(|m| m.ifma).reduce(|all, one| all.and(one)).flatten(),
             limbs,
         }
     }
 
     /// The primes it reads.
-    pub fn limbs(&self) -> Range<usize> {
-        self.limbs.clone()
+    pub fn limbs(&self) -> &[usize] {
+        &self.limbs
     }
 
     /// Modular inverse of D.
@@ -85,7 +88,7 @@ impl Base {
 
     /// Takes limb `i` of the base in transformed form out of its transform.
     pub fn lift_limb(&self, ctx: &Context, i: usize, limb: &[u64]) -> Buffer {
-        let prime = self.limbs.start + i;
+        let prime = self.limbs[i];
         let mut words = Buffer::copy_of(limb);
         ctx.inverse_scaled(prime, &mut words, self.lift[i]);
         if self.half != 0 {
@@ -98,17 +101,11 @@ impl Base {
     pub fn join(&self, mut words: Vec<Buffer>) -> Lifted {
         if words.len() > 1 {
             let mut overflow = Buffer::scratch(words[0].len());
-            overflow.iter_mut().enumerate().for_each(|(k, out)| *out = self.overflow(&words, k));
+            let limbs: Vec<&[u64]> = words.iter().map(|limb| &limb[..]).collect();
+            kernels::overflow(self.vectors, &mut overflow, &limbs, &self.reciprocals);
             words.push(overflow);
         }
         Lifted { words }
-    }
-
-    /// How many times the sum of weighted words exceeds the centred integer by D.
-    fn overflow(&self, words: &[Buffer], k: usize) -> u64 {
-        let parts = words.iter().zip(&self.reciprocals);
-        let quotient: f64 = parts.map(|(limb, reciprocal)| limb[k] as f64 * reciprocal).sum();
-        (quotient + 0.5) as u64
     }
 
     /// The centred integer modulo a prime, as coefficients.

@@ -16,6 +16,8 @@ pub struct Plaintext {
     pub(crate) poly: Zeroizing<Packed>,
     pub(crate) level: usize,
     pub(crate) scale_log2: f64,
+    /// Whether it is also modulo the special primes.
+    pub(crate) extended: bool,
 }
 
 impl Plaintext {
@@ -34,14 +36,19 @@ impl Plaintext {
         self.poly.byte_size()
     }
 
+    /// Whether products with it may stay extended.
+    pub fn is_extended(&self) -> bool {
+        self.extended
+    }
+
     /// Its residues, for [`Plaintext::view`].
     pub fn bytes(&self) -> &[u8] {
         self.poly.bytes()
     }
 
     /// A plaintext in memory of others, such as a mapped file, that holds at byte
-    /// `start` what [`Plaintext::bytes`] of a plaintext of the same ring, level and
-    /// scale showed. The memory is trusted: other contents make a plaintext of
+    /// `start` what [`Plaintext::bytes`] of a plaintext of the same ring, level, scale
+    /// and extension showed. The memory is trusted: other contents make a plaintext of
     /// unspecified slots. It is not wiped.
     ///
     /// # Errors
@@ -52,24 +59,26 @@ impl Plaintext {
         start: usize,
         level: usize,
         scale_log2: f64,
+        extended: bool,
     ) -> Result<Plaintext, Error> {
         ctx.check_level(level)?;
-        let primes: Vec<usize> = (0..=level).collect();
-        let poly = Packed::view(ctx, &primes, memory, start);
+        let poly = Packed::view(ctx, &ctx.primes_of(level, extended), memory, start);
         let poly = poly.ok_or(Error::Malformed { what: "plaintext", reason: "its memory ends early" })?;
-        Ok(Plaintext { fingerprint: ctx.fingerprint(), poly: Zeroizing::new(poly), level, scale_log2 })
+        let fingerprint = ctx.fingerprint();
+        Ok(Plaintext { fingerprint, poly: Zeroizing::new(poly), level, scale_log2, extended })
     }
 
-    /// Polynomial of words by limb.
+    /// A plaintext by limb: `fill` gets the number of a prime and the words to write.
     pub(crate) fn from_limbs(
         ctx: &Context,
         level: usize,
         scale_log2: f64,
+        extended: bool,
         fill: impl Fn(usize, &mut [u64]) + Sync,
     ) -> Plaintext {
-        let primes: Vec<usize> = (0..=level).collect();
-        let poly = Packed::build(ctx, &primes, 1, |t, limbs| fill(t, limbs[0]));
-        Plaintext { fingerprint: ctx.fingerprint(), poly: Zeroizing::new(poly), level, scale_log2 }
+        let primes = ctx.primes_of(level, extended);
+        let poly = Packed::build(ctx, &primes, 1, |t, limbs| fill(primes[t], limbs[0]));
+        Plaintext { fingerprint: ctx.fingerprint(), poly: Zeroizing::new(poly), level, scale_log2, extended }
     }
 
     /// Its residues as words.
@@ -86,6 +95,9 @@ pub struct Ciphertext {
     pub(crate) parts: Vec<Poly>,
     pub(crate) level: usize,
     pub(crate) scale_log2: f64,
+    /// Whether the parts are over the extended primes and times the special modulus
+    /// P: a key switch whose division by P is still to be done.
+    pub(crate) extended: bool,
     /// What the second part of a fresh ciphertext expands from.
     pub(crate) seed: Option<Seed>,
 }
@@ -93,7 +105,7 @@ pub struct Ciphertext {
 impl Ciphertext {
     /// A result of computation.
     pub(crate) fn derived(ctx: &Context, parts: Vec<Poly>, level: usize, scale_log2: f64) -> Self {
-        Ciphertext { fingerprint: ctx.fingerprint(), parts, level, scale_log2, seed: None }
+        Ciphertext { fingerprint: ctx.fingerprint(), parts, level, scale_log2, extended: false, seed: None }
     }
 
     /// An encryption of zero without noise or secret: the neutral element of sums.
@@ -123,6 +135,12 @@ impl Ciphertext {
         self.scale_log2
     }
 
+    /// Whether a division by the special modulus is still to be done; see
+    /// [`Evaluator::rotate_many_extended`](crate::Evaluator::rotate_many_extended).
+    pub fn is_extended(&self) -> bool {
+        self.extended
+    }
+
     /// Replaces the tracked scale.
     pub fn set_scale_log2(&mut self, scale_log2: f64) {
         self.scale_log2 = scale_log2;
@@ -145,7 +163,7 @@ mod tests {
         let p = crate::primes::below(50, 32768, 1, &q).unwrap();
         let params = crate::Params { ring_degree: 32768, q, p, digit_limbs: 1, security: crate::Security::InsecureByName };
         let ctx = Context::new(&params).unwrap();
-        let plaintext = Plaintext::from_limbs(&ctx, 6, 0.0, |_, limb| limb.fill(7));
+        let plaintext = Plaintext::from_limbs(&ctx, 6, 0.0, false, |_, limb| limb.fill(7));
         let len = plaintext.bytes().len();
         drop(plaintext);
         assert!(crate::buffer::Buffer::scratch(len / 8).iter().all(|&word| word == 0));

@@ -11,6 +11,7 @@ use crate::params::Params;
 use crate::simd::Ifma;
 use crate::transform::Transform;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Parameters that passed every check, with their precomputed tables.
@@ -21,6 +22,8 @@ pub struct Context {
     transforms: Vec<Transform>,
     /// Rescaling from level `l`: the prime `q[l]` alone.
     limb_bases: Vec<Base>,
+    /// Rescaling an extended polynomial from level `l`: `q[l]` and the special primes.
+    extended_bases: Vec<Base>,
     /// The digit whose last prime is `q[l]`.
     digit_bases: Vec<Base>,
     special_base: Base,
@@ -44,9 +47,11 @@ impl Context {
         let primes: Vec<u64> = params.q.iter().chain(&params.p).copied().collect();
         let moduli: Vec<Modulus> = primes.iter().map(|&p| Modulus::new(p, degree)).collect();
         let transforms = moduli.iter().map(|m| Transform::new(m, degree)).collect::<Result<Vec<_>, _>>()?;
-        let base = |limbs| Base::new(&moduli, limbs, degree);
+        let base = |limbs: Range<usize>| Base::new(&moduli, limbs.collect(), degree);
+        let with_special = |l: usize| Base::new(&moduli, [l].into_iter().chain(n_q..primes.len()).collect(), degree);
         let digit_start = |level| level / params.digit_limbs * params.digit_limbs;
         Ok(Arc::new(Context {
+            extended_bases: (0..n_q).map(with_special).collect(),
             limb_bases: (0..n_q).map(|l| base(l..l + 1)).collect(),
             digit_bases: (0..n_q).map(|l| base(digit_start(l)..l + 1)).collect(),
             special_base: base(n_q..primes.len()),
@@ -92,8 +97,16 @@ impl Context {
         &self.moduli
     }
 
-    pub(crate) fn limb_base(&self, level: usize) -> &Base {
-        &self.limb_bases[level]
+    /// What a rescale divides by, of polynomials modulo the primes of a level or of
+    /// extended ones.
+    pub(crate) fn rescale_base(&self, level: usize, extended: bool) -> &Base {
+        if extended { &self.extended_bases[level] } else { &self.limb_bases[level] }
+    }
+
+    /// The special modulus P modulo a prime.
+    pub(crate) fn special_factor(&self, prime: usize) -> Factor {
+        let m = &self.moduli[prime];
+        m.factor(self.params.p.iter().fold(1, |product, &p| m.mul(product, m.reduce(p))))
     }
 
     pub(crate) fn special_base(&self) -> &Base {
@@ -104,6 +117,11 @@ impl Context {
     pub(crate) fn digits(&self, level: usize) -> impl Iterator<Item = &Base> {
         let size = self.params.digit_limbs;
         (0..self.params.n_digits(level)).map(move |j| &self.digit_bases[((j + 1) * size - 1).min(level)])
+    }
+
+    /// Primes of a polynomial at `level`, extended or not.
+    pub(crate) fn primes_of(&self, level: usize, extended: bool) -> Vec<usize> {
+        if extended { self.extended(level) } else { (0..=level).collect() }
     }
 
     /// Primes of a polynomial at `level` extended by the special primes.

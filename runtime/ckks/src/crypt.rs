@@ -55,6 +55,7 @@ impl SecretKey {
     pub fn decrypt(&self, ct: &Ciphertext) -> Result<Plaintext, Error> {
         let ctx = &self.ctx;
         ctx.check_owns(ct.fingerprint)?;
+        let ct = &*ct.reduced(ctx);
         let n_limbs = ct.level + 1;
         let (last, rest) = ct.parts.split_last().ok_or(Error::Empty("decrypt"))?;
         let poly = rest.iter().rev().fold(Zeroizing::new(last.clone()), |sum, part| {
@@ -63,7 +64,7 @@ impl SecretKey {
             product
         });
         let copy = |t: usize, limb: &mut [u64]| limb.copy_from_slice(poly.limb(t));
-        Ok(Plaintext::from_limbs(ctx, ct.level, ct.scale_log2, copy))
+        Ok(Plaintext::from_limbs(ctx, ct.level, ct.scale_log2, false, copy))
     }
 }
 

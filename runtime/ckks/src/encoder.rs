@@ -61,16 +61,29 @@ impl Encoder {
     /// [`Error::ValueCount`], [`Error::NotFinite`], [`Error::NoSuchLevel`],
     /// [`Error::Scale`], and [`Error::Overflow`] when a coefficient exceeds the modulus of the level.
     pub fn encode(&self, values: &[f64], level: usize, scale: f64) -> Result<Plaintext, Error> {
+        self.encode_modulo(values, level, scale, false)
+    }
+
+    /// As [`Encoder::encode`], for products with extended ciphertexts too: it takes
+    /// more memory, by the special primes.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode`].
+    pub fn encode_extended(&self, values: &[f64], level: usize, scale: f64) -> Result<Plaintext, Error> {
+        self.encode_modulo(values, level, scale, true)
+    }
+
+    fn encode_modulo(&self, values: &[f64], level: usize, scale: f64, extended: bool) -> Result<Plaintext, Error> {
         self.check_values(values)?;
         self.ctx.check_level(level)?;
         check_scale(scale)?;
         let coefficients = self.coefficients(values, scale);
         let largest = largest_of(&coefficients);
         check_fits(&self.ctx, largest, level)?;
-        Ok(match coefficients.len() {
-            2 => constant(&self.ctx, coefficients[0], level, scale.log2()),
-            _ => self.transform(&coefficients, largest, level, scale.log2()),
-        })
+        let residues = Rounded::new(&coefficients, largest);
+        Ok(Plaintext::from_limbs(&self.ctx, level, scale.log2(), extended, |prime, limb| {
+            self.transform(&residues, prime, limb);
+        }))
     }
 
     /// The slots of a plaintext divided by `scale`.
@@ -115,24 +128,23 @@ impl Encoder {
         points.iter().map(|c| c.re).chain(points.iter().map(|c| c.im)).collect()
     }
 
-    /// Rounds coefficients, spreads them over the ring and transforms each limb.
-    fn transform(&self, coefficients: &[f64], largest: f64, level: usize, scale_log2: f64) -> Plaintext {
-        let degree = self.ctx.ring_degree();
-        let gap = degree / coefficients.len();
-        let residues = Rounded::new(coefficients, largest);
-        Plaintext::from_limbs(&self.ctx, level, scale_log2, |t, limb| {
-            let modulus = &self.ctx.moduli()[t];
-            match gap {
-                1 => residues.reduce(modulus, limb),
-                gap => {
-                    let mut packed = vec![0; coefficients.len()];
-                    residues.reduce(modulus, &mut packed);
-                    limb.fill(0);
-                    limb.iter_mut().step_by(gap).zip(packed).for_each(|(out, word)| *out = word);
-                }
+    /// Spreads coefficients over the ring, modulo a prime, and transforms them. A
+    /// constant polynomial has the same value everywhere.
+    fn transform(&self, coefficients: &Rounded, prime: usize, limb: &mut [u64]) {
+        let modulus = &self.ctx.moduli()[prime];
+        let gap = limb.len() / coefficients.len();
+        if gap == 1 {
+            coefficients.reduce(modulus, limb);
+        } else {
+            let mut packed = vec![0; coefficients.len()];
+            coefficients.reduce(modulus, &mut packed);
+            if packed.len() == 2 {
+                return limb.fill(packed[0]);
             }
-            self.ctx.forward(t, limb);
-        })
+            limb.fill(0);
+            limb.iter_mut().step_by(gap).zip(packed).for_each(|(out, word)| *out = word);
+        }
+        self.ctx.forward(prime, limb);
     }
 }
 
@@ -155,6 +167,13 @@ impl Rounded {
             Rounded::Word(coefficients.iter().map(shift).collect())
         } else {
             Rounded::Wide(coefficients.iter().map(|c| c.round() as i128).collect())
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Rounded::Narrow(words) | Rounded::Word(words) => words.len(),
+            Rounded::Wide(words) => words.len(),
         }
     }
 
@@ -207,11 +226,4 @@ pub(crate) fn check_fits(ctx: &Context, largest: f64, level: usize) -> Result<()
         true => Ok(()),
         false => Err(Error::Overflow { needed, available, level }),
     }
-}
-
-/// A constant polynomial has the same value everywhere.
-fn constant(ctx: &Context, value: f64, level: usize, scale_log2: f64) -> Plaintext {
-    let integer = value.round() as i128;
-    let residue = |t: usize| ctx.moduli()[t].reduce_signed(integer);
-    Plaintext::from_limbs(ctx, level, scale_log2, |t, limb| limb.fill(residue(t)))
 }

@@ -2,18 +2,27 @@
 //!
 //! Operands at different levels meet at the lower one. Scales are the caller's
 //! business: no operation is refused because of them.
+//!
+//! A key switch ends with a division by the special modulus P, which costs more than
+//! its products. It may be put off: an *extended* ciphertext is P times what it
+//! stands for, over the ciphertext primes and the special ones. Sums and products
+//! with extended plaintexts stay extended, a rescale divides by P in passing, and
+//! everything else divides first (double hoisting: Bossuat et al., "Efficient
+//! bootstrapping for approximate homomorphic encryption with non-sparse keys",
+//! 2021, section 4.2).
 
-use crate::automorphism::Automorphism;
+mod switching;
+
 use crate::ciphertext::{Ciphertext, Plaintext};
 use crate::context::Context;
 use crate::encoder::{check_fits, check_scale};
 use crate::error::Error;
 use crate::kernels;
-use crate::keys::{GaloisKey, GaloisKeys, KeySwitchKey};
-use crate::keyswitch::{Decomposed, divide};
+use crate::keyswitch::divide;
 use crate::packed::Residues;
 use crate::poly::Poly;
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Computes on ciphertexts of one ring.
@@ -46,10 +55,11 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::add`].
     pub fn sub(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext, Error> {
-        let (level, degree) = self.common("sub", [a, b].into_iter())?;
-        let mut out = self.prefix(a, level, degree);
+        let common = self.common("sub", [a, b].into_iter())?;
+        let (a, b) = (self.meet(a, common), self.meet(b, common));
+        let mut out = self.cut(&a, common.level);
         for (out, part) in out.parts.iter_mut().zip(&b.parts) {
-            out.sub_assign(&self.ctx, part);
+            out.sub_modulo(&self.ctx, &common.primes(&self.ctx), part);
         }
         Ok(out)
     }
@@ -60,13 +70,13 @@ impl Evaluator {
     /// [`Error::ForeignContext`].
     pub fn neg(&self, a: &Ciphertext) -> Result<Ciphertext, Error> {
         self.ctx.check_owns(a.fingerprint)?;
-        let zero = Poly::zero(self.ctx.ring_degree(), a.level + 1);
+        let primes = self.ctx.primes_of(a.level, a.extended);
         let negate = |part: &Poly| {
-            let mut out = zero.clone();
-            out.sub_assign(&self.ctx, part);
+            let mut out = Poly::zero(self.ctx.ring_degree(), primes.len());
+            out.sub_modulo(&self.ctx, &primes, part);
             out
         };
-        Ok(self.derived(a.parts.iter().map(negate).collect(), a.level, a.scale_log2))
+        Ok(a.with_parts(a.parts.iter().map(negate).collect()))
     }
 
     /// Sum of ciphertexts of one degree.
@@ -78,12 +88,14 @@ impl Evaluator {
     }
 
     fn sum_for(&self, op: &'static str, terms: &[&Ciphertext]) -> Result<Ciphertext, Error> {
-        let (level, degree) = self.common(op, terms.iter().copied())?;
-        let mut out = self.prefix(terms[0], level, degree);
+        let common = self.common(op, terms.iter().copied())?;
+        let terms: Vec<Cow<Ciphertext>> = terms.iter().map(|term| self.meet(term, common)).collect();
+        let primes = common.primes(&self.ctx);
+        let mut out = self.cut(&terms[0], common.level);
         for (k, part) in out.parts.iter_mut().enumerate() {
             part.par_limbs_mut().for_each(|(t, limb)| {
                 for term in &terms[1..] {
-                    kernels::add_assign(&self.ctx.moduli()[t], limb, term.parts[k].limb(t));
+                    kernels::add_assign(&self.ctx.moduli()[primes[t]], limb, term.parts[k].limb(t));
                 }
             });
         }
@@ -97,8 +109,11 @@ impl Evaluator {
     pub fn add_plain(&self, ct: &Ciphertext, pt: &Plaintext) -> Result<Ciphertext, Error> {
         self.ctx.check_owns(ct.fingerprint)?;
         self.ctx.check_owns(pt.fingerprint)?;
-        let mut out = self.prefix(ct, ct.level.min(pt.level), ct.degree());
-        out.parts[0].add_packed(&self.ctx, &pt.poly);
+        let mut out = self.cut(ct, ct.level.min(pt.level));
+        match out.extended {
+            true => out.parts[0].add_special(&self.ctx, &pt.words(&self.ctx).prefix(out.level + 1)),
+            false => out.parts[0].add_packed(&self.ctx, &pt.poly),
+        }
         Ok(out)
     }
 
@@ -110,25 +125,32 @@ impl Evaluator {
         self.inner_product(&[(ct, pt)])
     }
 
-    /// Σ ct · pt, reduced once instead of per term.
+    /// Σ ct · pt, reduced once instead of per term. It stays extended when a
+    /// ciphertext is and all plaintexts are.
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::ForeignContext`], and [`Error::Degree`] unless
     /// every ciphertext has degree 1.
     pub fn inner_product(&self, terms: &[(&Ciphertext, &Plaintext)]) -> Result<Ciphertext, Error> {
-        let (level, degree) = self.common("inner_product", terms.iter().map(|term| term.0))?;
-        check_degree("inner_product", degree, 1)?;
+        let mut common = self.common("inner_product", terms.iter().map(|term| term.0))?;
+        check_degree("inner_product", common.degree, 1)?;
         for (_, pt) in terms {
             self.ctx.check_owns(pt.fingerprint)?;
+            common.level = common.level.min(pt.level);
+            common.extended &= pt.extended;
         }
-        let level = terms.iter().fold(level, |level, (_, pt)| level.min(pt.level));
-        let parts = Poly::build_pair(self.ctx.ring_degree(), level + 1, |t, [out0, out1]| {
-            let plains: Vec<Residues> = terms.iter().map(|(_, pt)| pt.poly.group(t)).collect();
-            let part = |k: usize| terms.iter().map(|(ct, _)| Residues::of_words(ct.parts[k].limb(t))).collect::<Vec<_>>();
-            kernels::dot2(&self.ctx.moduli()[t], out0, out1, &plains, &part(0), &part(1));
+        let cts: Vec<Cow<Ciphertext>> = terms.iter().map(|(ct, _)| self.meet(ct, common)).collect();
+        let primes = common.primes(&self.ctx);
+        let parts = Poly::build_pair(self.ctx.ring_degree(), primes.len(), |t, [out0, out1]| {
+            let group = |pt: &Plaintext| if t <= common.level { t } else { t + pt.level - common.level };
+            let plains: Vec<Residues> = terms.iter().map(|(_, pt)| pt.poly.group(group(pt))).collect();
+            let limbs = |k: usize| -> Vec<Residues> {
+                cts.iter().map(|ct| Residues::of_words(ct.parts[k].limb(t))).collect()
+            };
+            kernels::dot2(&self.ctx.moduli()[primes[t]], out0, out1, &plains, &limbs(0), &limbs(1));
         });
         let scale_log2 = terms[0].0.scale_log2 + terms[0].1.scale_log2;
-        Ok(self.derived(parts.into(), level, scale_log2))
+        Ok(Ciphertext { extended: common.extended, ..self.derived(parts.into(), common.level, scale_log2) })
     }
 
     /// ct · value, with the value encoded at `scale` as one integer.
@@ -138,10 +160,11 @@ impl Evaluator {
     pub fn mul_scalar(&self, ct: &Ciphertext, value: f64, scale: f64) -> Result<Ciphertext, Error> {
         self.ctx.check_owns(ct.fingerprint)?;
         let integer = self.scalar(value, scale, ct.level)?;
-        let mut out = self.prefix(ct, ct.level, ct.degree());
+        let mut out = ct.with_parts(ct.parts.clone());
+        let primes = self.ctx.primes_of(ct.level, ct.extended);
         for part in &mut out.parts {
             part.par_limbs_mut().for_each(|(t, limb)| {
-                let modulus = &self.ctx.moduli()[t];
+                let modulus = &self.ctx.moduli()[primes[t]];
                 kernels::scale(modulus, limb, modulus.factor(modulus.reduce_signed(integer)));
             });
         }
@@ -154,12 +177,13 @@ impl Evaluator {
     /// # Errors
     /// [`Error::ForeignContext`], and [`Error::Degree`] unless both have degree 1.
     pub fn mul(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext, Error> {
-        let (level, degree) = self.common("mul", [a, b].into_iter())?;
-        check_degree("mul", degree, 1)?;
+        let common = self.common("mul", [a, b].into_iter())?;
+        check_degree("mul", common.degree, 1)?;
+        let [a, b] = [a, b].map(|ct| ct.reduced(&self.ctx));
         let ([a0, a1], [b0, b1]) = ([&a.parts[0], &a.parts[1]], [&b.parts[0], &b.parts[1]]);
-        let dot = |x: &[&Poly], y: &[&Poly]| Poly::dot(&self.ctx, level + 1, x, y);
+        let dot = |x: &[&Poly], y: &[&Poly]| Poly::dot(&self.ctx, common.level + 1, x, y);
         let parts = vec![dot(&[a0], &[b0]), dot(&[a0, a1], &[b1, b0]), dot(&[a1], &[b1])];
-        Ok(self.derived(parts, level, a.scale_log2 + b.scale_log2))
+        Ok(self.derived(parts, common.level, a.scale_log2 + b.scale_log2))
     }
 
     /// a · a, of degree 2.
@@ -167,23 +191,14 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::mul`].
     pub fn square(&self, a: &Ciphertext) -> Result<Ciphertext, Error> {
-        self.mul(a, a)
-    }
-
-    /// Degree 2 to degree 1.
-    ///
-    /// # Errors
-    /// [`Error::Degree`], [`Error::ForeignContext`], [`Error::KeyLevel`].
-    pub fn relin(&self, ct: &Ciphertext, key: &KeySwitchKey) -> Result<Ciphertext, Error> {
-        self.ctx.check_owns(ct.fingerprint)?;
-        check_degree("relin", ct.degree(), 2)?;
-        key.check_serves(&self.ctx, ct.level)?;
-        let decomposed = Decomposed::new(&self.ctx, &ct.parts[2], ct.level);
-        let mut parts: Vec<Poly> = decomposed.switch(&self.ctx, &[key]).into_iter().flatten().collect();
-        for (part, own) in parts.iter_mut().zip(&ct.parts) {
-            part.add_assign(&self.ctx, own);
-        }
-        Ok(self.derived(parts, ct.level, ct.scale_log2))
+        self.ctx.check_owns(a.fingerprint)?;
+        check_degree("square", a.degree(), 1)?;
+        let a = a.reduced(&self.ctx);
+        let (a0, a1) = (&a.parts[0], &a.parts[1]);
+        let dot = |x: &Poly, y: &Poly| Poly::dot(&self.ctx, a.level + 1, &[x], &[y]);
+        let mut cross = dot(a0, a1);
+        cross.double(&self.ctx);
+        Ok(self.derived(vec![dot(a0, a0), cross, dot(a1, a1)], a.level, 2.0 * a.scale_log2))
     }
 
     /// Division by the last prime, rounded to nearest.
@@ -193,7 +208,8 @@ impl Evaluator {
     pub fn rescale(&self, ct: &Ciphertext) -> Result<Ciphertext, Error> {
         self.ctx.check_owns(ct.fingerprint)?;
         let level = ct.level.checked_sub(1).ok_or(Error::NoPrimeLeft)?;
-        let parts = divide(&self.ctx, self.ctx.limb_base(ct.level), &ct.parts, level + 1);
+        let base = self.ctx.rescale_base(ct.level, ct.extended);
+        let parts = divide(&self.ctx, base, &ct.parts.iter().collect::<Vec<_>>(), level + 1);
         let prime = self.ctx.params().q[ct.level] as f64;
         Ok(self.derived(parts, level, ct.scale_log2 - prime.log2()))
     }
@@ -205,74 +221,9 @@ impl Evaluator {
     pub fn drop_level(&self, ct: &Ciphertext, level: usize) -> Result<Ciphertext, Error> {
         self.ctx.check_owns(ct.fingerprint)?;
         match level <= ct.level {
-            true => Ok(self.prefix(ct, level, ct.degree())),
+            true => Ok(self.cut(ct, level)),
             false => Err(Error::LevelRises { from: ct.level, to: level }),
         }
-    }
-
-    /// Rotation to the left: slot i of the result is slot i + `step` of `ct`.
-    ///
-    /// # Errors
-    /// As [`Evaluator::rotate_many`].
-    pub fn rotate(&self, ct: &Ciphertext, step: usize, keys: &GaloisKeys) -> Result<Ciphertext, Error> {
-        let mut rotated = self.rotate_many(ct, &[step], keys)?;
-        rotated.pop().ok_or(Error::Empty("rotate"))
-    }
-
-    /// Rotations of one ciphertext, which share its decomposition (hoisting).
-    ///
-    /// # Errors
-    /// [`Error::Degree`] unless `ct` has degree 1, [`Error::MissingGaloisKey`],
-    /// [`Error::KeyLevel`], [`Error::ForeignContext`].
-    pub fn rotate_many(
-        &self,
-        ct: &Ciphertext,
-        steps: &[usize],
-        keys: &GaloisKeys,
-    ) -> Result<Vec<Ciphertext>, Error> {
-        self.ctx.check_owns(ct.fingerprint)?;
-        check_degree("rotate", ct.degree(), 1)?;
-        let steps: Vec<usize> = steps.iter().map(|step| step % self.ctx.n_slots()).collect();
-        let mut needed: Vec<usize> = steps.iter().copied().filter(|&step| step != 0).collect();
-        needed.sort_unstable();
-        needed.dedup();
-        let keys =
-            needed.iter().map(|&step| self.find(keys, step, ct.level)).collect::<Result<Vec<_>, _>>()?;
-        let rotated = self.rotate_with(ct, &keys);
-        let result = |step: &usize| match needed.binary_search(step) {
-            Ok(at) => rotated[at].clone(),
-            Err(_) => self.prefix(ct, ct.level, 1),
-        };
-        match steps == needed {
-            true => Ok(rotated),
-            false => Ok(steps.iter().map(result).collect()),
-        }
-    }
-
-    fn find<'a>(&self, keys: &'a GaloisKeys, step: usize, level: usize) -> Result<&'a GaloisKey, Error> {
-        let key = keys.get(step).ok_or(Error::MissingGaloisKey { step })?;
-        key.key.check_serves(&self.ctx, level)?;
-        Ok(key)
-    }
-
-    fn rotate_with(&self, ct: &Ciphertext, keys: &[&GaloisKey]) -> Vec<Ciphertext> {
-        if keys.is_empty() {
-            return Vec::new();
-        }
-        let decomposed = Decomposed::new(&self.ctx, &ct.parts[1], ct.level);
-        let switch_keys: Vec<&KeySwitchKey> = keys.iter().map(|key| &key.key).collect();
-        let switched = decomposed.switch(&self.ctx, &switch_keys);
-        let rotate = |([mut part0, part1], key): ([Poly; 2], &&GaloisKey)| {
-            part0.add_assign(&self.ctx, &ct.parts[0]);
-            let parts = [part0, part1].map(|part| self.permute(&part, &key.automorphism));
-            self.derived(parts.into(), ct.level, ct.scale_log2)
-        };
-        switched.into_iter().zip(keys).map(rotate).collect()
-    }
-
-    fn permute(&self, poly: &Poly, map: &Automorphism) -> Poly {
-        let n_limbs = poly.limbs().count();
-        Poly::build(self.ctx.ring_degree(), n_limbs, |t, out| kernels::permute(self.ctx.vectors(), out, poly.limb(t), map))
     }
 
     /// The integer that encodes a scalar.
@@ -286,31 +237,78 @@ impl Evaluator {
         Ok(scaled as i128)
     }
 
-    /// The lowest level and the one degree of ciphertexts of this ring.
+    /// Where ciphertexts of this ring and one degree meet.
     fn common<'a>(
         &self,
         op: &'static str,
         mut terms: impl Iterator<Item = &'a Ciphertext>,
-    ) -> Result<(usize, usize), Error> {
+    ) -> Result<Common, Error> {
         let first = terms.next().ok_or(Error::Empty(op))?;
         self.ctx.check_owns(first.fingerprint)?;
-        let mut level = first.level;
+        let mut common = Common { level: first.level, degree: first.degree(), extended: first.extended };
         for term in terms {
             self.ctx.check_owns(term.fingerprint)?;
-            check_degree(op, term.degree(), first.degree())?;
-            level = level.min(term.level);
+            check_degree(op, term.degree(), common.degree)?;
+            common.level = common.level.min(term.level);
+            common.extended |= term.extended;
         }
-        Ok((level, first.degree()))
+        Ok(common)
+    }
+
+    /// A ciphertext that starts with the limbs it shares with others.
+    fn meet<'a>(&self, ct: &'a Ciphertext, common: Common) -> Cow<'a, Ciphertext> {
+        match (ct.extended, common.extended) {
+            (false, false) => Cow::Borrowed(ct),
+            (true, true) if ct.level == common.level => Cow::Borrowed(ct),
+            (true, true) => Cow::Owned(self.cut(ct, common.level)),
+            (false, true) => Cow::Owned(self.extended(ct, common.level)),
+            (true, false) => ct.reduced(&self.ctx),
+        }
+    }
+
+    /// A copy times the special modulus, over extended primes.
+    fn extended(&self, ct: &Ciphertext, level: usize) -> Ciphertext {
+        let n_limbs = self.ctx.extended(level).len();
+        let extend = |part: &Poly| {
+            Poly::build(self.ctx.ring_degree(), n_limbs, |t, out| match t <= level {
+                true => {
+                    out.copy_from_slice(part.limb(t));
+                    kernels::scale(&self.ctx.moduli()[t], out, self.ctx.special_factor(t));
+                }
+                false => out.fill(0),
+            })
+        };
+        let parts = ct.parts.iter().map(extend).collect();
+        Ciphertext { extended: true, ..self.derived(parts, level, ct.scale_log2) }
     }
 
     /// A copy cut to a level.
-    fn prefix(&self, ct: &Ciphertext, level: usize, degree: usize) -> Ciphertext {
-        let parts = ct.parts.iter().take(degree + 1).map(|part| part.prefix(level + 1));
-        self.derived(parts.collect(), level, ct.scale_log2)
+    fn cut(&self, ct: &Ciphertext, level: usize) -> Ciphertext {
+        let n_limbs = self.ctx.primes_of(level, ct.extended).len();
+        let source = |t: usize| if t <= level { t } else { t + ct.level - level };
+        let copy = |part: &Poly| {
+            Poly::build(self.ctx.ring_degree(), n_limbs, |t, out| out.copy_from_slice(part.limb(source(t))))
+        };
+        let parts = ct.parts.iter().map(copy).collect();
+        Ciphertext { extended: ct.extended, ..self.derived(parts, level, ct.scale_log2) }
     }
 
     fn derived(&self, parts: Vec<Poly>, level: usize, scale_log2: f64) -> Ciphertext {
         Ciphertext::derived(&self.ctx, parts, level, scale_log2)
+    }
+}
+
+/// What ciphertexts have in common when an operation joins them.
+#[derive(Clone, Copy)]
+struct Common {
+    level: usize,
+    degree: usize,
+    extended: bool,
+}
+
+impl Common {
+    fn primes(self, ctx: &Context) -> Vec<usize> {
+        ctx.primes_of(self.level, self.extended)
     }
 }
 

@@ -31,6 +31,8 @@ kernels! {
     scale(x: &mut [u64], factor: Factor);
     /// x += y, for one y.
     add_scalar(x: &mut [u64], y: u64);
+    /// out += x · factor.
+    add_scaled(out: &mut [u64], x: &[u64], factor: Factor);
     /// out = (x - y) · factor, where `out` holds y.
     sub_scale(out: &mut [u64], x: &[u64], factor: Factor);
     /// out = Σ a·b over pairs of limbs.
@@ -55,6 +57,15 @@ pub(crate) fn combine(m: &Modulus, out: &mut [u64], y: &[&[u64]], weights: &[u64
     match m.ifma.filter(|_| !wide) {
         Some(ifma) => ifma.combine(m, out, y, weights),
         None => portable::combine(m, out, y, weights),
+    }
+}
+
+/// How many times each sum of weighted words exceeds the centred integer by the
+/// product of the primes: round(Σ word / prime).
+pub(crate) fn overflow(ifma: Option<Ifma>, out: &mut [u64], words: &[&[u64]], reciprocals: &[f64]) {
+    match ifma {
+        Some(ifma) => ifma.overflow(out, words, reciprocals),
+        None => portable::overflow(out, words, reciprocals),
     }
 }
 
@@ -99,6 +110,10 @@ pub(crate) mod portable {
         x.iter_mut().for_each(|x| *x = m.add(*x, y));
     }
 
+    pub(crate) fn add_scaled(m: &Modulus, out: &mut [u64], x: &[u64], factor: Factor) {
+        out.iter_mut().zip(x).for_each(|(y, &x)| *y = m.add(*y, m.scale(x, factor)));
+    }
+
     pub(crate) fn sub_scale(m: &Modulus, out: &mut [u64], x: &[u64], factor: Factor) {
         out.iter_mut().zip(x).for_each(|(y, &x)| *y = m.scale(x + m.p - *y, factor));
     }
@@ -111,6 +126,14 @@ pub(crate) mod portable {
         for (i, out) in out.iter_mut().enumerate() {
             let sum = y.iter().zip(weights).map(|(y, &w)| u128::from(y[i]) * u128::from(w)).sum();
             *out = m.reduce_wide(sum);
+        }
+    }
+
+    pub(crate) fn overflow(out: &mut [u64], words: &[&[u64]], reciprocals: &[f64]) {
+        for (k, out) in out.iter_mut().enumerate() {
+            let parts = words.iter().zip(reciprocals);
+            let quotient: f64 = parts.map(|(limb, reciprocal)| limb[k] as f64 * reciprocal).sum();
+            *out = (quotient + 0.5) as u64;
         }
     }
 

@@ -342,8 +342,5 @@ fn hide(ctx: &Context, prime: usize, error: &[i64], a: &[u64], to: &Poly, b: &mu
 /// b += P·from.
 fn add_gadget(ctx: &Context, prime: usize, from: &Poly, b: &mut [u64]) {
     let m = &ctx.moduli()[prime];
-    let special = ctx.params().p.iter().fold(1, |product, &p| m.mul(product, m.reduce(p)));
-    let mut product = Zeroizing::new(from.limb(prime).to_vec());
-    crate::kernels::scale(m, &mut product, m.factor(special));
-    crate::kernels::add_assign(m, b, &product);
+    crate::kernels::add_scaled(m, b, from.limb(prime), ctx.special_factor(prime));
 }

@@ -36,11 +36,12 @@ impl<'a> Decomposed<'a> {
         Decomposed { source, level, primes: ctx.extended(level), bases, lifted }
     }
 
-    /// Products with each key, divided by the special modulus.
-    pub fn switch(&self, ctx: &Context, keys: &[&KeySwitchKey]) -> Vec<[Poly; 2]> {
+    /// Products with each key over the extended primes: what is switched, times the
+    /// special modulus.
+    pub fn products(&self, ctx: &Context, keys: &[&KeySwitchKey]) -> Vec<[Poly; 2]> {
         let stored = (keys.len() > GROUP).then(|| self.store(ctx));
         let groups = keys.chunks(GROUP);
-        groups.flat_map(|keys| divide_pairs(ctx, self.products(ctx, keys, stored.as_deref()), self.level + 1)).collect()
+        groups.flat_map(|keys| pairs(self.products_of(ctx, keys, stored.as_deref()))).collect()
     }
 
     /// All digits modulo all extended primes, for many keys.
@@ -49,8 +50,7 @@ impl<'a> Decomposed<'a> {
         all.map(|t| digits_at(ctx, self.primes[t], &self.bases, &self.lifted)).collect()
     }
 
-    /// Products of the digits with each key, over the extended primes.
-    fn products(&self, ctx: &Context, keys: &[&KeySwitchKey], stored: Option<&[Poly]>) -> Vec<Poly> {
+    fn products_of(&self, ctx: &Context, keys: &[&KeySwitchKey], stored: Option<&[Poly]>) -> Vec<Poly> {
         let scratch = |_| Poly::scratch(ctx.ring_degree(), self.primes.len());
         let mut products: Vec<Poly> = (0..2 * keys.len()).map(scratch).collect();
         by_limb(&mut products).into_par_iter().enumerate().for_each(|(t, outs)| {
@@ -102,16 +102,11 @@ impl<'a> Decomposed<'a> {
     }
 }
 
-/// Divides pairs of products by the special modulus.
-fn divide_pairs(ctx: &Context, products: Vec<Poly>, n_limbs: usize) -> Vec<[Poly; 2]> {
-    pairs(divide(ctx, ctx.special_base(), &products, n_limbs))
-}
-
 /// Lifts the limbs of several bases, limbs in parallel.
 fn lift_all<'a>(ctx: &Context, bases: &[&Base], limb: impl Fn(usize) -> &'a [u64] + Sync) -> Vec<Lifted> {
     let places: Vec<(usize, usize)> =
         bases.iter().enumerate().flat_map(|(j, base)| (0..base.limbs().len()).map(move |i| (j, i))).collect();
-    let lift = |&(j, i): &(usize, usize)| bases[j].lift_limb(ctx, i, limb(bases[j].limbs().start + i));
+    let lift = |&(j, i): &(usize, usize)| bases[j].lift_limb(ctx, i, limb(bases[j].limbs()[i]));
     let mut words = places.par_iter().map(lift).collect::<Vec<_>>().into_iter();
     bases.iter().map(|base| base.join(words.by_ref().take(base.limbs().len()).collect())).collect()
 }
@@ -129,7 +124,7 @@ fn digits_at(ctx: &Context, prime: usize, bases: &[&Base], lifted: &[Lifted]) ->
 
 /// Divides polynomials by the product of a base, rounding to nearest; their
 /// last limbs are those of the base, and the first `n_limbs` remain.
-pub(crate) fn divide(ctx: &Context, base: &Base, polys: &[Poly], n_limbs: usize) -> Vec<Poly> {
+pub(crate) fn divide(ctx: &Context, base: &Base, polys: &[&Poly], n_limbs: usize) -> Vec<Poly> {
     let lifted: Vec<Lifted> = polys.par_iter().map(|poly| lift_tail(ctx, base, poly, n_limbs)).collect();
     let mut quotients: Vec<Poly> = polys.iter().map(|_| Poly::scratch(ctx.ring_degree(), n_limbs)).collect();
     by_limb(&mut quotients).into_par_iter().enumerate().for_each(|(t, mut outs)| {

@@ -39,7 +39,7 @@ const MAX_LOG_QP_128: [(usize, u32); 7] =
 /// Most ciphertext primes.
 const MAX_LIMBS: usize = 64;
 /// Most primes that are converted together: sums over them are reduced once.
-pub(crate) const MAX_BASE: usize = 14;
+pub(crate) const MAX_BASE: usize = 13;
 
 impl Params {
     /// Slots per ciphertext.

@@ -71,10 +71,24 @@ impl Poly {
         size_of_val(&self.words[..])
     }
 
-    /// self += other, over the limbs of self.
+    /// self += other, over the limbs of self, which are modulo the first primes.
     pub fn add_assign(&mut self, ctx: &Context, other: &Poly) {
+        let primes: Vec<usize> = (0..self.limbs().count()).collect();
+        self.add_modulo(ctx, &primes, other);
+    }
+
+    /// self += other, over the limbs of self, which are modulo the given primes.
+    pub fn add_modulo(&mut self, ctx: &Context, primes: &[usize], other: &Poly) {
         self.par_limbs_mut().for_each(|(t, limb)| {
-            kernels::add_assign(&ctx.moduli()[t], limb, other.limb(t));
+            kernels::add_assign(&ctx.moduli()[primes[t]], limb, other.limb(t));
+        });
+    }
+
+    /// self += P·other, over the limbs of other; self is extended.
+    pub fn add_special(&mut self, ctx: &Context, other: &Poly) {
+        let others = other.words.par_chunks_exact(self.degree);
+        self.par_limbs_mut().zip(others).for_each(|((t, limb), other)| {
+            kernels::add_scaled(&ctx.moduli()[t], limb, other, ctx.special_factor(t));
         });
     }
 
@@ -87,10 +101,24 @@ impl Poly {
         });
     }
 
-    /// self -= other, over the limbs of self.
-    pub fn sub_assign(&mut self, ctx: &Context, other: &Poly) {
+    /// self += self, modulo the first primes.
+    pub fn double(&mut self, ctx: &Context) {
         self.par_limbs_mut().for_each(|(t, limb)| {
-            kernels::sub_assign(&ctx.moduli()[t], limb, other.limb(t));
+            let modulus = &ctx.moduli()[t];
+            kernels::scale(modulus, limb, modulus.factor(2));
+        });
+    }
+
+    /// self -= other, over the limbs of self, which are modulo the first primes.
+    pub fn sub_assign(&mut self, ctx: &Context, other: &Poly) {
+        let primes: Vec<usize> = (0..self.limbs().count()).collect();
+        self.sub_modulo(ctx, &primes, other);
+    }
+
+    /// self -= other, over the limbs of self, which are modulo the given primes.
+    pub fn sub_modulo(&mut self, ctx: &Context, primes: &[usize], other: &Poly) {
+        self.par_limbs_mut().for_each(|(t, limb)| {
+            kernels::sub_assign(&ctx.moduli()[primes[t]], limb, other.limb(t));
         });
     }
 

@@ -22,6 +22,7 @@ macro_rules! methods {
             sub_assign(x: &mut [u64], y: &[u64]);
             scale(x: &mut [u64], factor: Factor);
             add_scalar(x: &mut [u64], y: u64);
+            add_scaled(out: &mut [u64], x: &[u64], factor: Factor);
             sub_scale(out: &mut [u64], x: &[u64], factor: Factor);
             reduce_offset(out: &mut [u64], x: &[u64], offset: u64);
             combine(out: &mut [u64], y: &[&[u64]], weights: &[u64]);
@@ -56,6 +57,10 @@ mod other {
     impl Ifma {
         pub(crate) fn detect() -> Option<Ifma> {
             None
+        }
+
+        pub(crate) fn overflow(self, _: &mut [u64], _: &[&[u64]], _: &[f64]) {
+            match self {}
         }
 
         pub(crate) fn permute(self, _: &mut [u64], _: &[u64], _: &Automorphism) {

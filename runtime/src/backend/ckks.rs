@@ -1,6 +1,7 @@
 //! Real encryption: RNS-CKKS by `hecc-ckks`, with scales kept exact.
 
-use super::Backend;
+use super::{Backend, PlainType};
+use crate::memory::MappedBytes;
 use crate::{Error, rules};
 use hecc_ckks::{Ciphertext, Context, Encoder, EvalKeys, Evaluator, Plaintext};
 use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Scale, SecurityLevel, Step};
@@ -12,8 +13,9 @@ pub struct Ckks {
     encoder: Encoder,
     evaluator: Evaluator,
     keys: EvalKeys,
-    /// Bytes of an encoded plaintext by level, once they are asked for.
-    plain_bytes: OnceLock<Vec<usize>>,
+    /// Bytes of an encoded plaintext by level, without and with special primes, once
+    /// they are asked for.
+    plain_bytes: OnceLock<Vec<[usize; 2]>>,
 }
 
 /// A ciphertext and its exact scale.
@@ -61,10 +63,21 @@ impl Ckks {
         Ckks { params: params.clone(), encoder, evaluator, keys, plain_bytes: OnceLock::new() }
     }
 
-    /// Encodes a one at every level and weighs it: all plaintexts of a level are alike.
-    fn weigh_plains(&self) -> Vec<usize> {
-        let one = |level| self.encoder.encode(&[1.0], level, 1.0).map_or(usize::MAX, |one| one.byte_size());
-        (0..self.params.q.len()).map(one).collect()
+    /// Encodes a one for every type and weighs it: all plaintexts of a type are alike.
+    fn weigh_plains(&self) -> Vec<[usize; 2]> {
+        let one = |level, rotations| {
+            let ty = PlainType { level: Level(level), scale: Scale::from_log2(0.0), rotations };
+            self.encode_values(&[1.0], ty).map_or(usize::MAX, |one| one.byte_size())
+        };
+        (0..self.params.q.len() as u32).map(|level| [one(level, false), one(level, true)]).collect()
+    }
+
+    fn encode_values(&self, values: &[f64], ty: PlainType) -> Result<Plaintext, Error> {
+        let (level, scale) = (ty.level.0 as usize, ty.scale.factor());
+        Ok(match ty.rotations {
+            true => self.encoder.encode_extended(values, level, scale)?,
+            false => self.encoder.encode(values, level, scale)?,
+        })
     }
 
     /// Sum of ciphertexts of any degrees: those of degree one are added first
@@ -126,14 +139,26 @@ impl Backend for Ckks {
         self.keys.byte_size()
     }
 
-    fn plain_bytes(&self, _plain: &Plain, level: Level) -> usize {
+    fn plain_bytes(&self, _plain: &Plain, ty: PlainType) -> usize {
         let bytes = self.plain_bytes.get_or_init(|| self.weigh_plains());
-        bytes.get(level.0 as usize).copied().unwrap_or(usize::MAX)
+        bytes.get(ty.level.0 as usize).map_or(usize::MAX, |bytes| bytes[usize::from(ty.rotations)])
     }
 
-    fn encode(&self, plain: &Plain, level: Level, scale: Scale) -> Result<CkksPlain, Error> {
-        let inner = self.encoder.encode(plain.values(), level.0 as usize, scale.factor())?;
-        Ok(CkksPlain { inner, scale })
+    fn encode(&self, plain: &Plain, ty: PlainType) -> Result<CkksPlain, Error> {
+        Ok(CkksPlain { inner: self.encode_values(plain.values(), ty)?, scale: ty.scale })
+    }
+
+    fn write_plain(&self, plain: &CkksPlain, out: &mut Vec<u8>) -> Result<(), Error> {
+        out.extend(plain.inner.bytes());
+        Ok(())
+    }
+
+    fn map_plain(&self, bytes: MappedBytes, ty: PlainType) -> Result<CkksPlain, Error> {
+        let (memory, start) = (bytes.map().clone(), bytes.place().start);
+        let (level, scale_log2) = (ty.level.0 as usize, ty.scale.log2());
+        let context = self.evaluator.context();
+        let inner = Plaintext::view(context, memory, start, level, scale_log2, ty.rotations)?;
+        Ok(CkksPlain { inner, scale: ty.scale })
     }
 
     fn zero(&self, ty: CtType) -> Result<CkksCt, Error> {
@@ -144,7 +169,7 @@ impl Backend for Ckks {
     fn rotate_many(&self, ct: &CkksCt, steps: &[Step]) -> Result<Vec<CkksCt>, Error> {
         let ty = rules::rotate(ct.ty())?;
         let steps: Vec<usize> = steps.iter().map(|step| step.get()).collect();
-        let rotated = self.evaluator.rotate_many(&ct.inner, &steps, &self.keys.galois)?;
+        let rotated = self.evaluator.rotate_many_extended(&ct.inner, &steps, &self.keys.galois)?;
         Ok(rotated.into_iter().map(|inner| typed(inner, ty)).collect())
     }
 

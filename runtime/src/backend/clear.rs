@@ -1,7 +1,7 @@
 //! Plain slots: what a program means, with levels and scales kept but without
 //! encryption, keys or noise.
 
-use super::Backend;
+use super::{Backend, PlainType};
 use crate::memory::MappedBytes;
 use crate::{Error, rules};
 use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Scale, Step};
@@ -86,12 +86,12 @@ impl Backend for Clear {
         0
     }
 
-    fn plain_bytes(&self, plain: &Plain, _level: Level) -> usize {
+    fn plain_bytes(&self, plain: &Plain, _ty: PlainType) -> usize {
         size_of_val(plain.values())
     }
 
-    fn encode(&self, plain: &Plain, level: Level, scale: Scale) -> Result<ClearPlain, Error> {
-        Ok(ClearPlain { plain: plain.clone(), level, scale })
+    fn encode(&self, plain: &Plain, ty: PlainType) -> Result<ClearPlain, Error> {
+        Ok(ClearPlain { plain: plain.clone(), level: ty.level, scale: ty.scale })
     }
 
     fn write_plain(&self, plain: &ClearPlain, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -100,11 +100,11 @@ impl Backend for Clear {
     }
 
     /// A copy: slots are small, and tests want the way through a file.
-    fn map_plain(&self, bytes: MappedBytes, level: Level, scale: Scale) -> Result<ClearPlain, Error> {
+    fn map_plain(&self, bytes: MappedBytes, ty: PlainType) -> Result<ClearPlain, Error> {
         let (words, _) = bytes.as_ref().as_chunks();
         let values = words.iter().map(|&word| f64::from_le_bytes(word)).collect();
         let plain = Plain::from_period(values).map_err(|e| Error::Operands(e.to_string()))?;
-        Ok(ClearPlain { plain, level, scale })
+        Ok(ClearPlain { plain, level: ty.level, scale: ty.scale })
     }
 
     fn zero(&self, ty: CtType) -> Result<ClearCt, Error> {

@@ -5,7 +5,7 @@
 //! [`NoiseModel`], as if all were independent; sums of copies of one value are
 //! therefore underestimated, by at most the square root of their number.
 
-use super::Backend;
+use super::{Backend, PlainType};
 use super::clear::{Clear, ClearCt, ClearPlain};
 use crate::memory::MappedBytes;
 use crate::{Error, NoiseModel};
@@ -126,21 +126,21 @@ impl Backend for Sim {
     }
 
     /// Bytes of the plaintext that is simulated.
-    fn plain_bytes(&self, _plain: &Plain, level: Level) -> usize {
-        level.n_limbs() * self.params().ring_degree * size_of::<u64>()
+    fn plain_bytes(&self, _plain: &Plain, ty: PlainType) -> usize {
+        ty.level.n_limbs() * self.params().ring_degree * size_of::<u64>()
     }
 
-    fn encode(&self, plain: &Plain, level: Level, scale: Scale) -> Result<SimPlain, Error> {
+    fn encode(&self, plain: &Plain, ty: PlainType) -> Result<SimPlain, Error> {
         let variance = self.noise.encode(plain.period()).powi(2);
-        Ok(SimPlain { clear: self.clear.encode(plain, level, scale)?, variance })
+        Ok(SimPlain { clear: self.clear.encode(plain, ty)?, variance })
     }
 
     fn write_plain(&self, plain: &SimPlain, out: &mut Vec<u8>) -> Result<(), Error> {
         self.clear.write_plain(&plain.clear, out)
     }
 
-    fn map_plain(&self, bytes: MappedBytes, level: Level, scale: Scale) -> Result<SimPlain, Error> {
-        self.encode(&self.clear.map_plain(bytes, level, scale)?.plain, level, scale)
+    fn map_plain(&self, bytes: MappedBytes, ty: PlainType) -> Result<SimPlain, Error> {
+        self.encode(&self.clear.map_plain(bytes, ty)?.plain, ty)
     }
 
     fn zero(&self, ty: CtType) -> Result<SimCt, Error> {

@@ -1,7 +1,9 @@
 //! Chooses the plaintexts that stay in memory; [`memory`](crate::memory) has the rule.
 
 use crate::Backend;
+use crate::backend::PlainType;
 use crate::memory::{Overflow, PlainMemory};
+use hecc_ir::program::PlainUse;
 use hecc_ir::{Instr, Program};
 use std::cmp::Reverse;
 
@@ -27,11 +29,16 @@ pub(super) struct Keep {
 
 impl Keep {
     /// Chooses for a program on the current threads.
-    pub fn of<B: Backend>(program: &Program, backend: &B, memory: &PlainMemory) -> Keep {
-        let size = |used: &hecc_ir::program::PlainUse| {
-            backend.plain_bytes(&program.consts[used.constant as usize], used.level)
+    pub fn of<B: Backend>(
+        program: &Program,
+        types: &[PlainType],
+        backend: &B,
+        memory: &PlainMemory,
+    ) -> Keep {
+        let size = |(used, &ty): (&PlainUse, &PlainType)| {
+            backend.plain_bytes(&program.consts[used.constant as usize], ty)
         };
-        let sizes = program.plains.iter().map(size).collect();
+        let sizes = program.plains.iter().zip(types).map(size).collect();
         choose(&reads(program), sizes, memory, rayon::current_num_threads())
     }
 }

@@ -3,6 +3,7 @@
 
 use super::Progress;
 use super::keep::Keep;
+use crate::backend::PlainType;
 use crate::map::Spill;
 use crate::memory::{MappedBytes, Overflow, PlainBytes, PlainMemory};
 use crate::report::{Live, Meter, What};
@@ -21,6 +22,7 @@ type Term = (Reg, u32);
 /// All plaintexts of a program.
 pub(crate) struct Plains<P> {
     slots: Vec<Slot<P>>,
+    types: Vec<PlainType>,
     /// Most bytes that one instruction may have encoded for itself at once.
     at_once: usize,
     bytes: PlainBytes,
@@ -53,17 +55,18 @@ impl<P: Send + Sync> Plains<P> {
     /// Encodes what is to be kept; told `progress` of each.
     pub(crate) fn new<B: Backend<Plain = P>>(
         program: &Program,
+        types: Vec<PlainType>,
         backend: &B,
         memory: &PlainMemory,
         progress: Progress,
     ) -> Result<Self, Error> {
-        let Keep { resident, others, sizes, at_once } = Keep::of(program, backend, memory);
+        let Keep { resident, others, sizes, at_once } = Keep::of(program, &types, backend, memory);
         let folder = match &memory.overflow {
             Overflow::Map(folder) if !others.is_empty() => Some(folder),
             Overflow::Map(_) | Overflow::Encode => None,
         };
         let n_kept = resident.len() + folder.map_or(0, |_| others.len());
-        let encoding = Encoding { program, backend, progress, n_kept, n_done: AtomicUsize::new(0) };
+        let encoding = Encoding { program, types: &types, backend, progress, n_kept, n_done: AtomicUsize::new(0) };
         let mut kept = folder.map_or(Ok(Vec::new()), |folder| encoding.map(folder, &others))?;
         kept.extend(encoding.all(&resident)?);
         let size_of_all = |of: &[usize]| of.iter().map(|&index| sizes[index]).sum();
@@ -71,7 +74,7 @@ impl<P: Send + Sync> Plains<P> {
         let (mapped, on_the_fly) = if folder.is_some() { (elsewhere, 0) } else { (0, elsewhere) };
         let mut slots: Vec<_> = sizes.into_iter().map(Slot::Absent).collect();
         kept.into_iter().for_each(|(index, plain)| slots[index] = Slot::Kept(plain));
-        Ok(Plains { slots, at_once, bytes: PlainBytes { resident, mapped, on_the_fly } })
+        Ok(Plains { slots, types, at_once, bytes: PlainBytes { resident, mapped, on_the_fly } })
     }
 
     /// Where they are.
@@ -90,7 +93,8 @@ impl<P: Send + Sync> Plains<P> {
         let lend = |&plain: &u32| match &self.slots[plain as usize] {
             Slot::Kept(plain) => Ok(Lent::Kept(plain)),
             Slot::Absent(bytes) => {
-                let plain = encode(program, backend, plain as usize)?;
+                let index = plain as usize;
+                let plain = encode(program, self.types[index], backend, index)?;
                 Ok(Lent::Fresh(Live::new(plain, *bytes, What::Plain, meter)))
             }
         };
@@ -127,6 +131,7 @@ impl<P: Send + Sync> Plains<P> {
 /// Encodes plaintexts ahead of runs.
 struct Encoding<'a, B> {
     program: &'a Program,
+    types: &'a [PlainType],
     backend: &'a B,
     progress: Progress<'a>,
     n_kept: usize,
@@ -152,9 +157,8 @@ impl<B: Backend> Encoding<'_, B> {
         }
         let map = spill.map().map_err(failed)?;
         let mapped = |(&index, place): (&usize, Range<usize>)| {
-            let used = self.program.plains[index];
             let bytes = MappedBytes::new(map.clone(), place);
-            Ok((index, self.backend.map_plain(bytes, used.level, used.scale)?))
+            Ok((index, self.backend.map_plain(bytes, self.types[index])?))
         };
         indices.iter().zip(places).map(mapped).collect()
     }
@@ -166,13 +170,17 @@ impl<B: Backend> Encoding<'_, B> {
     }
 
     fn one(&self, index: usize) -> Result<B::Plain, Error> {
-        let plain = encode(self.program, self.backend, index)?;
+        let plain = encode(self.program, self.types[index], self.backend, index)?;
         (self.progress)(self.n_done.fetch_add(1, Ordering::Relaxed) + 1, self.n_kept);
         Ok(plain)
     }
 }
 
-fn encode<B: Backend>(program: &Program, backend: &B, index: usize) -> Result<B::Plain, Error> {
-    let used = &program.plains[index];
-    backend.encode(&program.consts[used.constant as usize], used.level, used.scale)
+fn encode<B: Backend>(
+    program: &Program,
+    ty: PlainType,
+    backend: &B,
+    index: usize,
+) -> Result<B::Plain, Error> {
+    backend.encode(&program.consts[program.plains[index].constant as usize], ty)
 }

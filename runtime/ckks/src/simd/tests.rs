@@ -47,6 +47,12 @@ proptest! {
         check(&|x| ifma.scale(&m, x, factor), &|x| portable::scale(&m, x, factor));
         check(&|x| ifma.add_scalar(&m, x, m.p - 1), &|x| portable::add_scalar(&m, x, m.p - 1));
         check(&|x| ifma.sub_scale(&m, x, &b[0], factor), &|x| portable::sub_scale(&m, x, &b[0], factor));
+        check(&|x| ifma.add_scaled(&m, x, &b[0], factor), &|x| portable::add_scaled(&m, x, &b[0], factor));
+        let reciprocals = vec![1.0 / m.p as f64; n_terms];
+        check(
+            &|x| ifma.overflow(x, &slices(&a), &reciprocals),
+            &|x| portable::overflow(x, &slices(&a), &reciprocals),
+        );
         let wide = limbs(15, 1 << 50, seed ^ 77);
         check(
             &|x| ifma.reduce_offset(&m, x, &wide[0], m.p - 1),
@@ -88,35 +94,4 @@ proptest! {
 fn at_rest(words: &[u64], width: usize) -> Vec<u8> {
     let bytes = words.iter().flat_map(|word| word.to_le_bytes().into_iter().take(width));
     bytes.chain([0xff; SLACK]).collect()
-}
-
-#[test]
-#[ignore]
-fn kp_timing() {
-    use crate::buffer::Buffer;
-    let ifma = Ifma::detect().unwrap();
-    let degree = 16384;
-    let m = Modulus::new(primes::below(48, degree, 1, &[]).unwrap()[0], degree);
-    for (nd, nkeys, pad) in [(8usize, 1usize, 0usize), (8, 1, 64), (4, 1, 0), (4,1,64), (8, 8, 0), (8,8,64)] {
-        let w = 6;
-        let digits: Vec<Buffer> = (0..nd).map(|_| { let mut b = Buffer::scratch(degree + pad); b.fill(12345678901); b }).collect();
-        let keys: Vec<Vec<Buffer>> = (0..9).map(|_| (0..nkeys).map(|_| { let mut b = Buffer::scratch(degree * 2 * nd * w / 8 + 64); b.fill(0x0102030405060708); b }).collect()).collect();
-        let mut outs: Vec<Buffer> = (0..2 * nkeys).map(|_| Buffer::zeroed(degree + pad)).collect();
-        let mut best = [f64::MAX; 2];
-        for rep in 0..10 {
-            let s = std::time::Instant::now();
-            for t in 0..9 {
-                let t = if rep % 2 == 0 { t } else { 0 };
-                let rows: Vec<Residues> = keys[t].iter().map(|k| Residues { bytes: bytemuck::cast_slice(k), width: w, rows: 2 * nd }).collect();
-                let d: Vec<&[u64]> = digits.iter().map(|d| &d[..degree]).collect();
-                let mut it = outs.iter_mut().map(|o| &mut o[..degree]);
-                let mut o: Vec<[&mut [u64]; 2]> = Vec::new();
-                while let (Some(a), Some(b)) = (it.next(), it.next()) { o.push([a, b]); }
-                ifma.key_products(&m, &mut o, &d, &rows, crate::kernels::First { digit: 0 });
-            }
-            best[rep % 2] = best[rep % 2].min(s.elapsed().as_secs_f64());
-        }
-        let bytes = 9.0 * (nkeys * degree * 2 * nd * w) as f64;
-        println!("digits {nd} keys {nkeys} pad {pad}: dram {:.3} ms {:.1} GB/s, cached {:.3} ms {:.1} GB/s", best[0]*1e3, bytes/best[0]/1e9, best[1]*1e3, bytes/best[1]/1e9);
-    }
 }

@@ -7,7 +7,7 @@ use crate::modulus::{Factor, Modulus};
 use crate::packed::Residues;
 use std::arch::x86_64::*;
 
-/// Proof that this machine has AVX-512 F, IFMA and VBMI.
+/// Proof that this machine has AVX-512 F, DQ, IFMA and VBMI.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ifma(());
 
@@ -15,9 +15,15 @@ impl Ifma {
     /// The proof, where the machine gives it.
     pub(crate) fn detect() -> Option<Ifma> {
         let present = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512ifma")
             && is_x86_feature_detected!("avx512vbmi");
         present.then_some(Ifma(()))
+    }
+
+    pub(crate) fn overflow(self, out: &mut [u64], words: &[&[u64]], reciprocals: &[f64]) {
+        // SAFETY: as for the kernels below.
+        unsafe { overflow(out, words, reciprocals) }
     }
 
     pub(crate) fn permute(self, out: &mut [u64], x: &[u64], map: &Automorphism) {
@@ -206,6 +212,28 @@ fn permute(out: &mut [u64], x: &[u64], map: &Automorphism) {
         let source = source as usize;
         let pattern = load(&map.patterns[source % automorphism::BLOCK]);
         store(out, _mm512_permutexvar_epi64(pattern, load(&blocks[source / automorphism::BLOCK])));
+    }
+}
+
+/// Multiplies and adds apart, as the portable form does, so that both round alike.
+#[target_feature(enable = "avx512f,avx512dq")]
+fn overflow(out: &mut [u64], words: &[&[u64]], reciprocals: &[f64]) {
+    for (i, out) in lanes_mut(out).iter_mut().enumerate() {
+        let mut quotient = _mm512_setzero_pd();
+        for (words, &reciprocal) in words.iter().zip(reciprocals) {
+            let part = _mm512_cvtepu64_pd(load(&lanes(words)[i]));
+            quotient = _mm512_add_pd(quotient, _mm512_mul_pd(part, _mm512_set1_pd(reciprocal)));
+        }
+        let rounded = _mm512_add_pd(quotient, _mm512_set1_pd(0.5));
+        store(out, _mm512_cvttpd_epu64(rounded));
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn add_scaled(m: &Modulus, out: &mut [u64], x: &[u64], factor: Factor) {
+    let (prime, factor) = (Prime::new(m), Scaler::new(factor));
+    for (out, x) in lanes_mut(out).iter_mut().zip(lanes(x)) {
+        store(out, prime.add(load(out), prime.scale(load(x), factor)));
     }
 }
 

@@ -13,6 +13,7 @@ impl Ciphertext {
     /// [`Error::ForeignContext`].
     pub fn to_bytes(&self, ctx: &Context) -> Result<Vec<u8>, Error> {
         ctx.check_owns(self.fingerprint)?;
+        let reduced = self.reduced(ctx);
         let mut bytes = header(Kind::Ciphertext, self.fingerprint);
         write_number(&mut bytes, self.level);
         write_number(&mut bytes, self.degree());
@@ -20,7 +21,7 @@ impl Ciphertext {
         bytes.push(u8::from(self.seed.is_some()));
         bytes.extend(self.seed.iter().flatten());
         let n_written = if self.seed.is_some() { 1 } else { self.parts.len() };
-        for part in &self.parts[..n_written] {
+        for part in &reduced.parts[..n_written] {
             write_poly(ctx, &mut bytes, part);
         }
         Ok(bytes)
@@ -43,6 +44,6 @@ impl Ciphertext {
         let mut parts = (0..n_written).map(|_| reader.poly(ctx, level + 1)).collect::<Result<Vec<_>, _>>()?;
         reader.close()?;
         parts.extend(seed.map(|seed| expand_poly(ctx, &seed, level + 1)));
-        Ok(Ciphertext { fingerprint: ctx.fingerprint(), parts, level, scale_log2, seed })
+        Ok(Ciphertext { fingerprint: ctx.fingerprint(), parts, level, scale_log2, extended: false, seed })
     }
 }
