@@ -92,6 +92,11 @@ pub trait Backend: Send + Sync {
     /// The inner product when all terms are added.
     fn total(&self, sum: Self::Partial) -> Result<Self::Ct, Error>;
 
+    /// Several inner products, which may share work where they share ciphertexts.
+    fn inner_products(&self, rows: &[Vec<(&Self::Ct, &Self::Plain)>]) -> Result<Vec<Self::Ct>, Error> {
+        rows.iter().map(|terms| self.total(self.add_products(None, terms)?)).collect()
+    }
+
     /// Sum of ciphertexts of one type.
     fn sum(&self, terms: &[&Self::Ct]) -> Result<Self::Ct, Error>;
 

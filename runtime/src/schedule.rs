@@ -2,13 +2,16 @@
 
 use crate::backend::PlainType;
 use hecc_ir::{Instr, Program, Reg};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The order constraints of a program, computed once and used by every run.
 #[derive(Debug)]
 pub struct Schedule {
-    /// Operands that each instruction waits for, counted with multiplicity.
+    /// Instructions that run together, in the order of the first of each.
+    pub units: Vec<Vec<u32>>,
+    /// Operands that each unit waits for, counted with multiplicity.
     pub waits: Vec<u32>,
-    /// Instructions that read each register, with multiplicity.
+    /// Units that read each register, with multiplicity.
     pub readers: Vec<Vec<u32>>,
     /// Reads of each register by instructions and outputs.
     pub uses: Vec<u32>,
@@ -21,16 +24,18 @@ impl Schedule {
     pub fn of(program: &Program) -> Schedule {
         let n_regs = program.types.len();
         let mut schedule = Schedule {
-            waits: Vec::with_capacity(program.instrs.len()),
+            waits: Vec::new(),
             readers: vec![Vec::new(); n_regs],
             uses: vec![0; n_regs],
             plains: plain_types(program),
+            units: units(program),
         };
-        for (index, instr) in program.instrs.iter().enumerate() {
-            let reads = instr.reads();
-            schedule.waits.push(reads.len() as u32);
+        for (unit, members) in schedule.units.iter().enumerate() {
+            let reads = members.iter().flat_map(|&index| program.instrs[index as usize].reads());
+            schedule.waits.push(0);
             for reg in reads {
-                schedule.readers[position(reg)].push(index as u32);
+                schedule.waits[unit] += 1;
+                schedule.readers[position(reg)].push(unit as u32);
                 schedule.uses[position(reg)] += 1;
             }
         }
@@ -39,6 +44,34 @@ impl Schedule {
         }
         schedule
     }
+}
+
+/// Most inner products in a unit: their results are alive at once.
+const MAX_ROWS: usize = 16;
+
+/// Inner products of what the same instructions wrote become ready together, and
+/// share most operands: they make a unit. All else is a unit of its own.
+fn units(program: &Program) -> Vec<Vec<u32>> {
+    let mut writer = vec![0; program.types.len()];
+    let mut open: BTreeMap<Vec<u32>, usize> = BTreeMap::new();
+    let mut units: Vec<Vec<u32>> = Vec::new();
+    for (index, instr) in (0..).zip(&program.instrs) {
+        instr.writes().into_iter().for_each(|reg| writer[position(reg)] = index);
+        if let Instr::InnerProduct { terms, .. } = instr {
+            let writers: BTreeSet<u32> = terms.iter().map(|term| writer[position(term.0)]).collect();
+            let unit = open.entry(writers.into_iter().collect()).or_insert(units.len());
+            match units.get_mut(*unit) {
+                Some(members) if members.len() < MAX_ROWS => {
+                    members.push(index);
+                    continue;
+                }
+                Some(_) => *unit = units.len(),
+                None => {}
+            }
+        }
+        units.push(vec![index]);
+    }
+    units
 }
 
 fn plain_types(program: &Program) -> Vec<PlainType> {

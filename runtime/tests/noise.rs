@@ -126,7 +126,8 @@ impl Draw {
 
     fn apply<B: Backend>(&self, b: &B, op: Op, x: &B::Ct, y: &B::Ct) -> B::Ct {
         let ty = b.ct_type(x);
-        let plain = |scale| b.encode(&self.plain, PlainType { level: ty.level, scale, rotations: false }).unwrap();
+        let plain =
+            |scale| b.encode(&self.plain, PlainType { level: ty.level, scale, rotations: false }).unwrap();
         let rotations = |steps: &[i64]| -> Vec<B::Ct> {
             let n_slots = b.params().n_slots();
             let steps: Vec<Step> = steps.iter().map(|&step| Step::new(step, n_slots)).collect();

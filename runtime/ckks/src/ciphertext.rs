@@ -161,7 +161,13 @@ mod tests {
         // A ring and a number of limbs that no other test uses.
         let q = crate::primes::near(43, 32768, 7, &[]).unwrap();
         let p = crate::primes::below(50, 32768, 1, &q).unwrap();
-        let params = crate::Params { ring_degree: 32768, q, p, digit_limbs: 1, security: crate::Security::InsecureByName };
+        let params = crate::Params {
+            ring_degree: 32768,
+            q,
+            p,
+            digit_limbs: 1,
+            security: crate::Security::InsecureByName,
+        };
         let ctx = Context::new(&params).unwrap();
         let plaintext = Plaintext::from_limbs(&ctx, 6, 0.0, false, |_, limb| limb.fill(7));
         let len = plaintext.bytes().len();

@@ -48,7 +48,8 @@ impl Context {
         let moduli: Vec<Modulus> = primes.iter().map(|&p| Modulus::new(p, degree)).collect();
         let transforms = moduli.iter().map(|m| Transform::new(m, degree)).collect::<Result<Vec<_>, _>>()?;
         let base = |limbs: Range<usize>| Base::new(&moduli, limbs.collect(), degree);
-        let with_special = |l: usize| Base::new(&moduli, [l].into_iter().chain(n_q..primes.len()).collect(), degree);
+        let with_special =
+            |l: usize| Base::new(&moduli, [l].into_iter().chain(n_q..primes.len()).collect(), degree);
         let digit_start = |level| level / params.digit_limbs * params.digit_limbs;
         Ok(Arc::new(Context {
             extended_bases: (0..n_q).map(with_special).collect(),

@@ -73,7 +73,13 @@ impl Encoder {
         self.encode_modulo(values, level, scale, true)
     }
 
-    fn encode_modulo(&self, values: &[f64], level: usize, scale: f64, extended: bool) -> Result<Plaintext, Error> {
+    fn encode_modulo(
+        &self,
+        values: &[f64],
+        level: usize,
+        scale: f64,
+        extended: bool,
+    ) -> Result<Plaintext, Error> {
         self.check_values(values)?;
         self.ctx.check_level(level)?;
         check_scale(scale)?;

@@ -11,6 +11,7 @@
 //! bootstrapping for approximate homomorphic encryption with non-sparse keys",
 //! 2021, section 4.2).
 
+mod products;
 mod switching;
 
 use crate::ciphertext::{Ciphertext, Plaintext};
@@ -19,7 +20,6 @@ use crate::encoder::{check_fits, check_scale};
 use crate::error::Error;
 use crate::kernels;
 use crate::keyswitch::divide;
-use crate::packed::Residues;
 use crate::poly::Poly;
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -123,34 +123,6 @@ impl Evaluator {
     /// As [`Evaluator::inner_product`].
     pub fn mul_plain(&self, ct: &Ciphertext, pt: &Plaintext) -> Result<Ciphertext, Error> {
         self.inner_product(&[(ct, pt)])
-    }
-
-    /// Σ ct · pt, reduced once instead of per term. It stays extended when a
-    /// ciphertext is and all plaintexts are.
-    ///
-    /// # Errors
-    /// [`Error::Empty`], [`Error::ForeignContext`], and [`Error::Degree`] unless
-    /// every ciphertext has degree 1.
-    pub fn inner_product(&self, terms: &[(&Ciphertext, &Plaintext)]) -> Result<Ciphertext, Error> {
-        let mut common = self.common("inner_product", terms.iter().map(|term| term.0))?;
-        check_degree("inner_product", common.degree, 1)?;
-        for (_, pt) in terms {
-            self.ctx.check_owns(pt.fingerprint)?;
-            common.level = common.level.min(pt.level);
-            common.extended &= pt.extended;
-        }
-        let cts: Vec<Cow<Ciphertext>> = terms.iter().map(|(ct, _)| self.meet(ct, common)).collect();
-        let primes = common.primes(&self.ctx);
-        let parts = Poly::build_pair(self.ctx.ring_degree(), primes.len(), |t, [out0, out1]| {
-            let group = |pt: &Plaintext| if t <= common.level { t } else { t + pt.level - common.level };
-            let plains: Vec<Residues> = terms.iter().map(|(_, pt)| pt.poly.group(group(pt))).collect();
-            let limbs = |k: usize| -> Vec<Residues> {
-                cts.iter().map(|ct| Residues::of_words(ct.parts[k].limb(t))).collect()
-            };
-            kernels::dot2(&self.ctx.moduli()[primes[t]], out0, out1, &plains, &limbs(0), &limbs(1));
-        });
-        let scale_log2 = terms[0].0.scale_log2 + terms[0].1.scale_log2;
-        Ok(Ciphertext { extended: common.extended, ..self.derived(parts.into(), common.level, scale_log2) })
     }
 
     /// ct · value, with the value encoded at `scale` as one integer.
@@ -299,7 +271,7 @@ impl Evaluator {
 }
 
 /// What ciphertexts have in common when an operation joins them.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 struct Common {
     level: usize,
     degree: usize,

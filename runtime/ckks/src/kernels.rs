@@ -37,8 +37,9 @@ kernels! {
     sub_scale(out: &mut [u64], x: &[u64], factor: Factor);
     /// out = Σ a·b over pairs of limbs.
     dot(out: &mut [u64], a: &[Residues], b: &[Residues]);
-    /// (out0, out1) = (Σ a·b0, Σ a·b1) over triples of limbs.
-    dot2(out0: &mut [u64], out1: &mut [u64], a: &[Residues], b0: &[Residues], b1: &[Residues]);
+    /// (out0, out1) = (Σ a·b0, Σ a·b1) over triples of limbs, of which the outputs
+    /// are the part from residue `start` on.
+    dot2(start: usize, out0: &mut [u64], out1: &mut [u64], a: &[Residues], b0: &[Residues], b1: &[Residues]);
     /// outs[k] (+)= Σ digit · pair of rows of keys[k], rows counted from `first`.
     key_products(outs: &mut [[&mut [u64]; 2]], digits: &[&[u64]], keys: &[Residues], first: First);
 }
@@ -146,9 +147,13 @@ pub(crate) mod portable {
     }
 
     pub(crate) fn dot(m: &Modulus, out: &mut [u64], a: &[Residues], b: &[Residues]) {
+        dot_from(m, 0, out, a, b);
+    }
+
+    fn dot_from(m: &Modulus, start: usize, out: &mut [u64], a: &[Residues], b: &[Residues]) {
         const LANES: usize = 8;
         for (block, out) in out.chunks_exact_mut(LANES).enumerate() {
-            let at = block * LANES;
+            let at = start + block * LANES;
             let mut sums = [0u128; LANES];
             for (a, b) in a.chunks(LAZY_TERMS).zip(b.chunks(LAZY_TERMS)) {
                 sums = sums.map(|sum| u128::from(m.reduce_wide(sum)));
@@ -168,14 +173,15 @@ pub(crate) mod portable {
 
     pub(crate) fn dot2(
         m: &Modulus,
+        start: usize,
         out0: &mut [u64],
         out1: &mut [u64],
         a: &[Residues],
         b0: &[Residues],
         b1: &[Residues],
     ) {
-        dot(m, out0, a, b0);
-        dot(m, out1, a, b1);
+        dot_from(m, start, out0, a, b0);
+        dot_from(m, start, out1, a, b1);
     }
 
     pub(crate) fn key_products(

@@ -142,7 +142,12 @@ impl Packed {
         let len = (len + SLACK).next_multiple_of(size_of::<u64>());
         let end = start.checked_add(len)?;
         (*memory).as_ref().get(start..end)?;
-        Some(Packed { degree: ctx.ring_degree(), rows: 1, groups, store: Store::Shared { memory, start, len } })
+        Some(Packed {
+            degree: ctx.ring_degree(),
+            rows: 1,
+            groups,
+            store: Store::Shared { memory, start, len },
+        })
     }
 
     /// All bytes, slack included.

@@ -39,7 +39,11 @@ impl Poly {
     }
 
     /// As [`Poly::build`], two polynomials at once.
-    pub fn build_pair(degree: usize, n_limbs: usize, fill: impl Fn(usize, [&mut [u64]; 2]) + Sync) -> [Poly; 2] {
+    pub fn build_pair(
+        degree: usize,
+        n_limbs: usize,
+        fill: impl Fn(usize, [&mut [u64]; 2]) + Sync,
+    ) -> [Poly; 2] {
         let [mut x, mut y] = [Poly::scratch(degree, n_limbs), Poly::scratch(degree, n_limbs)];
         let limbs = x.par_limbs_mut().zip(y.par_limbs_mut());
         limbs.for_each(|((t, x), (_, y))| fill(t, [x, y]));
@@ -133,7 +137,7 @@ impl Poly {
     pub fn dot2(ctx: &Context, n_limbs: usize, a: &[&Poly], b0: &[&Poly], b1: &[&Poly]) -> [Poly; 2] {
         Poly::build_pair(ctx.ring_degree(), n_limbs, |t, [out0, out1]| {
             let [a, b0, b1] = [a, b0, b1].map(|polys| limbs_at(polys, t));
-            kernels::dot2(&ctx.moduli()[t], out0, out1, &a, &b0, &b1);
+            kernels::dot2(&ctx.moduli()[t], 0, out0, out1, &a, &b0, &b1);
         })
     }
 }

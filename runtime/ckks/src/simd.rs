@@ -27,7 +27,7 @@ macro_rules! methods {
             reduce_offset(out: &mut [u64], x: &[u64], offset: u64);
             combine(out: &mut [u64], y: &[&[u64]], weights: &[u64]);
             dot(out: &mut [u64], a: &[Residues], b: &[Residues]);
-            dot2(out0: &mut [u64], out1: &mut [u64], a: &[Residues], b0: &[Residues], b1: &[Residues]);
+            dot2(start: usize, out0: &mut [u64], out1: &mut [u64], a: &[Residues], b0: &[Residues], b1: &[Residues]);
             key_products(outs: &mut [[&mut [u64]; 2]], digits: &[&[u64]], keys: &[Residues], first: First);
         }
     };

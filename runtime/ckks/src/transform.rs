@@ -57,7 +57,8 @@ impl Transform {
     pub fn new(m: &Modulus, degree: usize) -> Result<Transform, Error> {
         let unusable = Error::Prime { prime: m.p, reason: "it has no transform" };
         let plan = Plan::try_new(degree, m.p).ok_or(unusable)?;
-        let root = root_of(m, &plan, degree).ok_or(Error::Prime { prime: m.p, reason: "its transform has an unknown order" })?;
+        let root = root_of(m, &plan, degree)
+            .ok_or(Error::Prime { prime: m.p, reason: "its transform has an unknown order" })?;
         let form = match m.ifma.filter(|_| degree >= MIN_DEGREE && std::env::var_os("HECC_LIB").is_none()) {
             Some(ifma) => Form::Ifma {
                 ifma,
@@ -74,7 +75,9 @@ impl Transform {
     pub fn forward(&self, m: &Modulus, limbs: &mut [&mut [u64]]) {
         match &self.form {
             Form::Library(plan) => limbs.iter_mut().for_each(|limb| {
-                if m.p == 3 { limb.iter_mut().for_each(|x| *x = m.reduce(*x)); }
+                if m.p == 3 {
+                    limb.iter_mut().for_each(|x| *x = m.reduce(*x));
+                }
                 plan.fwd(limb);
             }),
             Form::Ifma { ifma, forward, .. } => ifma.forward(m, limbs, forward),
@@ -115,7 +118,8 @@ impl Twiddles {
             factors[exponent.reverse_bits() >> (degree.leading_zeros() + 1)] =
                 Narrow { value: power, ratio: m.factor(power).ratio >> 12 };
         }
-        let columns = (degree / 8..degree / 4).step_by(8).map(|first| columns_below(&factors, first)).collect();
+        let columns =
+            (degree / 8..degree / 4).step_by(8).map(|first| columns_below(&factors, first)).collect();
         factors.truncate(degree / 8);
         Twiddles { nodes: factors, columns }
     }
@@ -188,29 +192,36 @@ mod tests {
     fn timing() {
         for degree in [4096usize, 8192, 16384, 32768] {
             for bits in [31, 49] {
-            let p = primes::below(bits, degree, 1, &[]).unwrap()[0];
-            let (m, vector, library) = forms(p, degree).unwrap();
-            let factor = m.factor(12345);
-            for (name, t) in [("vector", &vector), ("library", &library)] {
-                let mut x = crate::buffer::Buffer::copy_of(&words(degree, p, 1));
-                let mut y = crate::buffer::Buffer::copy_of(&words(degree, p, 1));
-                let mut best = [f64::MAX; 4];
-                for _ in 0..300 {
-                    let s = std::time::Instant::now();
-                    t.forward(&m, &mut [&mut x]);
-                    best[0] = best[0].min(s.elapsed().as_secs_f64());
-                    let s = std::time::Instant::now();
-                    t.inverse(&m, &mut [&mut x], factor);
-                    best[1] = best[1].min(s.elapsed().as_secs_f64());
-                    let s = std::time::Instant::now();
-                    t.forward(&m, &mut [&mut x, &mut y]);
-                    best[2] = best[2].min(s.elapsed().as_secs_f64());
-                    let s = std::time::Instant::now();
-                    t.inverse(&m, &mut [&mut x, &mut y], factor);
-                    best[3] = best[3].min(s.elapsed().as_secs_f64());
+                let p = primes::below(bits, degree, 1, &[]).unwrap()[0];
+                let (m, vector, library) = forms(p, degree).unwrap();
+                let factor = m.factor(12345);
+                for (name, t) in [("vector", &vector), ("library", &library)] {
+                    let mut x = crate::buffer::Buffer::copy_of(&words(degree, p, 1));
+                    let mut y = crate::buffer::Buffer::copy_of(&words(degree, p, 1));
+                    let mut best = [f64::MAX; 4];
+                    for _ in 0..300 {
+                        let s = std::time::Instant::now();
+                        t.forward(&m, &mut [&mut x]);
+                        best[0] = best[0].min(s.elapsed().as_secs_f64());
+                        let s = std::time::Instant::now();
+                        t.inverse(&m, &mut [&mut x], factor);
+                        best[1] = best[1].min(s.elapsed().as_secs_f64());
+                        let s = std::time::Instant::now();
+                        t.forward(&m, &mut [&mut x, &mut y]);
+                        best[2] = best[2].min(s.elapsed().as_secs_f64());
+                        let s = std::time::Instant::now();
+                        t.inverse(&m, &mut [&mut x, &mut y], factor);
+                        best[3] = best[3].min(s.elapsed().as_secs_f64());
+                    }
+                    println!(
+                        "{degree} {bits} {name} fwd {:.2} us inv {:.2} us, pair/2 {:.2} {:.2}",
+                        best[0] * 1e6,
+                        best[1] * 1e6,
+                        best[2] * 5e5,
+                        best[3] * 5e5
+                    );
                 }
-                println!("{degree} {bits} {name} fwd {:.2} us inv {:.2} us, pair/2 {:.2} {:.2}", best[0]*1e6, best[1]*1e6, best[2]*5e5, best[3]*5e5);
-            }}
+            }
         }
     }
 }

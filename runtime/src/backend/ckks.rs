@@ -104,6 +104,11 @@ fn typed(inner: Ciphertext, ty: CtType) -> CkksCt {
     CkksCt { inner, scale: ty.scale }
 }
 
+/// Terms without their scales.
+fn inner_terms<'a>(terms: &[(&'a CkksCt, &'a CkksPlain)]) -> Vec<(&'a Ciphertext, &'a Plaintext)> {
+    terms.iter().map(|(ct, plain)| (&ct.inner, &plain.inner)).collect()
+}
+
 impl Backend for Ckks {
     type Ct = CkksCt;
     type Plain = CkksPlain;
@@ -173,11 +178,22 @@ impl Backend for Ckks {
         Ok(rotated.into_iter().map(|inner| typed(inner, ty)).collect())
     }
 
+    fn inner_products(&self, rows: &[Vec<(&CkksCt, &CkksPlain)>]) -> Result<Vec<CkksCt>, Error> {
+        let ty = |terms: &Vec<(&CkksCt, &CkksPlain)>| {
+            let product =
+                |(ct, plain): &(&CkksCt, &CkksPlain)| rules::mul_plain(ct.ty(), plain.level(), plain.scale);
+            rules::inner_product(None, terms.iter().map(product))
+        };
+        let types = rows.iter().map(ty).collect::<Result<Vec<_>, _>>()?;
+        let inner: Vec<_> = rows.iter().map(|terms| inner_terms(terms)).collect();
+        let products = self.evaluator.inner_products(&inner)?;
+        Ok(products.into_iter().zip(types).map(|(product, ty)| typed(product, ty)).collect())
+    }
+
     fn add_products(&self, sum: Option<CkksCt>, terms: &[(&CkksCt, &CkksPlain)]) -> Result<CkksCt, Error> {
         let products = terms.iter().map(|(ct, plain)| rules::mul_plain(ct.ty(), plain.level(), plain.scale));
         let ty = rules::inner_product(sum.as_ref().map(CkksCt::ty), products)?;
-        let inner: Vec<_> = terms.iter().map(|(ct, plain)| (&ct.inner, &plain.inner)).collect();
-        let products = self.evaluator.inner_product(&inner)?;
+        let products = self.evaluator.inner_product(&inner_terms(terms))?;
         match sum {
             None => Ok(typed(products, ty)),
             Some(sum) => Ok(typed(self.evaluator.add(&sum.inner, &products)?, ty)),

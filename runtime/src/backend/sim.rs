@@ -5,8 +5,8 @@
 //! [`NoiseModel`], as if all were independent; sums of copies of one value are
 //! therefore underestimated, by at most the square root of their number.
 
-use super::{Backend, PlainType};
 use super::clear::{Clear, ClearCt, ClearPlain};
+use super::{Backend, PlainType};
 use crate::memory::MappedBytes;
 use crate::{Error, NoiseModel};
 use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Scale, Step};

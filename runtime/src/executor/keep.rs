@@ -29,12 +29,7 @@ pub(super) struct Keep {
 
 impl Keep {
     /// Chooses for a program on the current threads.
-    pub fn of<B: Backend>(
-        program: &Program,
-        types: &[PlainType],
-        backend: &B,
-        memory: &PlainMemory,
-    ) -> Keep {
+    pub fn of<B: Backend>(program: &Program, types: &[PlainType], backend: &B, memory: &PlainMemory) -> Keep {
         let size = |(used, &ty): (&PlainUse, &PlainType)| {
             backend.plain_bytes(&program.consts[used.constant as usize], ty)
         };

@@ -66,7 +66,8 @@ impl<P: Send + Sync> Plains<P> {
             Overflow::Map(_) | Overflow::Encode => None,
         };
         let n_kept = resident.len() + folder.map_or(0, |_| others.len());
-        let encoding = Encoding { program, types: &types, backend, progress, n_kept, n_done: AtomicUsize::new(0) };
+        let encoding =
+            Encoding { program, types: &types, backend, progress, n_kept, n_done: AtomicUsize::new(0) };
         let mut kept = folder.map_or(Ok(Vec::new()), |folder| encoding.map(folder, &others))?;
         kept.extend(encoding.all(&resident)?);
         let size_of_all = |of: &[usize]| of.iter().map(|&index| sizes[index]).sum();
@@ -118,6 +119,14 @@ impl<P: Send + Sync> Plains<P> {
         }
         runs.push(&terms[start..]);
         runs
+    }
+
+    /// A plaintext that need not be encoded first.
+    pub(crate) fn kept(&self, plain: u32) -> Option<&P> {
+        match &self.slots[plain as usize] {
+            Slot::Kept(plain) => Some(plain),
+            Slot::Absent(_) => None,
+        }
     }
 
     fn bytes_to_encode(&self, plain: u32) -> usize {

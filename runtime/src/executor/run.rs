@@ -12,7 +12,7 @@ use crate::schedule::{mnemonic, position};
 use crate::{Backend, Error};
 use hecc_ir::{Instr, Reg};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -43,19 +43,19 @@ struct Queue {
 }
 
 impl Queue {
-    /// The earliest ready instruction, if a thread is free for it and no
-    /// earlier one has failed.
-    fn next(&mut self, n_threads: usize) -> Option<u32> {
+    /// The earliest ready unit, if a thread is free for it and no earlier
+    /// instruction has failed.
+    fn next(&mut self, n_threads: usize, units: &[Vec<u32>]) -> Option<u32> {
         if self.in_flight >= n_threads {
             return None;
         }
-        let index = self.ready.pop()?.0;
-        if self.failed.as_ref().is_some_and(|(failed, _)| *failed < index) {
+        let unit = self.ready.pop()?.0;
+        if self.failed.as_ref().is_some_and(|(failed, _)| *failed < units[unit as usize][0]) {
             self.ready.clear();
             return None;
         }
         self.in_flight += 1;
-        Some(index)
+        Some(unit)
     }
 
     fn fail(&mut self, index: u32, error: Error) {
@@ -115,48 +115,96 @@ impl<'a, B: Backend> Run<'a, B> {
     fn dispatch<'scope>(&'scope self, scope: &rayon::Scope<'scope>) {
         let n_threads = self.prepared.encoded.executor.n_threads();
         loop {
-            let next = lock(&self.queue).next(n_threads);
-            let Some(index) = next else { return };
+            let next = lock(&self.queue).next(n_threads, &self.prepared.encoded.schedule.units);
+            let Some(unit) = next else { return };
             scope.spawn(move |scope| {
-                self.step(index);
+                self.step(unit);
                 self.dispatch(scope);
             });
         }
     }
 
-    /// Runs one instruction and releases what waited for it.
-    fn step(&self, index: u32) {
+    /// Runs one unit and releases what waited for it.
+    fn step(&self, unit: u32) {
         let program = self.prepared.program();
-        let instr = &program.instrs[index as usize];
+        let members = &self.prepared.encoded.schedule.units[unit as usize];
         let started = Instant::now();
-        let outcome = self.execute(instr);
+        let outcome = self.execute_unit(members);
         let time = started.elapsed();
-        for reg in instr.reads() {
-            self.release(reg);
+        for &index in members {
+            for reg in program.instrs[index as usize].reads() {
+                self.release(reg);
+            }
         }
         let mut queue = lock(&self.queue);
         queue.in_flight -= 1;
         match outcome {
-            Ok(()) => self.succeed(&mut queue, index, time),
-            Err(error) => queue.fail(index, error),
+            Ok(()) => self.succeed(&mut queue, members, time),
+            Err((index, error)) => queue.fail(index, error),
         }
         let done = queue.done;
         drop(queue);
         (self.progress)(done, program.instrs.len());
     }
 
-    fn succeed(&self, queue: &mut Queue, index: u32, time: Duration) {
+    /// Counts instructions that ran together, each with its share of the time.
+    fn succeed(&self, queue: &mut Queue, members: &[u32], time: Duration) {
         let program = self.prepared.program();
-        let instr = &program.instrs[index as usize];
-        queue.done += 1;
-        queue.clock.add(program.source_of[index as usize], mnemonic(instr), time);
-        for reg in instr.writes() {
-            for &reader in &self.prepared.encoded.schedule.readers[position(reg)] {
-                if self.waits[reader as usize].fetch_sub(1, Ordering::AcqRel) == 1 {
-                    queue.ready.push(Reverse(reader));
+        queue.done += members.len();
+        for &index in members {
+            let instr = &program.instrs[index as usize];
+            let share = time / members.len() as u32;
+            queue.clock.add(program.source_of[index as usize], mnemonic(instr), share);
+            for reg in instr.writes() {
+                for &reader in &self.prepared.encoded.schedule.readers[position(reg)] {
+                    if self.waits[reader as usize].fetch_sub(1, Ordering::AcqRel) == 1 {
+                        queue.ready.push(Reverse(reader));
+                    }
                 }
             }
         }
+    }
+
+    /// Runs the instructions of a unit; names the one that fails.
+    fn execute_unit(&self, members: &[u32]) -> Result<(), (u32, Error)> {
+        let instrs = &self.prepared.program().instrs;
+        if members.len() > 1 && self.inner_products(members).map_err(|error| (members[0], error))? {
+            return Ok(());
+        }
+        let run = |&index: &u32| self.execute(&instrs[index as usize]).map_err(|error| (index, error));
+        members.iter().try_for_each(run)
+    }
+
+    /// Runs several inner products as one, where all their plaintexts are at hand;
+    /// tells whether they are.
+    fn inner_products(&self, members: &[u32]) -> Result<bool, Error> {
+        let rows =
+            members.iter().filter_map(|&index| match &self.prepared.program().instrs[index as usize] {
+                Instr::InnerProduct { dst, terms } => Some((*dst, terms)),
+                _ => None,
+            });
+        let rows: Vec<(Reg, &Vec<(Reg, u32)>)> = rows.collect();
+        let plains = |terms: &[(Reg, u32)]| {
+            terms
+                .iter()
+                .map(|&(_, plain)| self.prepared.encoded.plains.kept(plain))
+                .collect::<Option<Vec<_>>>()
+        };
+        let Some(plains) = rows.iter().map(|(_, terms)| plains(terms)).collect::<Option<Vec<_>>>() else {
+            return Ok(false);
+        };
+        let regs = rows.iter().flat_map(|(_, terms)| terms.iter().map(|term| term.0));
+        let cts: BTreeMap<u32, _> = regs.map(|reg| (reg.0, self.read(reg))).collect();
+        let pairs: Vec<Vec<_>> = rows
+            .iter()
+            .zip(plains)
+            .map(|((_, terms), plains)| {
+                terms.iter().zip(plains).map(|((reg, _), plain)| (cts[&reg.0].get(), plain)).collect()
+            })
+            .collect();
+        let products = self.prepared.backend.inner_products(&pairs)?;
+        rows.iter().zip(products).try_for_each(|((dst, _), product)| self.write(*dst, product))?;
+        Ok(true)
     }
 
     fn execute(&self, instr: &Instr) -> Result<(), Error> {

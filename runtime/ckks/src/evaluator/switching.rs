@@ -102,7 +102,11 @@ impl Evaluator {
         if steps == needed {
             return Ok(rotated);
         }
-        let result = |step: &usize| needed.binary_search(step).map_or_else(|_| ct.with_parts(ct.parts.clone()), |at| rotated[at].clone());
+        let result = |step: &usize| {
+            needed
+                .binary_search(step)
+                .map_or_else(|_| ct.with_parts(ct.parts.clone()), |at| rotated[at].clone())
+        };
         Ok(steps.iter().map(result).collect())
     }
 

@@ -72,8 +72,8 @@ proptest! {
             check(&|out| ifma.dot(&m, out, x, y), &|out| out.copy_from_slice(&expected));
             check(&|out| portable::dot(&m, out, x, y), &|out| out.copy_from_slice(&expected));
             check(
-                &|out| ifma.dot2(&m, &mut [0; LEN], out, x, y, y),
-                &|out| portable::dot2(&m, &mut [0; LEN], out, x, y, y),
+                &|out| ifma.dot2(&m, 0, &mut [0; LEN], out, x, y, y),
+                &|out| portable::dot2(&m, 0, &mut [0; LEN], out, x, y, y),
             );
         }
     }

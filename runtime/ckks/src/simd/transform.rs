@@ -344,9 +344,15 @@ fn forward_part<const ROOMY: bool, const K: usize>(tree: &Tree, node: usize, mut
     }
     let levels = levels_of_pass(parts[0].len());
     match levels {
-        1 => strided!(parts, 2, |w| { split!(tree, ROOMY, node, w, 0 1); }),
-        2 => strided!(parts, 4, |w| { split!(tree, ROOMY, node, w, 0 1 2 3); }),
-        _ => strided!(parts, 8, |w| { split!(tree, ROOMY, node, w, 0 1 2 3 4 5 6 7); }),
+        1 => strided!(parts, 2, |w| {
+            split!(tree, ROOMY, node, w, 0 1);
+        }),
+        2 => strided!(parts, 4, |w| {
+            split!(tree, ROOMY, node, w, 0 1 2 3);
+        }),
+        _ => strided!(parts, 8, |w| {
+            split!(tree, ROOMY, node, w, 0 1 2 3 4 5 6 7);
+        }),
     }
     let len = parts[0].len() >> levels;
     for i in 0..1 << levels {
@@ -367,9 +373,15 @@ fn inverse<const ROOMY: bool, const K: usize>(
     let below = m.factor(m.mul(factor.value, twiddles.nodes[1].value));
     let last = [Scaler::new(factor), Scaler::new(below)];
     match levels {
-        0 | 1 => strided!(limbs, 2, |w| { top!(tree, ROOMY, last, w, [0] [1]); }),
-        2 => strided!(limbs, 4, |w| { top!(tree, ROOMY, last, w, [0 1] [2 3]); }),
-        _ => strided!(limbs, 8, |w| { top!(tree, ROOMY, last, w, [0 1 2 3] [4 5 6 7]); }),
+        0 | 1 => strided!(limbs, 2, |w| {
+            top!(tree, ROOMY, last, w, [0][1]);
+        }),
+        2 => strided!(limbs, 4, |w| {
+            top!(tree, ROOMY, last, w, [0 1] [2 3]);
+        }),
+        _ => strided!(limbs, 8, |w| {
+            top!(tree, ROOMY, last, w, [0 1 2 3] [4 5 6 7]);
+        }),
     }
 }
 
@@ -395,8 +407,14 @@ fn inverse_part<const ROOMY: bool, const K: usize>(tree: &Tree, node: usize, mut
     let levels = levels_of_pass(parts[0].len());
     inverse_below::<ROOMY, K>(tree, node, &mut parts, levels);
     match levels {
-        1 => strided!(parts, 2, |w| { merge!(tree, ROOMY, node, w, 0 1); settle!(tree, ROOMY, w, 1); }),
-        2 => strided!(parts, 4, |w| { merge!(tree, ROOMY, node, w, 0 1 2 3); settle!(tree, ROOMY, w, 2); }),
+        1 => strided!(parts, 2, |w| {
+            merge!(tree, ROOMY, node, w, 0 1);
+            settle!(tree, ROOMY, w, 1);
+        }),
+        2 => strided!(parts, 4, |w| {
+            merge!(tree, ROOMY, node, w, 0 1 2 3);
+            settle!(tree, ROOMY, w, 2);
+        }),
         _ => strided!(parts, 8, |w| {
             merge!(tree, ROOMY, node, w, 0 1 2 3 4 5 6 7);
             settle!(tree, ROOMY, w, 4);

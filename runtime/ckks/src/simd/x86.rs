@@ -347,7 +347,11 @@ fn vector<const W: usize>(bytes: &[u8]) -> Word {
     let loaded = unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) };
     match W {
         8 => loaded,
-        _ => _mm512_maskz_permutexvar_epi8(const { kept_bytes(W) }, load_bytes(const { &spread_bytes(W) }), loaded),
+        _ => _mm512_maskz_permutexvar_epi8(
+            const { kept_bytes(W) },
+            load_bytes(const { &spread_bytes(W) }),
+            loaded,
+        ),
     }
 }
 
@@ -403,8 +407,16 @@ fn dot(m: &Modulus, out: &mut [u64], a: &[Residues], b: &[Residues]) {
 }
 
 #[target_feature(enable = "avx512f,avx512ifma,avx512vbmi")]
-fn dot2(m: &Modulus, out0: &mut [u64], out1: &mut [u64], a: &[Residues], b0: &[Residues], b1: &[Residues]) {
-    by_width!(dot2_of, a, b0, (m, out0, out1, a, b0, b1))
+fn dot2(
+    m: &Modulus,
+    start: usize,
+    out0: &mut [u64],
+    out1: &mut [u64],
+    a: &[Residues],
+    b0: &[Residues],
+    b1: &[Residues],
+) {
+    by_width!(dot2_of, a, b0, (m, start, out0, out1, a, b0, b1))
 }
 
 /// Partial sums go through `out`; their reduction leaves room for the next terms.
@@ -430,6 +442,7 @@ fn dot_of<const A: usize, const B: usize>(m: &Modulus, out: &mut [u64], a: &[Res
 #[target_feature(enable = "avx512f,avx512ifma,avx512vbmi")]
 fn dot2_of<const A: usize, const B: usize>(
     m: &Modulus,
+    start: usize,
     out0: &mut [u64],
     out1: &mut [u64],
     a: &[Residues],
@@ -444,7 +457,7 @@ fn dot2_of<const A: usize, const B: usize>(
             let terms = first..n_terms.min(first + group);
             let outs = out0.chunks_exact_mut(BLOCK).zip(out1.chunks_exact_mut(BLOCK));
             for (block, (out0, out1)) in outs.enumerate() {
-                let at = tile * TILE + block * BLOCK;
+                let at = start + tile * TILE + block * BLOCK;
                 let mut sums0 = Sums::resume(out0, first == 0);
                 let mut sums1 = Sums::resume(out1, first == 0);
                 for term in terms.clone() {
@@ -460,7 +473,13 @@ fn dot2_of<const A: usize, const B: usize>(
 }
 
 #[target_feature(enable = "avx512f,avx512ifma,avx512vbmi")]
-fn key_products(m: &Modulus, outs: &mut [[&mut [u64]; 2]], digits: &[&[u64]], keys: &[Residues], first: First) {
+fn key_products(
+    m: &Modulus,
+    outs: &mut [[&mut [u64]; 2]],
+    digits: &[&[u64]],
+    keys: &[Residues],
+    first: First,
+) {
     match keys.first().map_or(8, |key| key.width) {
         4 => key_products_of::<4>(m, outs, digits, keys, first),
         5 => key_products_of::<5>(m, outs, digits, keys, first),

@@ -1,0 +1,120 @@
+//! Inner products of ciphertexts and plaintexts.
+
+use super::{Common, Evaluator, check_degree};
+use crate::ciphertext::{Ciphertext, Plaintext};
+use crate::error::Error;
+use crate::kernels;
+use crate::packed::Residues;
+use crate::poly::{Poly, by_limb};
+use rayon::prelude::*;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// One term of an inner product.
+type Term<'a> = (&'a Ciphertext, &'a Plaintext);
+
+/// Residues of each ciphertext that stay in the second-level cache while the rows
+/// of a product of matrices take their turns.
+const TILE: usize = 512;
+
+/// Ciphertexts of inner products, each once, where they meet.
+struct Operands<'a> {
+    cts: Vec<Cow<'a, Ciphertext>>,
+    /// By row: the ciphertext of each term, and its plaintext.
+    rows: Vec<Vec<(usize, &'a Plaintext)>>,
+}
+
+impl Evaluator {
+    /// Σ ct · pt, reduced once instead of per term. It stays extended when a
+    /// ciphertext is and all plaintexts are.
+    ///
+    /// # Errors
+    /// [`Error::Empty`], [`Error::ForeignContext`], and [`Error::Degree`] unless
+    /// every ciphertext has degree 1.
+    pub fn inner_product(&self, terms: &[Term]) -> Result<Ciphertext, Error> {
+        let mut products = self.inner_products(&[terms.to_vec()])?;
+        products.pop().ok_or(Error::Empty("inner_product"))
+    }
+
+    /// Several inner products; ciphertexts that occur in several of them are read
+    /// from memory once.
+    ///
+    /// # Errors
+    /// As [`Evaluator::inner_product`].
+    pub fn inner_products(&self, rows: &[Vec<Term>]) -> Result<Vec<Ciphertext>, Error> {
+        let commons = rows.iter().map(|terms| self.common_of(terms)).collect::<Result<Vec<_>, _>>()?;
+        let alike = |(row, common): (&Vec<Term>, &Common)| self.products(std::slice::from_ref(row), *common);
+        match commons.split_first() {
+            Some((&first, rest)) if rest.iter().all(|common| *common == first) => {
+                Ok(self.products(rows, first))
+            }
+            _ => Ok(rows.iter().zip(&commons).flat_map(alike).collect()),
+        }
+    }
+
+    fn common_of(&self, terms: &[Term]) -> Result<Common, Error> {
+        let mut common = self.common("inner_product", terms.iter().map(|term| term.0))?;
+        check_degree("inner_product", common.degree, 1)?;
+        for (_, pt) in terms {
+            self.ctx.check_owns(pt.fingerprint)?;
+            common.level = common.level.min(pt.level);
+            common.extended &= pt.extended;
+        }
+        Ok(common)
+    }
+
+    fn products(&self, rows: &[Vec<Term>], common: Common) -> Vec<Ciphertext> {
+        let operands = self.operands(rows, common);
+        let primes = common.primes(&self.ctx);
+        let scratch = |_| Poly::scratch(self.ctx.ring_degree(), primes.len());
+        let mut parts: Vec<Poly> = (0..2 * rows.len()).map(scratch).collect();
+        by_limb(&mut parts).into_par_iter().enumerate().for_each(|(t, outs)| {
+            self.limb_products(&operands, common, t, outs);
+        });
+        let mut parts = parts.into_iter();
+        let product = |terms: &Vec<Term>| {
+            let scale_log2 = terms[0].0.scale_log2 + terms[0].1.scale_log2;
+            let product = self.derived(parts.by_ref().take(2).collect(), common.level, scale_log2);
+            Ciphertext { extended: common.extended, ..product }
+        };
+        rows.iter().map(product).collect()
+    }
+
+    fn operands<'a>(&self, rows: &[Vec<Term<'a>>], common: Common) -> Operands<'a> {
+        let (mut places, mut cts) = (BTreeMap::new(), Vec::new());
+        let mut place = |ct: &'a Ciphertext| {
+            *places.entry(std::ptr::from_ref(ct)).or_insert_with(|| {
+                cts.push(self.meet(ct, common));
+                cts.len() - 1
+            })
+        };
+        let rows = rows.iter().map(|terms| terms.iter().map(|&(ct, pt)| (place(ct), pt)).collect()).collect();
+        Operands { cts, rows }
+    }
+
+    /// One limb of all products, tile by tile.
+    fn limb_products(&self, operands: &Operands, common: Common, t: usize, mut outs: Vec<&mut [u64]>) {
+        let modulus = &self.ctx.moduli()[common.primes(&self.ctx)[t]];
+        let plain = |pt: &Plaintext| if t <= common.level { t } else { t + pt.level - common.level };
+        let limb = |ct: usize, k: usize| Residues::of_words(operands.cts[ct].parts[k].limb(t));
+        let rows: Vec<[Vec<Residues>; 3]> = operands
+            .rows
+            .iter()
+            .map(|terms| {
+                [
+                    terms.iter().map(|(_, pt)| pt.poly.group(plain(pt))).collect(),
+                    terms.iter().map(|&(ct, _)| limb(ct, 0)).collect(),
+                    terms.iter().map(|&(ct, _)| limb(ct, 1)).collect(),
+                ]
+            })
+            .collect();
+        for start in (0..self.ctx.ring_degree()).step_by(TILE) {
+            for (out, [plains, parts0, parts1]) in outs.chunks_exact_mut(2).zip(&rows) {
+                let [out0, out1] = out else { unreachable!("chunks of two") };
+                let tile = start..out0.len().min(start + TILE);
+                let (out0, out1) = (&mut out0[tile.clone()], &mut out1[tile]);
+                kernels::dot2(modulus, start, out0, out1, plains, parts0, parts1);
+            }
+        }
+    }
+}
