@@ -39,7 +39,7 @@ impl<'a> Decomposed<'a> {
     /// Products with each key over the extended primes: what is switched, times the
     /// special modulus.
     pub fn products(&self, ctx: &Context, keys: &[&KeySwitchKey]) -> Vec<[Poly; 2]> {
-        let stored = (keys.len() > GROUP).then(|| self.store(ctx));
+        let stored = (keys.len() > 1).then(|| self.store(ctx));
         let groups = keys.chunks(GROUP);
         groups.flat_map(|keys| pairs(self.products_of(ctx, keys, stored.as_deref()))).collect()
     }

@@ -108,10 +108,11 @@ impl Evaluator {
                 ]
             })
             .collect();
-        for start in (0..self.ctx.ring_degree()).step_by(TILE) {
+        let tile = if rows.len() > 1 { TILE } else { self.ctx.ring_degree() };
+        for start in (0..self.ctx.ring_degree()).step_by(tile) {
             for (out, [plains, parts0, parts1]) in outs.chunks_exact_mut(2).zip(&rows) {
                 let [out0, out1] = out else { unreachable!("chunks of two") };
-                let tile = start..out0.len().min(start + TILE);
+                let tile = start..out0.len().min(start + tile);
                 let (out0, out1) = (&mut out0[tile.clone()], &mut out1[tile]);
                 kernels::dot2(modulus, start, out0, out1, plains, parts0, parts1);
             }

@@ -312,9 +312,9 @@ impl Sums {
 /// Four vectors of residues that take W bytes each.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vbmi")]
-fn quad<const W: usize>(residues: &Residues, at: usize) -> Quad {
+fn quad<const W: usize, const AHEAD: usize>(residues: &Residues, at: usize) -> Quad {
     let bytes = &residues.bytes[at * W..];
-    for line in 0..BLOCK * W / 64 {
+    for line in 0..if AHEAD == 0 { 0 } else { BLOCK * W / 64 } {
         prefetch(bytes, AHEAD + 64 * line);
     }
     [
@@ -326,7 +326,8 @@ fn quad<const W: usize>(residues: &Residues, at: usize) -> Quad {
 }
 
 const LANES: usize = 8;
-const AHEAD: usize = 1024;
+/// How many bytes ahead of their use residues are fetched that come from memory.
+const STREAM: usize = 1024;
 
 #[inline]
 #[target_feature(enable = "avx512f")]
@@ -381,7 +382,7 @@ fn load_bytes(bytes: &[u8; 64]) -> Word {
 /// Words of each operand read in one go: enough for memory to stream.
 const TILE: usize = 512;
 /// Terms read side by side: more streams than this defeat prefetching.
-const TERMS: usize = 4;
+const TERMS: usize = 12;
 
 /// Calls a function of the widths of two operands.
 macro_rules! by_width {
@@ -416,7 +417,7 @@ fn dot2(
     b0: &[Residues],
     b1: &[Residues],
 ) {
-    by_width!(dot2_of, a, b0, (m, start, out0, out1, a, b0, b1))
+    by_width!(dot2_sized, a, b0, (m, start, out0, out1, a, b0, b1))
 }
 
 /// Partial sums go through `out`; their reduction leaves room for the next terms.
@@ -431,7 +432,7 @@ fn dot_of<const A: usize, const B: usize>(m: &Modulus, out: &mut [u64], a: &[Res
                 let at = start + block * BLOCK;
                 let mut sums = Sums::resume(out, first == 0);
                 for (a, b) in a.iter().zip(b) {
-                    sums.add(&quad::<A>(a, at), &quad::<B>(b, at));
+                    sums.add(&quad::<A, STREAM>(a, at), &quad::<B, STREAM>(b, at));
                 }
                 sums.finish(&prime, out);
             }
@@ -439,8 +440,25 @@ fn dot_of<const A: usize, const B: usize>(m: &Modulus, out: &mut [u64], a: &[Res
     }
 }
 
+/// A part of a limb is one of several turns on operands that are in the cache.
 #[target_feature(enable = "avx512f,avx512ifma,avx512vbmi")]
-fn dot2_of<const A: usize, const B: usize>(
+fn dot2_sized<const A: usize, const B: usize>(
+    m: &Modulus,
+    start: usize,
+    out0: &mut [u64],
+    out1: &mut [u64],
+    a: &[Residues],
+    b0: &[Residues],
+    b1: &[Residues],
+) {
+    match out0.len() > TILE {
+        true => dot2_of::<A, B, STREAM>(m, start, out0, out1, a, b0, b1),
+        false => dot2_of::<A, B, 0>(m, start, out0, out1, a, b0, b1),
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512ifma,avx512vbmi")]
+fn dot2_of<const A: usize, const B: usize, const AHEAD: usize>(
     m: &Modulus,
     start: usize,
     out0: &mut [u64],
@@ -461,9 +479,9 @@ fn dot2_of<const A: usize, const B: usize>(
                 let mut sums0 = Sums::resume(out0, first == 0);
                 let mut sums1 = Sums::resume(out1, first == 0);
                 for term in terms.clone() {
-                    let shared = quad::<A>(&a[term], at);
-                    sums0.add(&shared, &quad::<B>(&b0[term], at));
-                    sums1.add(&shared, &quad::<B>(&b1[term], at));
+                    let shared = quad::<A, STREAM>(&a[term], at);
+                    sums0.add(&shared, &quad::<B, AHEAD>(&b0[term], at));
+                    sums1.add(&shared, &quad::<B, AHEAD>(&b1[term], at));
                 }
                 sums0.finish(&prime, out0);
                 sums1.finish(&prime, out1);
@@ -510,8 +528,8 @@ fn key_products_of<const W: usize>(
                 let rows = (block * key.rows + 2 * first.digit) * BLOCK;
                 for (i, digit) in digits.iter().enumerate() {
                     let digit = quad_of(&digit[at..at + BLOCK]);
-                    sums0.add(&digit, &quad::<W>(key, rows + 2 * i * BLOCK));
-                    sums1.add(&digit, &quad::<W>(key, rows + (2 * i + 1) * BLOCK));
+                    sums0.add(&digit, &quad::<W, STREAM>(key, rows + 2 * i * BLOCK));
+                    sums1.add(&digit, &quad::<W, STREAM>(key, rows + (2 * i + 1) * BLOCK));
                 }
                 sums0.finish(&prime, out0);
                 sums1.finish(&prime, out1);
