@@ -191,40 +191,23 @@ fn weight(row: usize, column: usize) -> f64 {
     ((row * DENSE + column) as f64 * 0.618).sin() / 32.0
 }
 
-/// A dense matrix by generalised diagonals, split in baby and giant steps.
+/// The dense matrix as one operation.
 struct Dense {
-    /// One row per giant step, one column per baby step.
-    diagonals: Vec<Vec<Plaintext>>,
-    babies: Vec<usize>,
-    giants: Vec<usize>,
+    map: LinearMap,
     keys: GaloisKeys,
 }
 
 impl Dense {
     fn new(world: &mut World, n_babies: usize) -> Result<Dense, Error> {
-        let babies: Vec<usize> = (0..n_babies).collect();
-        let giants: Vec<usize> = (0..DENSE).step_by(n_babies).collect();
-        let steps: Vec<usize> = babies.iter().chain(&giants).copied().filter(|&step| step != 0).collect();
-        let keys = world.galois(&steps)?;
-        // What a giant step turns by `giant` is encoded turned back by it.
-        let diagonal = |giant: usize, baby: usize| -> Vec<f64> {
-            let row = |i: usize| (i + DENSE - giant) % DENSE;
-            (0..DENSE).map(|i| weight(row(i), (i + baby) % DENSE)).collect()
-        };
-        let encode = |giant: usize| babies.iter().map(|&baby| world.encode(&diagonal(giant, baby))).collect();
-        let diagonals = giants.iter().map(|&giant| encode(giant)).collect::<Result<Vec<_>, Error>>()?;
-        Ok(Dense { diagonals, babies, giants, keys })
+        let diagonal = |step: usize| (0..DENSE).map(|i| weight(i, (i + step) % DENSE)).collect();
+        let diagonals = (0..DENSE).map(|step| (step, diagonal(step))).collect();
+        let map = LinearMap::encode(&world.encoder, &diagonals, n_babies, world.level, world.scale)?;
+        Ok(Dense { keys: world.galois(&map.steps())?, map })
     }
 
     /// The matrix times a vector that is repeated to fill the slots, rescaled.
     fn apply(&self, ev: &Evaluator, ct: &Ciphertext) -> Result<Ciphertext, Error> {
-        let turned = ev.rotate_many(ct, &self.babies, &self.keys)?;
-        let giant = |(&step, row): (&usize, &Vec<Plaintext>)| {
-            let terms: Vec<_> = turned.iter().zip(row).collect();
-            ev.rotate(&ev.inner_product(&terms)?, step, &self.keys)
-        };
-        let parts = self.giants.iter().zip(&self.diagonals).map(giant).collect::<Result<Vec<_>, _>>()?;
-        ev.rescale(&ev.sum(&parts.iter().collect::<Vec<_>>())?)
+        ev.rescale(&ev.linear_map(ct, &self.map, &self.keys)?)
     }
 }
 

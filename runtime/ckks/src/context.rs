@@ -7,12 +7,15 @@ use crate::automorphism::Automorphism;
 use crate::basis::Base;
 use crate::error::Error;
 use crate::modulus::{Factor, Modulus};
-use crate::params::Params;
+use crate::params::{MAX_BASE, Params};
 use crate::simd::Ifma;
 use crate::transform::Transform;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+
+/// Most primes that are divided by at once.
+const MAX_JOINED: usize = MAX_BASE + 1;
 
 /// Parameters that passed every check, with their precomputed tables.
 pub struct Context {
@@ -102,6 +105,16 @@ impl Context {
     /// extended ones.
     pub(crate) fn rescale_base(&self, level: usize, extended: bool) -> &Base {
         if extended { &self.extended_bases[level] } else { &self.limb_bases[level] }
+    }
+
+    /// A base of ciphertext primes and, when extended, the special ones.
+    pub(crate) fn base_of(&self, primes: &[usize], extended: bool) -> Result<Base, Error> {
+        let special = if extended { self.params.q.len()..self.moduli.len() } else { 0..0 };
+        let limbs: Vec<usize> = primes.iter().copied().chain(special).collect();
+        match limbs.len() {
+            1..=MAX_JOINED => Ok(Base::new(&self.moduli[..], limbs, self.ring_degree())),
+            got => Err(Error::Count { what: "primes to divide by", got, min: 1, max: MAX_JOINED }),
+        }
     }
 
     /// The special modulus P modulo a prime.

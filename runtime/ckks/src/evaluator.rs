@@ -186,6 +186,30 @@ impl Evaluator {
         Ok(self.derived(parts, level, ct.scale_log2 - prime.log2()))
     }
 
+    /// ct · 2^exponent: the same polynomials at another scale.
+    pub fn mul_power_of_two(&self, ct: &Ciphertext, exponent: i32) -> Ciphertext {
+        let mut product = ct.clone();
+        product.scale_log2 -= f64::from(exponent);
+        product
+    }
+
+    /// Division by the last primes down to `level`, one rounding for all of them.
+    ///
+    /// # Errors
+    /// [`Error::LevelRises`], [`Error::ForeignContext`], [`Error::Count`] for more
+    /// primes than are converted together.
+    pub fn rescale_to(&self, ct: &Ciphertext, level: usize) -> Result<Ciphertext, Error> {
+        self.ctx.check_owns(ct.fingerprint)?;
+        if level > ct.level {
+            return Err(Error::LevelRises { from: ct.level, to: level });
+        }
+        let dropped: Vec<usize> = (level + 1..=ct.level).collect();
+        let base = self.ctx.base_of(&dropped, ct.extended)?;
+        let parts = divide(&self.ctx, &base, &ct.parts.iter().collect::<Vec<_>>(), level + 1);
+        let primes = dropped.iter().map(|&l| (self.ctx.params().q[l] as f64).log2());
+        Ok(self.derived(parts, level, ct.scale_log2 - primes.sum::<f64>()))
+    }
+
     /// Forgets primes down to `level`.
     ///
     /// # Errors
@@ -254,8 +278,13 @@ impl Evaluator {
         Ciphertext { extended: true, ..self.derived(parts, level, ct.scale_log2) }
     }
 
-    /// A copy cut to a level.
+    /// A copy cut to a level; unless special primes follow, it shares the words.
     fn cut(&self, ct: &Ciphertext, level: usize) -> Ciphertext {
+        if !ct.extended || ct.level == level {
+            let n_limbs = self.ctx.primes_of(level, ct.extended).len();
+            let parts = ct.parts.iter().map(|part| part.prefix(n_limbs));
+            return Ciphertext { level, ..ct.with_parts(parts.collect()) };
+        }
         let n_limbs = self.ctx.primes_of(level, ct.extended).len();
         let source = |t: usize| if t <= level { t } else { t + ct.level - level };
         let copy = |part: &Poly| {

@@ -6,13 +6,24 @@ use crate::kernels;
 use crate::packed::{Packed, Residues};
 use rayon::prelude::*;
 use std::fmt;
+use std::sync::Arc;
 
-/// Residues of one polynomial modulo several primes, limb after limb.
-#[derive(Clone, PartialEq, Eq)]
+/// Residues of one polynomial modulo several primes, limb after limb. Copies share
+/// their words until one of them is written to.
+#[derive(Clone)]
 pub(crate) struct Poly {
     degree: usize,
-    words: Buffer,
+    n_limbs: usize,
+    words: Arc<Buffer>,
 }
+
+impl PartialEq for Poly {
+    fn eq(&self, other: &Poly) -> bool {
+        self.degree == other.degree && self.words() == other.words()
+    }
+}
+
+impl Eq for Poly {}
 
 /// Prints no residues, which may be secret.
 impl fmt::Debug for Poly {
@@ -23,12 +34,12 @@ impl fmt::Debug for Poly {
 
 impl Poly {
     pub fn zero(degree: usize, n_limbs: usize) -> Poly {
-        Poly { degree, words: Buffer::zeroed(degree * n_limbs) }
+        Poly { degree, n_limbs, words: Arc::new(Buffer::zeroed(degree * n_limbs)) }
     }
 
     /// Limbs whose contents say nothing: the caller writes all of them.
     pub fn scratch(degree: usize, n_limbs: usize) -> Poly {
-        Poly { degree, words: Buffer::scratch(degree * n_limbs) }
+        Poly { degree, n_limbs, words: Arc::new(Buffer::scratch(degree * n_limbs)) }
     }
 
     /// Writes each limb in parallel, given its number and unspecified contents.
@@ -50,29 +61,44 @@ impl Poly {
         [x, y]
     }
 
+    fn words(&self) -> &[u64] {
+        &self.words[..self.n_limbs * self.degree]
+    }
+
+    /// Words that no other polynomial shares.
+    fn words_mut(&mut self) -> &mut [u64] {
+        if Arc::get_mut(&mut self.words).is_none() {
+            self.words = Arc::new(Buffer::copy_of(self.words()));
+        }
+        let own = Arc::get_mut(&mut self.words).expect("words that were just copied are not shared");
+        &mut own[..self.n_limbs * self.degree]
+    }
+
     pub fn limb(&self, t: usize) -> &[u64] {
-        &self.words[t * self.degree..(t + 1) * self.degree]
+        &self.words()[t * self.degree..(t + 1) * self.degree]
     }
 
     pub fn limbs(&self) -> impl Iterator<Item = &[u64]> {
-        self.words.chunks_exact(self.degree)
+        self.words().chunks_exact(self.degree)
     }
 
     pub fn limbs_mut(&mut self) -> impl Iterator<Item = &mut [u64]> {
-        self.words.chunks_exact_mut(self.degree)
+        let degree = self.degree;
+        self.words_mut().chunks_exact_mut(degree)
     }
 
     pub fn par_limbs_mut(&mut self) -> impl IndexedParallelIterator<Item = (usize, &mut [u64])> {
-        self.words.par_chunks_exact_mut(self.degree).enumerate()
+        let degree = self.degree;
+        self.words_mut().par_chunks_exact_mut(degree).enumerate()
     }
 
-    /// The first `n_limbs` limbs.
+    /// The first `n_limbs` limbs, shared.
     pub fn prefix(&self, n_limbs: usize) -> Poly {
-        Poly { degree: self.degree, words: Buffer::copy_of(&self.words[..n_limbs * self.degree]) }
+        Poly { n_limbs: self.n_limbs.min(n_limbs), ..self.clone() }
     }
 
     pub fn byte_size(&self) -> usize {
-        size_of_val(&self.words[..])
+        size_of_val(self.words())
     }
 
     /// self += other, over the limbs of self, which are modulo the first primes.
@@ -90,7 +116,7 @@ impl Poly {
 
     /// self += P·other, over the limbs of other; self is extended.
     pub fn add_special(&mut self, ctx: &Context, other: &Poly) {
-        let others = other.words.par_chunks_exact(self.degree);
+        let others = other.words().par_chunks_exact(self.degree);
         self.par_limbs_mut().zip(others).for_each(|((t, limb), other)| {
             kernels::add_scaled(&ctx.moduli()[t], limb, other, ctx.special_factor(t));
         });
