@@ -148,19 +148,14 @@ impl Context {
         self.vectors
     }
 
-    /// Coefficients below 4p to values.
+    /// Coefficients to values.
     pub(crate) fn forward(&self, prime: usize, limb: &mut [u64]) {
-        self.forward_all(prime, &mut [limb]);
-    }
-
-    /// As [`Context::forward`], for limbs of one prime; two go side by side.
-    pub(crate) fn forward_all(&self, prime: usize, limbs: &mut [&mut [u64]]) {
-        self.transforms[prime].forward(&self.moduli[prime], limbs);
+        self.transforms[prime].forward(limb);
     }
 
     /// Values to coefficients times `N · factor`.
     pub(crate) fn inverse_scaled(&self, prime: usize, limb: &mut [u64], factor: Factor) {
-        self.transforms[prime].inverse(&self.moduli[prime], &mut [limb], factor);
+        self.transforms[prime].inverse(&self.moduli[prime], limb, factor);
     }
 
     /// Values to coefficients.

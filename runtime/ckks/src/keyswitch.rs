@@ -15,8 +15,6 @@ use std::ops::Range;
 
 /// Keys applied together while one prime's digits stay in cache.
 const GROUP: usize = 8;
-/// Words of digits that stay in the second-level cache until they are used.
-const CACHED_WORDS: usize = 1 << 16;
 
 /// A polynomial out of its transform, to be read in digits modulo any prime.
 pub(crate) struct Decomposed<'a> {
@@ -58,7 +56,7 @@ impl<'a> Decomposed<'a> {
             let mut outs: Vec<[&mut [u64]; 2]> =
                 std::iter::from_fn(|| Some([outs.next()?, outs.next()?])).collect();
             let rows: Vec<Residues> = keys.iter().map(|key| key.modulo(self.place_in(key, t))).collect();
-            for digits in self.batches(ctx, t, stored.is_some()) {
+            for digits in self.batches(ctx, t) {
                 let fresh;
                 let (foreign, from) = match stored {
                     Some(stored) => (&stored[t], 0),
@@ -87,12 +85,9 @@ impl<'a> Decomposed<'a> {
         if t <= self.level { t } else { t + key.level - self.level }
     }
 
-    /// Digits to be summed at once: as many as accumulators hold and, when they are
-    /// made on the way, as stay in the second-level cache.
-    fn batches(&self, ctx: &Context, t: usize, stored: bool) -> impl Iterator<Item = Range<usize>> {
-        let n_digits = self.bases.len();
-        let cached = if stored { n_digits } else { (CACHED_WORDS / ctx.ring_degree()).max(2) };
-        let size = cached.min(ctx.moduli()[self.primes[t]].lazy_terms);
+    /// Digits to be summed at once: as many as accumulators hold.
+    fn batches(&self, ctx: &Context, t: usize) -> impl Iterator<Item = Range<usize>> {
+        let (n_digits, size) = (self.bases.len(), ctx.moduli()[self.primes[t]].lazy_terms);
         (0..n_digits).step_by(size).map(move |start| start..n_digits.min(start + size))
     }
 
@@ -114,11 +109,10 @@ fn lift_all<'a>(ctx: &Context, bases: &[&Base], limb: impl Fn(usize) -> &'a [u64
 fn digits_at(ctx: &Context, prime: usize, bases: &[&Base], lifted: &[Lifted]) -> Poly {
     let foreign = || bases.iter().zip(lifted).filter(|(base, _)| !base.limbs().contains(&prime));
     let mut digits = Poly::scratch(ctx.ring_degree(), foreign().count());
-    let mut limbs: Vec<&mut [u64]> = digits.limbs_mut().collect();
-    for (out, (base, lifted)) in limbs.iter_mut().zip(foreign()) {
+    for (out, (base, lifted)) in digits.limbs_mut().zip(foreign()) {
         base.convert(ctx, lifted, prime, out);
+        ctx.forward(prime, out);
     }
-    ctx.forward_all(prime, &mut limbs);
     digits
 }
 
@@ -127,13 +121,11 @@ fn digits_at(ctx: &Context, prime: usize, bases: &[&Base], lifted: &[Lifted]) ->
 pub(crate) fn divide(ctx: &Context, base: &Base, polys: &[&Poly], n_limbs: usize) -> Vec<Poly> {
     let lifted: Vec<Lifted> = polys.par_iter().map(|poly| lift_tail(ctx, base, poly, n_limbs)).collect();
     let mut quotients: Vec<Poly> = polys.iter().map(|_| Poly::scratch(ctx.ring_degree(), n_limbs)).collect();
-    by_limb(&mut quotients).into_par_iter().enumerate().for_each(|(t, mut outs)| {
-        for (outs, (polys, lifted)) in outs.chunks_mut(2).zip(polys.chunks(2).zip(lifted.chunks(2))) {
-            outs.iter_mut().zip(lifted).for_each(|(out, lifted)| base.convert(ctx, lifted, t, out));
-            ctx.forward_all(t, outs);
-            for (out, poly) in outs.iter_mut().zip(polys) {
-                kernels::sub_scale(&ctx.moduli()[t], out, poly.limb(t), base.inverse(t));
-            }
+    by_limb(&mut quotients).into_par_iter().enumerate().for_each(|(t, outs)| {
+        for ((out, poly), lifted) in outs.into_iter().zip(polys).zip(&lifted) {
+            base.convert(ctx, lifted, t, out);
+            ctx.forward(t, out);
+            kernels::sub_scale(&ctx.moduli()[t], out, poly.limb(t), base.inverse(t));
         }
     });
     quotients

@@ -41,7 +41,6 @@ mod other {
     use crate::kernels::First;
     use crate::modulus::{Factor, Modulus};
     use crate::packed::Residues;
-    use crate::transform::Twiddles;
 
     /// Has no values: the instructions do not exist here.
     #[derive(Clone, Copy, Debug)]
@@ -66,19 +65,9 @@ mod other {
         pub(crate) fn permute(self, _: &mut [u64], _: &[u64], _: &Automorphism) {
             match self {}
         }
-
-        pub(crate) fn forward(self, _: &Modulus, _: &mut [&mut [u64]], _: &Twiddles) {
-            match self {}
-        }
-
-        pub(crate) fn inverse(self, _: &Modulus, _: &mut [&mut [u64]], _: &Twiddles, _: Factor) {
-            match self {}
-        }
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-mod transform;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

@@ -46,13 +46,13 @@ super::methods!(calls);
 
 type Lane = [u64; 8];
 /// Eight words.
-pub(super) type Word = __m512i;
+type Word = __m512i;
 /// Four vectors at once keep the multipliers busy.
 type Quad = [Word; 4];
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn load(words: &Lane) -> Word {
+fn load(words: &Lane) -> Word {
     // SAFETY: a reference to eight words covers the 64 bytes read; the
     // instruction takes any alignment.
     unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
@@ -60,14 +60,14 @@ pub(super) fn load(words: &Lane) -> Word {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn store(words: &mut Lane, value: Word) {
+fn store(words: &mut Lane, value: Word) {
     // SAFETY: as in `load`, for the 64 bytes written.
     unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), value) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn splat(word: u64) -> Word {
+fn splat(word: u64) -> Word {
     _mm512_set1_epi64(word as i64)
 }
 
@@ -81,25 +81,25 @@ fn lanes_mut(words: &mut [u64]) -> &mut [Lane] {
 
 /// A factor in every lane, its quotient cut to 52 bits.
 #[derive(Clone, Copy)]
-pub(super) struct Scaler {
-    pub value: Word,
-    pub ratio: Word,
+struct Scaler {
+    value: Word,
+    ratio: Word,
 }
 
 /// Constants of a prime in every lane.
 #[derive(Clone, Copy)]
-pub(super) struct Prime {
+struct Prime {
     p: Word,
-    pub twice: Word,
-    pub mask: Word,
-    pub one: Scaler,
+    twice: Word,
+    mask: Word,
+    one: Scaler,
     two52: Scaler,
 }
 
 impl Scaler {
     #[inline]
     #[target_feature(enable = "avx512f")]
-    pub fn new(factor: Factor) -> Scaler {
+    fn new(factor: Factor) -> Scaler {
         Scaler { value: splat(factor.value), ratio: splat(factor.ratio >> 12) }
     }
 }
@@ -107,7 +107,7 @@ impl Scaler {
 impl Prime {
     #[inline]
     #[target_feature(enable = "avx512f")]
-    pub fn new(m: &Modulus) -> Prime {
+    fn new(m: &Modulus) -> Prime {
         Prime {
             p: splat(m.p),
             twice: splat(2 * m.p),
@@ -120,14 +120,14 @@ impl Prime {
     /// From `0..2p` to `0..p`.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    pub fn fold(&self, x: Word) -> Word {
+    fn fold(&self, x: Word) -> Word {
         _mm512_min_epu64(x, _mm512_sub_epi64(x, self.p))
     }
 
     /// From `0..4p` to `0..2p`.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    pub fn fold_twice(&self, x: Word) -> Word {
+    fn fold_twice(&self, x: Word) -> Word {
         _mm512_min_epu64(x, _mm512_sub_epi64(x, self.twice))
     }
 
