@@ -7,7 +7,8 @@
 use hecc_ir::circuit::{Circuit, Op, Value};
 use hecc_ir::params::{Params, SecurityLevel};
 use hecc_ir::scale::Level;
-use hecc_ir::target::{OpCost, RingCost, Target};
+use hecc_ir::target::{Basis, OpCost, RingCost, Target};
+use std::collections::HashSet;
 
 /// Measured costs of the engine on the machine it was developed on.
 pub const DEFAULT_TARGET: &str = include_str!("../targets/ckks-cpu.json");
@@ -55,23 +56,80 @@ impl Nominal {
 }
 
 /// Price of a circuit with rescales in place, nanoseconds on one thread.
-/// Rotations of one value share a decomposition.
+/// Rotations of one value share a decomposition, and whatever needs a reduced
+/// value pays the division that rotations put off.
 pub fn price(circuit: &Circuit, level_of: impl Fn(Value) -> Option<Level>, ops: &OpCost<'_>) -> f64 {
+    let basis_of = bases(circuit);
+    let basis = |value: Value| basis_of[value.index()];
+    let mut decomposed = HashSet::new();
+    let mut reduced = HashSet::new();
     let mut total = 0.0;
-    let mut decomposed = std::collections::HashSet::new();
     for value in circuit.values() {
         let Some(level) = level_of(value) else { continue };
+        let mut reduce = |operand: Value| match basis(operand) {
+            Basis::Extended if reduced.insert((operand, level)) => ops.reduce(level),
+            Basis::Extended | Basis::Reduced => 0.0,
+        };
         total += match &circuit.node(value).op {
             Op::Input { .. } | Op::Zero | Op::DropLevel(..) => 0.0,
-            Op::Add(values) => (values.len() - 1) as f64 * ops.add(level),
-            Op::Sub(..) | Op::Neg(_) | Op::AddPlain(..) => ops.add(level),
-            Op::Mul(..) => ops.mul(level),
-            Op::MulPlain(..) | Op::MulScalar(..) => ops.mul_plain(level),
-            Op::Rotate(a, _) if decomposed.insert((*a, level)) => ops.rotate(level),
-            Op::Rotate(..) => ops.apply_key(level),
-            Op::Rescale(_) => ops.rescale(level),
+            Op::Add(values) => n_additions(circuit, values) as f64 * ops.add(level, basis(value)),
+            Op::Sub(..) | Op::Neg(_) | Op::AddPlain(..) => ops.add(level, basis(value)),
+            Op::Mul(a, b) => reduce(*a) + reduce(*b) + ops.mul(level),
+            Op::MulPlain(a, _) if basis(value) < basis(*a) => reduce(*a) + ops.mul_plain(level, basis(value)),
+            Op::MulPlain(..) | Op::MulScalar(..) => ops.mul_plain(level, basis(value)),
+            Op::Rotate(a, _) if !decomposed.insert((*a, level)) => ops.apply_key(level),
+            Op::Rotate(a, _) if basis(*a) == Basis::Extended => ops.divide(level) + ops.rotate(level),
+            Op::Rotate(..) => ops.rotate(level),
+            Op::Rescale(a) => ops.rescale(level, basis(*a)),
             Op::Relin(_) => ops.relin(level),
         };
     }
-    total
+    let outputs = circuit.outputs.iter().flat_map(|output| &output.values);
+    let extended = outputs.filter(|&&value| basis(value) == Basis::Extended);
+    total + extended.filter_map(|&value| level_of(value)).map(|level| ops.reduce(level)).sum::<f64>()
+}
+
+/// Additions of a sum; an inner product adds up its terms as it multiplies.
+fn n_additions(circuit: &Circuit, values: &[Value]) -> usize {
+    let n_products = products(circuit, values).count();
+    values.len() - 1 - n_products.saturating_sub(1)
+}
+
+fn products<'a>(circuit: &'a Circuit, values: &'a [Value]) -> impl Iterator<Item = (Value, Value)> + 'a {
+    values.iter().filter_map(|&value| match circuit.node(value).op {
+        Op::MulPlain(operand, _) => Some((value, operand)),
+        _ => None,
+    })
+}
+
+/// The basis in which the engine leaves each value. A key switch leaves its
+/// result extended, and so does what follows up to a division. An inner product
+/// is extended when the better half of its operands are.
+fn bases(circuit: &Circuit) -> Vec<Basis> {
+    let mut bases = vec![Basis::Reduced; circuit.nodes.len()];
+    for value in circuit.values() {
+        let node = circuit.node(value);
+        if let Op::Add(values) = &node.op {
+            let n_products = products(circuit, values).count();
+            let is_extended = |&(_, operand): &(Value, Value)| bases[operand.index()] == Basis::Extended;
+            let n_extended = products(circuit, values).filter(is_extended).count();
+            let basis = if 2 * n_extended >= n_products { Basis::Extended } else { Basis::Reduced };
+            products(circuit, values).for_each(|(product, _)| bases[product.index()] = basis);
+        }
+        bases[value.index()] = match &node.op {
+            Op::Rotate(..) => Basis::Extended,
+            Op::Input { .. } | Op::Zero | Op::Mul(..) | Op::Relin(_) | Op::Rescale(_) => Basis::Reduced,
+            Op::Add(..)
+            | Op::Sub(..)
+            | Op::Neg(_)
+            | Op::AddPlain(..)
+            | Op::MulPlain(..)
+            | Op::MulScalar(..)
+            | Op::DropLevel(..) => {
+                let operands = node.op.operands().into_iter();
+                operands.map(|operand| bases[operand.index()]).max().unwrap_or(Basis::Reduced)
+            }
+        };
+    }
+    bases
 }

@@ -25,7 +25,9 @@ pub struct RingCost {
     pub ring_degree: usize,
     /// One forward or inverse number-theoretic transform of one limb.
     pub ntt_ns: f64,
-    /// One multiply-accumulate of one limb.
+    /// Reading one limb of an operand and multiplying and accumulating with it.
+    /// For long products that time hardly depends on whether the limb meets one
+    /// other, as a key's does, or two, as a plaintext's.
     pub mul_acc_ns: f64,
     /// One addition of one limb.
     pub add_ns: f64,
@@ -40,7 +42,17 @@ impl Target {
     }
 }
 
-/// Prices operations of one parameter set in nanoseconds on one thread.
+/// Over which primes a ciphertext is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Basis {
+    /// Those of its level.
+    Reduced,
+    /// The special primes too: the division of a key switch is still to be done.
+    Extended,
+}
+
+/// Prices operations of one parameter set in nanoseconds on one thread. Every
+/// price is a linear form of the four measured times.
 #[derive(Clone, Debug)]
 pub struct OpCost<'a> {
     /// Measured primitives.
@@ -53,57 +65,87 @@ impl OpCost<'_> {
     /// Decomposing one ciphertext part for key switching; rotations of one
     /// ciphertext share it (hoisting).
     pub fn decompose(&self, level: Level) -> f64 {
-        let limbs = level.n_limbs() as f64;
-        let extended = limbs + self.params.p.len() as f64;
+        let (limbs, extended) = (limbs(level), self.n_limbs(level, Basis::Extended));
         let digits = self.params.n_digits(level) as f64;
-        limbs * self.ring.ntt_ns
-            + digits * (extended - self.params.digit_limbs as f64) * self.ring.ntt_ns
-            + digits * extended * self.params.digit_limbs as f64 * self.ring.convert_ns
+        let foreign = extended - limbs.min(self.params.digit_limbs as f64);
+        digits * extended * self.ring.ntt_ns + limbs * foreign * self.ring.convert_ns
     }
 
-    /// Key-switching an already decomposed part: products with the key, then
-    /// division by the special modulus.
+    /// Key-switching an already decomposed part: products with the key and the
+    /// permutation of a rotation. The result is extended.
     pub fn apply_key(&self, level: Level) -> f64 {
-        let limbs = level.n_limbs() as f64;
-        let special = self.params.p.len() as f64;
+        let extended = self.n_limbs(level, Basis::Extended);
         let digits = self.params.n_digits(level) as f64;
-        2.0 * digits * (limbs + special) * self.ring.mul_acc_ns
-            + 2.0 * (limbs + special) * self.ring.ntt_ns
-            + 2.0 * limbs * special * self.ring.convert_ns
+        2.0 * digits * extended * self.ring.mul_acc_ns + (2.0 * extended + limbs(level)) * self.ring.add_ns
     }
 
-    /// One rotation on its own.
+    /// One rotation of a reduced ciphertext, or relinearisation, that leaves its
+    /// result extended.
     pub fn rotate(&self, level: Level) -> f64 {
         self.decompose(level) + self.apply_key(level)
     }
 
-    /// One product with an encoded plaintext, accumulated.
-    pub fn mul_plain(&self, level: Level) -> f64 {
-        2.0 * level.n_limbs() as f64 * self.ring.mul_acc_ns
+    /// Division of one extended part by the special modulus.
+    pub fn divide(&self, level: Level) -> f64 {
+        self.divide_by(self.params.p.len(), level)
     }
 
-    /// One ciphertext product without relinearisation.
+    /// Division of an extended ciphertext by the special modulus.
+    pub fn reduce(&self, level: Level) -> f64 {
+        2.0 * self.divide(level)
+    }
+
+    /// One product with an encoded plaintext, accumulated.
+    pub fn mul_plain(&self, level: Level, basis: Basis) -> f64 {
+        self.n_limbs(level, basis) * self.ring.mul_acc_ns
+    }
+
+    /// One product of reduced ciphertexts without relinearisation.
     pub fn mul(&self, level: Level) -> f64 {
-        4.0 * level.n_limbs() as f64 * self.ring.mul_acc_ns
+        4.0 * limbs(level) * self.ring.mul_acc_ns
     }
 
     /// One squaring with relinearisation and rescale.
     pub fn square(&self, level: Level) -> f64 {
-        self.mul(level) + self.relin(level) + self.rescale(level)
+        let below = level.below().unwrap_or(level);
+        self.mul(level) + self.relin(level) + self.rescale(below, Basis::Reduced)
     }
 
     /// One relinearisation.
     pub fn relin(&self, level: Level) -> f64 {
-        self.rotate(level)
+        self.rotate(level) + self.reduce(level)
     }
 
     /// One addition.
-    pub fn add(&self, level: Level) -> f64 {
-        2.0 * level.n_limbs() as f64 * self.ring.add_ns
+    pub fn add(&self, level: Level, basis: Basis) -> f64 {
+        2.0 * self.n_limbs(level, basis) * self.ring.add_ns
     }
 
-    /// One rescale.
-    pub fn rescale(&self, level: Level) -> f64 {
-        2.0 * (level.n_limbs() as f64 + 1.0) * self.ring.ntt_ns
+    /// One rescale down to a level. An extended ciphertext is divided by the
+    /// special modulus at the same time.
+    pub fn rescale(&self, level: Level, basis: Basis) -> f64 {
+        let special = match basis {
+            Basis::Reduced => 0,
+            Basis::Extended => self.params.p.len(),
+        };
+        2.0 * self.divide_by(special + 1, level)
     }
+
+    /// Dividing one part by `n` primes: out of their transforms, conversion to
+    /// the primes that remain, back into theirs.
+    fn divide_by(&self, n: usize, level: Level) -> f64 {
+        let (n, limbs) = (n as f64, limbs(level));
+        (n + limbs) * self.ring.ntt_ns + n * limbs * self.ring.convert_ns
+    }
+
+    fn n_limbs(&self, level: Level, basis: Basis) -> f64 {
+        match basis {
+            Basis::Reduced => limbs(level),
+            Basis::Extended => limbs(level) + self.params.p.len() as f64,
+        }
+    }
+}
+
+fn limbs(level: Level) -> f64 {
+    level.n_limbs() as f64
 }

@@ -293,7 +293,7 @@ pub struct CalibrateArgs {
     /// File for the profile.
     #[arg(short, long, default_value = "target.json")]
     pub output: PathBuf,
-    /// Measurements of each operation; the median counts.
+    /// Measurements of each operation; the shortest counts.
     #[arg(long, default_value_t = 15)]
     pub samples: usize,
 }

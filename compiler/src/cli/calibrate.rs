@@ -1,29 +1,36 @@
 //! `hecc calibrate`: measures the engine on this machine and writes a target
 //! profile.
 //!
-//! The profile holds four primitive times per ring degree. Two of them are
-//! read off single operations; the transform and the basis conversion are
-//! solved from a rotation and from eight that share a decomposition, by the
-//! same formulas that [`OpCost`](hecc_ir::target::OpCost) prices with, so that
-//! prices reproduce what was measured.
+//! The profile holds four primitive times per ring degree. Operations are
+//! measured whole, as programs use them, with few and with many primes per
+//! key-switching digit, so that transforms and conversions occur in different
+//! proportions. Each measurement is an equation for the primitives by the
+//! formula that [`OpCost`] prices the operation with, and the times that fit all
+//! equations best, by the squares of relative errors, make the profile.
 
 use super::args::CalibrateArgs;
 use super::files::{self, Access};
 use super::form::Form;
 use super::{problems, progress};
 use hecc::diag::Diagnostics;
-use hecc_ckks::{Context, Encoder, Error, EvalKeys, Evaluator, KeyGenerator, Params, Security, primes};
-use hecc_ir::target::{RingCost, Target};
+use hecc_ckks::{Ciphertext, Context, Encoder, Error, EvalKeys, Evaluator, KeyGenerator, Plaintext, primes};
+use hecc_ir::params::{Params, SecurityLevel};
+use hecc_ir::scale::Level;
+use hecc_ir::target::{Basis, OpCost, RingCost, Target};
+use hecc_runtime::backend::ckks;
 use std::hint::black_box;
 use std::time::Instant;
 
-const LIMBS: usize = 6;
-const SPECIAL_LIMBS: usize = 2;
-const DIGIT_LIMBS: usize = 2;
+/// Ciphertext primes per key-switching digit, and special primes.
+const SHAPES: [usize; 2] = [1, 3];
+const TOP: Level = Level(5);
+const BELOW: Level = Level(4);
 const PRIME_BITS: u32 = 30;
 const SPECIAL_BITS: u32 = 34;
 const HOISTED: usize = 8;
-const INNER_TERMS: usize = 32;
+/// Inner products that share operands, and their operands.
+const ROWS: usize = 6;
+const TERMS: usize = 16;
 const RING_DEGREES: [usize; 7] = [1024, 2048, 4096, 8192, 16384, 32768, 65536];
 /// Widest primes the vector kernels take.
 const MAX_PRIME_BITS: u32 = 50;
@@ -50,102 +57,146 @@ pub fn calibrate(args: &CalibrateArgs, form: Form) -> Result<(), Diagnostics> {
 
 /// Everything a measurement needs, at one ring degree.
 struct Bench {
-    encoder: Encoder,
+    params: Params,
     evaluator: Evaluator,
-    generator: KeyGenerator,
     keys: EvalKeys,
-    n_samples: usize,
+    cts: Vec<Ciphertext>,
+    plains: Vec<Plaintext>,
+}
+
+/// What an operation costs by the formulas, and how to do it once.
+type Operation<'a> = (fn(&OpCost) -> f64, Box<dyn Fn() -> Result<(), Error> + 'a>);
+
+/// How often each primitive occurs in an operation, and the time of the whole.
+struct Equation {
+    counts: [f64; 4],
+    ns: f64,
 }
 
 impl Bench {
-    fn new(ring_degree: usize, n_samples: usize) -> Result<Bench, Error> {
-        let q = primes::near(PRIME_BITS, ring_degree, LIMBS, &[])?;
-        let p = primes::near(SPECIAL_BITS, ring_degree, SPECIAL_LIMBS, &q)?;
-        let security = Security::InsecureByName;
-        let ctx = Context::new(&Params { ring_degree, q, p, digit_limbs: DIGIT_LIMBS, security })?;
+    fn new(ring_degree: usize, digit_limbs: usize) -> Result<Bench, Error> {
+        let q = primes::near(PRIME_BITS, ring_degree, TOP.n_limbs(), &[])?;
+        let p = primes::near(SPECIAL_BITS, ring_degree, digit_limbs, &q)?;
+        let params = Params { ring_degree, q, p, digit_limbs, security: SecurityLevel::Insecure };
+        let ctx = Context::new(&ckks::params(&params))?;
         let mut generator = KeyGenerator::new(&ctx)?;
-        let steps: Vec<(usize, usize)> = (1..=HOISTED).map(|step| (step, LIMBS - 1)).collect();
-        let keys = generator.eval_keys(None, &steps)?;
-        Ok(Bench { encoder: Encoder::new(&ctx), evaluator: Evaluator::new(&ctx), generator, keys, n_samples })
+        let (evaluator, encoder, top) = (Evaluator::new(&ctx), Encoder::new(&ctx), TOP.0 as usize);
+        let steps: Vec<usize> = (1..=HOISTED.max(TERMS)).collect();
+        let switched: Vec<(usize, usize)> = steps.iter().map(|&step| (step, top)).collect();
+        let keys = generator.eval_keys(None, &switched)?;
+        let scale = 2f64.powi(PRIME_BITS as i32);
+        let values: Vec<f64> = (0..ring_degree / 2).map(|i| (i % 17) as f64 / 17.0).collect();
+        let fresh = generator.secret_key().encrypt(&encoder.encode(&values, top, scale)?)?;
+        let mut cts = vec![fresh];
+        cts.extend(evaluator.rotate_many_extended(&cts[0], &steps, &keys.galois)?);
+        let plain = |_| encoder.encode_extended(&values, top, scale);
+        let plains = (0..ROWS * TERMS).map(plain).collect::<Result<_, _>>()?;
+        Ok(Bench { params, evaluator, keys, cts, plains })
     }
 
-    /// Median time of an operation, nanoseconds.
-    fn time<T>(&self, mut operation: impl FnMut() -> Result<T, Error>) -> Result<f64, Error> {
-        black_box(operation()?);
-        let mut times = Vec::with_capacity(self.n_samples);
-        for _ in 0..self.n_samples {
-            let start = Instant::now();
-            black_box(operation()?);
-            times.push(start.elapsed().as_secs_f64() * 1e9);
-        }
-        times.sort_by(f64::total_cmp);
-        Ok(times[times.len() / 2])
+    fn operations(&self) -> Vec<Operation<'_>> {
+        let (evaluator, fresh, rotated) = (&self.evaluator, &self.cts[0], &self.cts[1..=TERMS]);
+        let chunks = self.plains.chunks(TERMS);
+        let rows: Vec<Vec<_>> = chunks.map(|plains| rotated.iter().zip(plains).collect()).collect();
+        let rotate = |n: usize| {
+            let steps: Vec<usize> = (1..=n).collect();
+            move || evaluator.rotate_many_extended(fresh, &steps, &self.keys.galois)
+        };
+        vec![
+            (|ops| ops.add(TOP, Basis::Reduced), once(|| evaluator.add(fresh, fresh))),
+            (|ops| ops.add(TOP, Basis::Extended), once(|| evaluator.add(&rotated[0], &rotated[1]))),
+            (
+                |ops| (ROWS * TERMS) as f64 * ops.mul_plain(TOP, Basis::Extended),
+                once(move || evaluator.inner_products(&rows)),
+            ),
+            (|ops| ops.rotate(TOP), once(rotate(1))),
+            (|ops| ops.decompose(TOP) + HOISTED as f64 * ops.apply_key(TOP), once(rotate(HOISTED))),
+            (|ops| ops.rescale(BELOW, Basis::Extended), once(|| evaluator.rescale(&rotated[0]))),
+        ]
     }
+
+    /// Takes turns, so that each operation finds the caches as others left
+    /// them; the shortest time of each counts.
+    fn equations(&self, n_samples: usize) -> Result<Vec<Equation>, Error> {
+        let operations = self.operations();
+        let mut shortest = vec![f64::INFINITY; operations.len()];
+        for _ in 0..=n_samples {
+            for (ns, (_, run)) in shortest.iter_mut().zip(&operations) {
+                let start = Instant::now();
+                run()?;
+                *ns = ns.min(start.elapsed().as_secs_f64() * 1e9);
+            }
+        }
+        let equation = |((price, _), &ns): (&Operation, &f64)| Equation::of(&self.params, price, ns);
+        Ok(operations.iter().zip(&shortest).map(equation).collect())
+    }
+}
+
+impl Equation {
+    /// Prices are linear: with one primitive at 1 and the others at 0, a price
+    /// is that primitive's count.
+    fn of(params: &Params, price: impl Fn(&OpCost) -> f64, ns: f64) -> Equation {
+        let count = |primitive: usize| {
+            let unit = std::array::from_fn(|i| f64::from(u8::from(i == primitive)));
+            price(&OpCost { ring: &ring_cost(params.ring_degree, unit), params })
+        };
+        Equation { counts: std::array::from_fn(count), ns }
+    }
+}
+
+fn once<'a, T>(operation: impl Fn() -> Result<T, Error> + 'a) -> Box<dyn Fn() -> Result<(), Error> + 'a> {
+    Box::new(move || operation().map(|result| drop(black_box(result))))
+}
+
+fn ring_cost(ring_degree: usize, [ntt_ns, mul_acc_ns, add_ns, convert_ns]: [f64; 4]) -> RingCost {
+    RingCost { ring_degree, ntt_ns, mul_acc_ns, add_ns, convert_ns }
 }
 
 fn measure(ring_degree: usize, n_samples: usize) -> Result<RingCost, Error> {
-    let bench = Bench::new(ring_degree, n_samples)?;
-    let scale = 2f64.powi(PRIME_BITS as i32);
-    let values: Vec<f64> = (0..ring_degree / 2).map(|i| (i % 17) as f64 / 17.0).collect();
-    let plain = |_| bench.encoder.encode(&values, LIMBS - 1, scale);
-    let plains = (0..INNER_TERMS).map(plain).collect::<Result<Vec<_>, _>>()?;
-    let ct = bench.generator.secret_key().encrypt(&plains[0])?;
-    let cts: Vec<_> = (0..INNER_TERMS).map(|_| ct.clone()).collect();
-    let terms: Vec<_> = cts.iter().zip(&plains).collect();
-    let steps: Vec<usize> = (1..=HOISTED).collect();
-    let add = bench.time(|| bench.evaluator.add(&cts[0], &cts[1]))?;
-    let inner = bench.time(|| bench.evaluator.inner_product(&terms))?;
-    let rotate = bench.time(|| bench.evaluator.rotate_many(&ct, &steps[..1], &bench.keys.galois))?;
-    let hoisted = bench.time(|| bench.evaluator.rotate_many(&ct, &steps, &bench.keys.galois))?;
-    let limbs_moved = (2 * LIMBS) as f64;
-    let mul_acc_ns = inner / (limbs_moved * INNER_TERMS as f64);
-    let (ntt_ns, convert_ns) = solve(rotate, hoisted, mul_acc_ns);
-    Ok(RingCost { ring_degree, ntt_ns, mul_acc_ns, add_ns: add / limbs_moved, convert_ns })
+    let mut equations = Vec::new();
+    for digit_limbs in SHAPES {
+        equations.extend(Bench::new(ring_degree, digit_limbs)?.equations(n_samples)?);
+    }
+    Ok(ring_cost(ring_degree, solve(&equations)))
 }
 
-/// Transform and conversion times that reproduce a rotation and eight hoisted
-/// ones: two linear equations, a negative solution cut to zero.
-fn solve(rotate: f64, hoisted: f64, mul_acc_ns: f64) -> (f64, f64) {
-    let (limbs, special, digit) = (LIMBS as f64, SPECIAL_LIMBS as f64, DIGIT_LIMBS as f64);
-    let digits = (LIMBS / DIGIT_LIMBS) as f64;
-    let apply_key = (hoisted - rotate) / (HOISTED - 1) as f64;
-    let switch = apply_key - 2.0 * digits * (limbs + special) * mul_acc_ns;
-    let decompose = rotate - apply_key;
-    let (a, b) = (2.0 * (limbs + special), 2.0 * limbs * special);
-    let (c, d) = (limbs + digits * (limbs + special - digit), digits * (limbs + special) * digit);
-    let determinant = a * d - b * c;
-    let ntt = (switch * d - b * decompose) / determinant;
-    let convert = (a * decompose - switch * c) / determinant;
-    if convert < 0.0 {
-        return (((switch + decompose) / (a + c)).max(0.0), 0.0);
+/// Far more than coordinates take to settle.
+const SWEEPS: usize = 100_000;
+
+/// Times, none negative, with the least sum of squared relative errors: one
+/// coordinate after the other takes its best value.
+fn solve(equations: &[Equation]) -> [f64; 4] {
+    let mut times = [0.0; 4];
+    for sweep in 0..SWEEPS * times.len() {
+        let i = sweep % times.len();
+        let (mut along, mut square) = (0.0, 0.0);
+        for Equation { counts, ns } in equations {
+            let others: f64 = (0..times.len()).filter(|&k| k != i).map(|k| counts[k] * times[k]).sum();
+            along += counts[i] / ns * (1.0 - others / ns);
+            square += (counts[i] / ns).powi(2);
+        }
+        times[i] = (along / square).max(0.0);
     }
-    if ntt < 0.0 {
-        return (0.0, ((switch + decompose) / (b + d)).max(0.0));
-    }
-    (ntt, convert)
+    times
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hecc_ir::params::SecurityLevel;
-    use hecc_ir::scale::Level;
-    use hecc_ir::target::OpCost;
 
     #[test]
     fn solved_times_price_what_was_measured() {
-        let ring =
-            RingCost { ring_degree: 8192, ntt_ns: 11.0, mul_acc_ns: 2.0, add_ns: 1.0, convert_ns: 3.0 };
-        let params = hecc_ir::Params {
-            ring_degree: 8192,
-            q: vec![1 << PRIME_BITS; LIMBS],
-            p: vec![1 << SPECIAL_BITS; SPECIAL_LIMBS],
-            digit_limbs: DIGIT_LIMBS,
-            security: SecurityLevel::Insecure,
-        };
-        let (ops, level) = (OpCost { ring: &ring, params: &params }, Level(LIMBS as u32 - 1));
-        let hoisted = ops.decompose(level) + HOISTED as f64 * ops.apply_key(level);
-        let (ntt, convert) = solve(ops.rotate(level), hoisted, ring.mul_acc_ns);
-        assert!((ntt - ring.ntt_ns).abs() < 1e-9 && (convert - ring.convert_ns).abs() < 1e-9);
+        let wanted = [11e3, 2e3, 1e3, 3e3];
+        let mut equations = Vec::new();
+        for digit_limbs in SHAPES {
+            let bench = Bench::new(1024, digit_limbs).unwrap();
+            let ring = ring_cost(1024, wanted);
+            let ops = OpCost { ring: &ring, params: &bench.params };
+            let equation = |(price, _): &Operation| Equation::of(&bench.params, price, price(&ops));
+            equations.extend(bench.operations().iter().map(equation));
+        }
+        for (found, wanted) in solve(&equations).into_iter().zip(wanted) {
+            assert!((found / wanted - 1.0).abs() < 1e-6, "{found} instead of {wanted}");
+        }
     }
 }

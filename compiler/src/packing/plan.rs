@@ -233,8 +233,8 @@ impl Search<'_> {
             let operand = &leg.operand;
             let keys = diagonal_keys(&leg.factor.matrix, &operand.layout, &result.layout, fold);
             let (split, cost) = Split::cheapest(&keys, &hints(operand, fold), self.n_slots, price);
-            let prefold = leg.prefold.map_or(0, |p| p.n_rotations()) * operand.layout.n_cts;
-            ((leg.route, split), cost + price.rotate(prefold))
+            let windows = |prefold: &Prefold| price.sum_windows(prefold.n_rotations(), operand.layout.n_cts);
+            ((leg.route, split), cost + leg.prefold.as_ref().map_or(0.0, windows))
         });
         priced.min_by(|a, b| a.1.total_cmp(&b.1)).expect("a term has a leg")
     }

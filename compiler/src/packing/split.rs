@@ -7,7 +7,7 @@
 
 use super::assign::DiagonalKey;
 use hecc_ir::scale::Level;
-use hecc_ir::target::OpCost;
+use hecc_ir::target::{Basis, OpCost};
 use std::collections::BTreeSet;
 
 /// `step = giant + baby` with the baby in `-offset .. unit - offset`.
@@ -48,9 +48,8 @@ impl Split {
         let offsets = |unit: i64| [0, unit / 2, (-min_step).rem_euclid(unit)];
         let splits = units.into_iter().flat_map(|unit| offsets(unit).map(|offset| Split { unit, offset }));
         let mut seen = Seen::new(keys, n_slots);
-        let priced = splits.map(|split| (split, price.rotations(keys, split, &mut seen)));
-        let (split, rotations) = priced.min_by(|a, b| a.1.total_cmp(&b.1)).expect("there is a unit");
-        (split, rotations + keys.len() as f64 * price.product)
+        let priced = splits.map(|split| (split, price.map(keys, split, &mut seen)));
+        priced.min_by(|a, b| a.1.total_cmp(&b.1)).expect("there is a unit")
     }
 }
 
@@ -62,48 +61,78 @@ const MAX_PLAIN_UNIT: i64 = 24;
 pub(crate) struct Price {
     decompose: f64,
     apply_key: f64,
-    rotate: f64,
-    product: f64,
-    folded_rotate: f64,
+    divide: f64,
     rescale: f64,
+    product: f64,
+    extended_product: f64,
+    extended_add: f64,
+    below: Below,
+}
+
+/// Prices below the rescale.
+#[derive(Clone, Copy, Debug)]
+struct Below {
+    rotate: f64,
+    divide: f64,
 }
 
 impl Price {
     /// Prices at the level a map runs at.
     pub(crate) fn at(ops: &OpCost<'_>, level: Level) -> Price {
+        let below = level.below().unwrap_or(level);
         Price {
             decompose: ops.decompose(level),
             apply_key: ops.apply_key(level),
-            rotate: ops.rotate(level),
-            product: ops.mul_plain(level),
-            folded_rotate: ops.rotate(level.below().unwrap_or(level)),
-            rescale: ops.rescale(level),
+            divide: ops.divide(level),
+            rescale: ops.rescale(below, Basis::Extended),
+            product: ops.mul_plain(level, Basis::Reduced),
+            extended_product: ops.mul_plain(level, Basis::Extended),
+            extended_add: ops.add(level, Basis::Extended),
+            below: Below {
+                rotate: ops.rotate(below) + ops.add(below, Basis::Extended),
+                divide: ops.divide(below),
+            },
         }
     }
 
-    /// Price of `n` rotations of different ciphertexts.
-    pub(crate) fn rotate(&self, n: usize) -> f64 {
-        n as f64 * self.rotate
+    /// Price of summing `n_cts` ciphertexts over windows of two axes by `n`
+    /// rotations each: those of the second axis rotate sums of rotations, and
+    /// so do the babies after them.
+    pub(crate) fn sum_windows(&self, n: usize, n_cts: usize) -> f64 {
+        let axes = 2.0 * (self.decompose + self.divide);
+        n_cts as f64 * (axes + n as f64 * (self.apply_key + self.extended_add))
     }
 
-    /// Price of rescaling one result and folding it by `n_folds` rotations.
+    /// Price of rescaling one result and folding it by `n_folds` rotations. All
+    /// but the first rotate extended sums; the last sum is divided whole.
     pub(crate) fn finish(&self, n_folds: usize) -> f64 {
-        self.rescale + n_folds as f64 * self.folded_rotate
+        let divisions = if n_folds == 0 { 0 } else { n_folds + 1 };
+        self.rescale + n_folds as f64 * self.below.rotate + divisions as f64 * self.below.divide
     }
 
-    fn rotations(&self, keys: &BTreeSet<DiagonalKey>, split: Split, seen: &mut Seen) -> f64 {
+    /// Price of the rotations and products of a map. When the better half of the
+    /// products are of babies, they are extended and giants divide one part;
+    /// else the babies are divided whole.
+    fn map(&self, keys: &BTreeSet<DiagonalKey>, split: Split, seen: &mut Seen) -> f64 {
         seen.restart();
-        let (mut n_operands, mut n_babies, mut n_giants) = (0, 0, 0);
+        let (mut n_operands, mut n_babies, mut n_giants, mut n_rotated) = (0, 0, 0, 0);
         for &(out, operand, step) in keys {
             let baby = split.baby(step);
+            n_rotated += usize::from(baby != 0);
             if baby != 0 && seen.babies.insert(operand, baby) {
                 n_babies += 1;
                 n_operands += u32::from(seen.operands.insert(operand, 0));
             }
             n_giants += u32::from(step != baby && seen.giants.insert(out, step - baby));
         }
-        let rotate_operands = f64::from(n_operands) * self.decompose + f64::from(n_babies) * self.apply_key;
-        rotate_operands + f64::from(n_giants) * self.rotate
+        let is_extended = 2 * n_rotated >= keys.len();
+        let product = if is_extended { self.extended_product } else { self.product };
+        let divisions = if is_extended { n_giants } else { 2 * n_babies };
+        f64::from(n_operands + n_giants) * self.decompose
+            + f64::from(n_babies + n_giants) * self.apply_key
+            + f64::from(n_giants) * self.extended_add
+            + f64::from(divisions) * self.divide
+            + keys.len() as f64 * product
     }
 }
 
