@@ -22,12 +22,15 @@ struct Ring {
     bits: u32,
     n_limbs: usize,
     special_bits: u32,
+    digit_limbs: usize,
 }
 
-const RINGS: [Ring; 3] = [
-    Ring { ring_degree: 8192, bits: 40, n_limbs: 4, special_bits: 50 },
-    Ring { ring_degree: 8192, bits: 30, n_limbs: 6, special_bits: 36 },
-    Ring { ring_degree: 16384, bits: 40, n_limbs: 8, special_bits: 50 },
+const RINGS: [Ring; 5] = [
+    Ring { ring_degree: 8192, bits: 40, n_limbs: 4, special_bits: 50, digit_limbs: 1 },
+    Ring { ring_degree: 8192, bits: 30, n_limbs: 6, special_bits: 36, digit_limbs: 1 },
+    Ring { ring_degree: 16384, bits: 40, n_limbs: 8, special_bits: 50, digit_limbs: 1 },
+    Ring { ring_degree: 32768, bits: 40, n_limbs: 16, special_bits: 50, digit_limbs: 4 },
+    Ring { ring_degree: 65536, bits: 40, n_limbs: 24, special_bits: 50, digit_limbs: 6 },
 ];
 
 impl fmt::Display for Ring {
@@ -51,9 +54,9 @@ struct World {
 impl World {
     fn new(ring: Ring) -> World {
         let q = primes::near(ring.bits, ring.ring_degree, ring.n_limbs, &[]).unwrap();
-        let p = primes::below(ring.special_bits, ring.ring_degree, 1, &q).unwrap();
+        let p = primes::below(ring.special_bits, ring.ring_degree, ring.digit_limbs, &q).unwrap();
         let security = Security::Classical128;
-        let params = Params { ring_degree: ring.ring_degree, q, p, digit_limbs: 1, security };
+        let params = Params { ring_degree: ring.ring_degree, q, p, digit_limbs: ring.digit_limbs, security };
         let ctx = Context::new(&params).unwrap();
         let keygen = KeyGenerator::insecure_from_seed(&ctx, 1);
         let encoder = Encoder::new(&ctx);
