@@ -181,7 +181,7 @@ proptest! {
         let backend = || Ckks::new(&keys.context, &program.manifest.params, keys.keys.clone());
         let encrypt = |slots: &[f64], ty| keys.encrypt(slots, ty);
         let bytes = |ct: &CkksCt| ct.inner().to_bytes(&keys.context).unwrap();
-        memory_changes_nothing(&program, backend, encrypt, bytes, &[Overflow::Encode]);
+        memory_changes_nothing(&program, backend, encrypt, bytes, &[Overflow::Encode, mapping()]);
     }
 }
 
