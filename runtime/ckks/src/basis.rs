@@ -11,7 +11,7 @@ use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::kernels;
 use crate::modulus::{Factor, Modulus, NARROW};
-use crate::simd::Ifma;
+use crate::simd::Vectors;
 
 /// A group of primes, by their place in the context.
 #[derive(Debug)]
@@ -24,10 +24,10 @@ pub(crate) struct Base {
     /// 1/q per source prime.
     reciprocals: Vec<f64>,
     targets: Vec<Target>,
-    /// Words of a source may exceed the 52-bit kernels.
-    wide: bool,
-    /// Set when all sources take the vector kernels.
-    vectors: Option<Ifma>,
+    /// The largest source prime, which bounds the words.
+    bound: u64,
+    /// The form that all sources take.
+    vectors: Vectors,
 }
 
 /// What one target prime needs.
@@ -70,8 +70,8 @@ impl Base {
             half,
             reciprocals: sources.iter().map(|m| 1.0 / m.p as f64).collect(),
             targets: moduli.iter().map(target).collect(),
-            wide: sources.iter().any(|m| m.p >= NARROW),
-            vectors: sources.iter().map(|m| m.ifma).reduce(|all, one| all.and(one)).flatten(),
+            bound: sources.iter().map(|m| m.p).max().unwrap_or_default(),
+            vectors: sources.iter().map(|m| m.vectors).reduce(Vectors::common).unwrap_or(Vectors::None),
             limbs,
         }
     }
@@ -113,10 +113,10 @@ impl Base {
         let modulus = &ctx.moduli()[target];
         let constants = &self.targets[target];
         match lifted.words.as_slice() {
-            [words] => kernels::reduce_offset(modulus, out, words, constants.half, self.wide),
+            [words] => kernels::reduce_offset(modulus, out, words, constants.half, self.bound > NARROW),
             many => {
                 let slices: Vec<&[u64]> = many.iter().map(|words| &words[..]).collect();
-                kernels::combine(modulus, out, &slices, &constants.weights, self.wide);
+                kernels::combine(modulus, out, &slices, &constants.weights, self.bound);
             }
         }
     }

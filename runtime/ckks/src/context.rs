@@ -8,7 +8,7 @@ use crate::basis::Base;
 use crate::error::Error;
 use crate::modulus::{Factor, Modulus};
 use crate::params::{MAX_BASE, Params};
-use crate::simd::Ifma;
+use crate::simd::Vectors;
 use crate::transform::Transform;
 use std::fmt;
 use std::ops::Range;
@@ -30,7 +30,7 @@ pub struct Context {
     /// The digit whose last prime is `q[l]`.
     digit_bases: Vec<Base>,
     special_base: Base,
-    vectors: Option<Ifma>,
+    vectors: Vectors,
 }
 
 impl fmt::Debug for Context {
@@ -59,7 +59,7 @@ impl Context {
             limb_bases: (0..n_q).map(|l| base(l..l + 1)).collect(),
             digit_bases: (0..n_q).map(|l| base(digit_start(l)..l + 1)).collect(),
             special_base: base(n_q..primes.len()),
-            vectors: Ifma::detect(),
+            vectors: Vectors::of_machine(),
             fingerprint: params.fingerprint(),
             params: params.clone(),
             moduli,
@@ -144,7 +144,7 @@ impl Context {
     }
 
     /// The vector instructions of this machine, for kernels without a prime.
-    pub(crate) fn vectors(&self) -> Option<Ifma> {
+    pub(crate) fn vectors(&self) -> Vectors {
         self.vectors
     }
 

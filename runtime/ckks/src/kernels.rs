@@ -1,22 +1,24 @@
 //! Loops over the residues of one limb, each in a portable form and, for
-//! primes below 2^50 on machines that have it, a vector form in [`crate::simd`].
+//! primes that its machine has them for, vector forms in [`crate::simd`].
 //!
-//! Both forms take and leave canonical residues, so they agree bit for bit.
+//! All forms take and leave canonical residues, so they agree bit for bit.
 
 use crate::automorphism::{Automorphism, BLOCK};
-use crate::modulus::{Factor, LAZY_TERMS, Modulus};
+use crate::modulus::{Factor, LAZY_TERMS, Modulus, NARROW};
 use crate::packed::Residues;
-use crate::simd::Ifma;
+use crate::simd::{self, Vectors};
 
-/// Defines the entry point of each kernel, which picks the form.
+/// Defines the entry point of each kernel, which picks the form, by a method of
+/// [`Vectors`] where one is named.
 macro_rules! kernels {
-    ($($(#[$doc:meta])* $name:ident($($arg:ident: $ty:ty),*);)*) => { $(
+    ($($(#[$doc:meta])* $name:ident($($arg:ident: $ty:ty),*) $(by $form:ident)?;)*) => { $(
         $(#[$doc])*
         #[inline]
         pub(crate) fn $name(m: &Modulus, $($arg: $ty),*) {
-            match m.ifma {
-                Some(ifma) => ifma.$name(m, $($arg),*),
-                None => portable::$name(m, $($arg),*),
+            match m.vectors$(.$form())? {
+                Vectors::None | Vectors::Sums(_) => portable::$name(m, $($arg),*),
+                Vectors::Avx2(avx2) => avx2.$name(m, $($arg),*),
+                Vectors::Ifma(ifma) => ifma.$name(m, $($arg),*),
             }
         }
     )* };
@@ -24,13 +26,13 @@ macro_rules! kernels {
 
 kernels! {
     /// x += y.
-    add_assign(x: &mut [u64], y: &[u64]);
+    add_assign(x: &mut [u64], y: &[u64]) by of_sums;
     /// x -= y.
-    sub_assign(x: &mut [u64], y: &[u64]);
+    sub_assign(x: &mut [u64], y: &[u64]) by of_sums;
     /// x *= factor.
     scale(x: &mut [u64], factor: Factor);
     /// x += y, for one y.
-    add_scalar(x: &mut [u64], y: u64);
+    add_scalar(x: &mut [u64], y: u64) by of_sums;
     /// out += x · factor.
     add_scaled(out: &mut [u64], x: &[u64], factor: Factor);
     /// out = (x - y) · factor, where `out` holds y.
@@ -40,33 +42,40 @@ kernels! {
     /// (out0, out1) = (Σ a·b0, Σ a·b1) over triples of limbs, of which the outputs
     /// are the part from residue `start` on.
     dot2(start: usize, out0: &mut [u64], out1: &mut [u64], a: &[Residues], b0: &[Residues], b1: &[Residues]);
-    /// outs[k] (+)= Σ digit · pair of rows of keys[k], rows counted from `first`.
+    /// outs[k] (+)= Σ digit · pair of rows of keys[k], rows counted from `first`,
+    /// for at most `lazy_terms` digits.
     key_products(outs: &mut [[&mut [u64]; 2]], digits: &[&[u64]], keys: &[Residues], first: First);
 }
 
 /// out = (x mod p) - offset, for x below 2^52, or any x when `wide`.
 pub(crate) fn reduce_offset(m: &Modulus, out: &mut [u64], x: &[u64], offset: u64, wide: bool) {
-    match m.ifma.filter(|_| !wide) {
-        Some(ifma) => ifma.reduce_offset(m, out, x, offset),
-        None => portable::reduce_offset(m, out, x, offset),
+    match m.vectors {
+        Vectors::Avx2(avx2) if x.len().is_multiple_of(simd::BLOCK) => avx2.reduce_offset(m, out, x, offset),
+        Vectors::Ifma(ifma) if !wide => ifma.reduce_offset(m, out, x, offset),
+        Vectors::None | Vectors::Sums(_) | Vectors::Avx2(_) | Vectors::Ifma(_) => {
+            portable::reduce_offset(m, out, x, offset)
+        }
     }
 }
 
-/// out = Σ weight·y over at most 15 limbs of words below 2^50, or of any words
-/// below 2^61 when `wide`.
-pub(crate) fn combine(m: &Modulus, out: &mut [u64], y: &[&[u64]], weights: &[u64], wide: bool) {
-    match m.ifma.filter(|_| !wide) {
-        Some(ifma) => ifma.combine(m, out, y, weights),
-        None => portable::combine(m, out, y, weights),
+/// out = Σ weight·y over at most 15 limbs of words below `bound`, at most 2^61.
+pub(crate) fn combine(m: &Modulus, out: &mut [u64], y: &[&[u64]], weights: &[u64], bound: u64) {
+    match m.vectors {
+        Vectors::Avx2(avx2) if bound <= NARROW => avx2.combine(m, out, y, weights, bound),
+        Vectors::Ifma(ifma) if bound <= NARROW => ifma.combine(m, out, y, weights, bound),
+        Vectors::None | Vectors::Sums(_) | Vectors::Avx2(_) | Vectors::Ifma(_) => {
+            portable::combine(m, out, y, weights)
+        }
     }
 }
 
 /// How many times each sum of weighted words exceeds the centred integer by the
 /// product of the primes: round(Σ word / prime).
-pub(crate) fn overflow(ifma: Option<Ifma>, out: &mut [u64], words: &[&[u64]], reciprocals: &[f64]) {
-    match ifma {
-        Some(ifma) => ifma.overflow(out, words, reciprocals),
-        None => portable::overflow(out, words, reciprocals),
+pub(crate) fn overflow(vectors: Vectors, out: &mut [u64], words: &[&[u64]], reciprocals: &[f64]) {
+    match vectors {
+        Vectors::None | Vectors::Sums(_) => portable::overflow(out, words, reciprocals),
+        Vectors::Avx2(avx2) => avx2.overflow(out, words, reciprocals),
+        Vectors::Ifma(ifma) => ifma.overflow(out, words, reciprocals),
     }
 }
 
@@ -84,10 +93,11 @@ impl First {
 }
 
 /// The values of a(X^g) from those of a.
-pub(crate) fn permute(ifma: Option<Ifma>, out: &mut [u64], x: &[u64], map: &Automorphism) {
-    match ifma {
-        Some(ifma) => ifma.permute(out, x, map),
-        None => portable::permute(out, x, map),
+pub(crate) fn permute(vectors: Vectors, out: &mut [u64], x: &[u64], map: &Automorphism) {
+    match vectors {
+        Vectors::None | Vectors::Sums(_) => portable::permute(out, x, map),
+        Vectors::Avx2(avx2) => avx2.permute(out, x, map),
+        Vectors::Ifma(ifma) => ifma.permute(out, x, map),
     }
 }
 

@@ -4,7 +4,7 @@
 //! precomputed quotient (Shoup, as in Harvey, "Faster arithmetic for
 //! number-theoretic transforms", 2014).
 
-use crate::simd::Ifma;
+use crate::simd::{Avx2, Vectors};
 
 /// A constant factor `value` with `ratio` = floor(value · 2^64 / p).
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,14 +17,17 @@ pub(crate) struct Factor {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Modulus {
     pub p: u64,
-    /// The factors 1, 2^52 and 2^64.
+    /// The factors 1, 2^32, 2^52 and 2^64; two of them are for vector forms alone.
     pub one: Factor,
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
+    pub two32: Factor,
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
     pub two52: Factor,
     pub two64: Factor,
     /// Products that accumulators hold before a reduction.
     pub lazy_terms: usize,
-    /// Set when vectors modulo this prime take the vector kernels.
-    pub ifma: Option<Ifma>,
+    /// The form of the kernels for vectors modulo this prime.
+    pub vectors: Vectors,
 }
 
 /// Products of primes below 2^61 that a double word holds.
@@ -35,15 +38,23 @@ pub(crate) const NARROW: u64 = 1 << 50;
 impl Modulus {
     /// Prepares a prime for vectors of `ring_degree` residues.
     pub fn new(p: u64, ring_degree: usize) -> Modulus {
-        let narrow = p < NARROW && ring_degree.is_multiple_of(crate::simd::BLOCK);
-        let ifma = if narrow { Ifma::detect() } else { None };
+        Modulus::with(p, Vectors::best(p, ring_degree))
+    }
+
+    /// Prepares a prime for a form of the kernels that takes it.
+    pub fn with(p: u64, vectors: Vectors) -> Modulus {
         Modulus {
             p,
             one: Factor::new(1, p),
+            two32: Factor::new((1 << 32) % p, p),
             two52: Factor::new((1 << 52) % p, p),
             two64: Factor::new(((1u128 << 64) % u128::from(p)) as u64, p),
-            lazy_terms: if ifma.is_some() { lazy_terms(p) } else { LAZY_TERMS },
-            ifma,
+            lazy_terms: match vectors {
+                Vectors::None | Vectors::Sums(_) => LAZY_TERMS,
+                Vectors::Avx2(_) => Avx2::LAZY_TERMS,
+                Vectors::Ifma(_) => lazy_terms(p),
+            },
+            vectors,
         }
     }
 

@@ -35,6 +35,7 @@ impl Ifma {
 macro_rules! calls {
     ($($name:ident($($arg:ident: $ty:ty),*);)*) => { impl Ifma { $(
         #[inline]
+        #[allow(clippy::too_many_arguments)] // The portable form takes one less.
         pub(crate) fn $name(self, m: &Modulus, $($arg: $ty),*) {
             // SAFETY: `self` exists only where `detect` found the features
             // that the function enables; it has no other requirement.
@@ -255,7 +256,7 @@ fn reduce_offset(m: &Modulus, out: &mut [u64], x: &[u64], offset: u64) {
 }
 
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn combine(m: &Modulus, out: &mut [u64], y: &[&[u64]], weights: &[u64]) {
+fn combine(m: &Modulus, out: &mut [u64], y: &[&[u64]], weights: &[u64], _: u64) {
     let prime = Prime::new(m);
     for (i, out) in lanes_mut(out).iter_mut().enumerate() {
         let (mut low, mut high) = (_mm512_setzero_si512(), _mm512_setzero_si512());
