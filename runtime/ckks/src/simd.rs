@@ -34,20 +34,21 @@ impl Vectors {
     /// The fastest form for vectors of `ring_degree` residues modulo a prime.
     ///
     /// How many times faster AVX2 is than the portable form on one core of an AMD EPYC
-    /// (Zen 5), residues of 28 to 32 bits in the second-level cache (test `speedups`):
+    /// (Zen 5) that other work disturbed, residues of 28 to 32 bits, shortest of 300
+    /// (test `speedups`):
     ///
     /// | kernel | ratio |
     /// |---|---|
-    /// | `add_assign`, `sub_assign` (any prime) | 3.8 to 6.2 |
-    /// | `add_scalar` (any prime) | 6.6 to 9.3 |
-    /// | `scale`, `add_scaled` | 5.0 to 5.6 |
-    /// | `sub_scale` | 3.9 to 4.2 |
+    /// | `add_assign`, `sub_assign` (any prime) | 3.8 to 5.2 |
+    /// | `add_scalar` (any prime) | 6.2 to 8.3 |
+    /// | `scale`, `add_scaled` | 4.0 to 5.8 |
+    /// | `sub_scale` | 4.1 to 4.9 |
     /// | `reduce_offset` | 2.8 to 3.5 |
     /// | `combine` | 1.8 to 2.6 |
-    /// | `overflow` | 4.3 to 4.5 |
-    /// | `dot`, `dot2` | 4.0 to 5.6 |
-    /// | `key_products` | 4.5 to 5.3 |
-    /// | `permute` (no prime) | 1.8 to 1.9 |
+    /// | `overflow` | 4.3 to 5.2 |
+    /// | `dot`, `dot2` | 3.0 to 6.3 |
+    /// | `key_products` | 3.5 to 5.2 |
+    /// | `permute` (no prime) | 1.7 to 1.8 |
     pub fn best(p: u64, ring_degree: usize) -> Vectors {
         match Vectors::of_machine() {
             _ if !ring_degree.is_multiple_of(BLOCK) => Vectors::None,
