@@ -10,7 +10,7 @@ use counting::{Counting, large_blocks};
 use hecc_ckks::{Context, Encoder, KeyGenerator};
 use hecc_ir::{CtType, Program};
 use hecc_runtime::backend::ckks::{self, CkksCt};
-use hecc_runtime::{Backend, Ckks, Executor, Prepared};
+use hecc_runtime::{Backend, Ckks, Executor, Overflow, PlainMemory, Prepared};
 use std::sync::Arc;
 
 #[global_allocator]
@@ -49,7 +49,7 @@ fn program() -> Program {
 }
 
 /// The program with its keys, and encrypted inputs.
-fn prepared(n_threads: usize) -> (Prepared<Ckks>, Vec<Vec<CkksCt>>) {
+fn prepared(n_threads: usize, plain: PlainMemory) -> (Prepared<Ckks>, Vec<Vec<CkksCt>>) {
     let program = program();
     let params = program.manifest.params.clone();
     let context = Context::new(&ckks::params(&params)).unwrap();
@@ -65,7 +65,7 @@ fn prepared(n_threads: usize) -> (Prepared<Ckks>, Vec<Vec<CkksCt>>) {
     let ports = program.manifest.inputs.iter().map(|port| port.ty);
     let cts = inputs(&program).iter().zip(ports).map(|(slots, ty)| vec![encrypt(slots, ty)]).collect();
     let backend = Ckks::new(&context, &params, keys);
-    let executor = Executor::new(Some(n_threads)).unwrap();
+    let executor = Executor::new(Some(n_threads)).unwrap().with_plain_memory(plain);
     (executor.prepare(Arc::new(program), backend).unwrap(), cts)
 }
 
@@ -79,13 +79,17 @@ fn blocks_by_run<B: Backend>(prepared: &Prepared<B>, inputs: &[Vec<B::Ct>], n_ru
 /// One test, for the counter counts for the whole process.
 #[test]
 fn runs_after_the_first_take_no_memory_for_ciphertexts() {
-    let (alone, inputs) = prepared(1);
+    let (alone, inputs) = prepared(1, PlainMemory::default());
     let blocks = blocks_by_run(&alone, &inputs, 6);
     assert!(blocks[0] > 0, "the counter counts");
     assert_eq!(blocks[2..], [0; 4], "{blocks:?}");
     // With more threads, which values are alive together is a matter of chance, and
     // the memory they need at most with it: more runs before the ones that count.
-    let (together, inputs) = prepared(2);
+    let (together, inputs) = prepared(2, PlainMemory::default());
     let blocks = blocks_by_run(&together, &inputs, 20);
     assert_eq!(blocks[10..], [0; 10], "{blocks:?}");
+    let on_the_fly = PlainMemory { budget: Some(0), overflow: Overflow::Encode };
+    let (encoding, inputs) = prepared(1, on_the_fly);
+    let blocks = blocks_by_run(&encoding, &inputs, 6);
+    assert_eq!(blocks[2..], [0; 4], "{blocks:?}");
 }

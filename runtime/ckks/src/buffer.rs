@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use zeroize::Zeroize;
 
 /// Bytes kept for later, at most.
 const MAX_KEPT: usize = 256 << 20;
@@ -111,6 +112,35 @@ impl Deref for Buffer {
 }
 
 impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u64] {
+        &mut self.0
+    }
+}
+
+/// A buffer for what may be secret, wiped on drop.
+pub(crate) struct Wiped(Buffer);
+
+impl Wiped {
+    /// As [`Buffer::scratch`].
+    pub fn scratch(len: usize) -> Wiped {
+        Wiped(Buffer::scratch(len))
+    }
+}
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl Deref for Wiped {
+    type Target = [u64];
+    fn deref(&self) -> &[u64] {
+        &self.0
+    }
+}
+
+impl DerefMut for Wiped {
     fn deref_mut(&mut self) -> &mut [u64] {
         &mut self.0
     }

@@ -5,13 +5,18 @@
 //! 2017, section 3). The exponents 5^j are those that are 1 modulo 4, which
 //! makes it one complex transform of N/2 points. A vector of period m is a
 //! polynomial in X^(N/2m) and takes a transform of m points.
+//!
+//! Values and coefficients may be secret: they stay in memory that is wiped, and
+//! nothing branches on them but the refusal of values that cannot be encoded.
 
+use crate::buffer::Wiped;
 use crate::ciphertext::Plaintext;
 use crate::context::Context;
 use crate::error::Error;
 use crate::garner::Garner;
 use crate::kernels;
-use rustfft::num_complex::Complex64;
+use crate::modulus::Modulus;
+use num_complex::Complex64;
 use rustfft::{Fft, FftPlanner};
 use std::f64::consts::PI;
 use std::fmt;
@@ -84,9 +89,9 @@ impl Encoder {
         self.ctx.check_level(level)?;
         check_scale(scale)?;
         let coefficients = self.coefficients(values, scale);
-        let largest = largest_of(&coefficients);
+        let largest = largest_of(bytemuck::cast_slice(&coefficients));
         check_fits(&self.ctx, largest, level)?;
-        let residues = Rounded::new(&coefficients, largest);
+        let residues = Rounded::new(coefficients, largest);
         Ok(Plaintext::from_limbs(&self.ctx, level, scale.log2(), extended, |prime, limb| {
             self.transform(&residues, prime, limb);
         }))
@@ -103,9 +108,12 @@ impl Encoder {
         let coefficients = Garner::new(&self.ctx, pt.level).reconstruct(&self.ctx, &pt.words(&self.ctx));
         let (real, imaginary) = coefficients.split_at(n_slots);
         let parts = real.iter().zip(imaginary).zip(self.twist.iter());
-        let mut points: Vec<Complex64> =
-            parts.map(|((&re, &im), twist)| Complex64::new(re, im) / scale * twist).collect();
-        self.synthesis.process(&mut points);
+        let mut memory = Wiped::scratch(2 * n_slots);
+        let points = complex(&mut memory);
+        for (point, ((&re, &im), twist)) in points.iter_mut().zip(parts) {
+            *point = Complex64::new(re, im) / scale * twist;
+        }
+        transform_points(&*self.synthesis, points);
         Ok(self.point_of.iter().map(|&point| points[point as usize].re).collect())
     }
 
@@ -120,18 +128,24 @@ impl Encoder {
         }
     }
 
-    /// The 2m coefficients that a vector of m values has, at equal distances.
-    fn coefficients(&self, values: &[f64], scale: f64) -> Vec<f64> {
+    /// The 2m coefficients that a vector of m values has, at equal distances, as
+    /// the bits of floating-point numbers.
+    fn coefficients(&self, values: &[f64], scale: f64) -> Wiped {
         let (period, gap) = (values.len(), self.ctx.n_slots() / values.len());
-        let mut points = vec![Complex64::ZERO; period];
+        let mut memory = Wiped::scratch(2 * period);
+        let points = complex(&mut memory);
         for (&value, &point) in values.iter().zip(self.point_of.iter()) {
-            points[point as usize & (period - 1)].re = value;
+            points[point as usize & (period - 1)] = Complex64::new(value, 0.0);
         }
-        self.analysis[period.ilog2() as usize].process(&mut points);
+        transform_points(&*self.analysis[period.ilog2() as usize], points);
+        let mut coefficients = Wiped::scratch(2 * period);
+        let (real, imaginary) = coefficients.split_at_mut(period);
         let factor = scale / period as f64;
-        let untwist = |(k, point): (usize, &Complex64)| point * self.twist[k * gap].conj() * factor;
-        points = points.iter().enumerate().map(untwist).collect();
-        points.iter().map(|c| c.re).chain(points.iter().map(|c| c.im)).collect()
+        for (k, (point, (re, im))) in points.iter().zip(real.iter_mut().zip(imaginary)).enumerate() {
+            let c = point * self.twist[k * gap].conj() * factor;
+            (*re, *im) = (c.re.to_bits(), c.im.to_bits());
+        }
+        coefficients
     }
 
     /// Spreads coefficients over the ring, modulo a prime, and transforms them. A
@@ -142,68 +156,111 @@ impl Encoder {
         if gap == 1 {
             coefficients.reduce(modulus, limb);
         } else {
-            let mut packed = vec![0; coefficients.len()];
+            let mut packed = Wiped::scratch(coefficients.len());
             coefficients.reduce(modulus, &mut packed);
             if packed.len() == 2 {
                 return limb.fill(packed[0]);
             }
             limb.fill(0);
-            limb.iter_mut().step_by(gap).zip(packed).for_each(|(out, word)| *out = word);
+            limb.iter_mut().step_by(gap).zip(packed.iter()).for_each(|(out, &word)| *out = word);
         }
         self.ctx.forward(prime, limb);
     }
 }
 
-/// Rounded coefficients; the first two are shifted to be positive.
-enum Rounded {
-    Narrow(Vec<u64>),
-    Word(Vec<u64>),
-    Wide(Vec<i128>),
+fn complex(words: &mut [u64]) -> &mut [Complex64] {
+    bytemuck::cast_slice_mut(words)
+}
+
+fn transform_points(fft: &dyn Fft<f64>, points: &mut [Complex64]) {
+    let mut scratch = Wiped::scratch(2 * fft.get_inplace_scratch_len());
+    fft.process_with_scratch(points, complex(&mut scratch));
+}
+
+/// Coefficients rounded to integers.
+struct Rounded {
+    words: Wiped,
+    width: Width,
+}
+
+/// How many bits the largest coefficient takes; the first two forms hold them
+/// shifted to be positive.
+enum Width {
+    /// Below 2^51.
+    Narrow,
+    /// Below 2^62.
+    Word,
+    /// As double words.
+    Wide,
 }
 
 impl Rounded {
     const NARROW_SHIFT: u64 = 1 << 51;
     const WORD_SHIFT: u64 = 1 << 62;
 
-    fn new(coefficients: &[f64], largest: f64) -> Rounded {
-        if largest < (Rounded::NARROW_SHIFT - 1) as f64 {
-            Rounded::Narrow(coefficients.iter().map(|&c| round_shifted(c)).collect())
+    /// From the bits of numbers, of which the largest is given.
+    fn new(mut bits: Wiped, largest: f64) -> Rounded {
+        let width = if largest < (Rounded::NARROW_SHIFT - 1) as f64 {
+            bits.iter_mut().for_each(|c| *c = round_shifted(f64::from_bits(*c)));
+            Width::Narrow
         } else if largest < (Rounded::WORD_SHIFT - 1) as f64 {
-            let shift = |c: &f64| (c.round() as i64).wrapping_add(Rounded::WORD_SHIFT as i64) as u64;
-            Rounded::Word(coefficients.iter().map(shift).collect())
+            let shifted = |c| (round_word(c) as u64).wrapping_add(Rounded::WORD_SHIFT);
+            bits.iter_mut().for_each(|c| *c = shifted(f64::from_bits(*c)));
+            Width::Word
         } else {
-            Rounded::Wide(coefficients.iter().map(|c| c.round() as i128).collect())
-        }
+            let mut wide = Wiped::scratch(2 * bits.len());
+            let words: &mut [i128] = bytemuck::cast_slice_mut(&mut wide);
+            words.iter_mut().zip(bits.iter()).for_each(|(word, &c)| *word = round_wide(f64::from_bits(c)));
+            bits = wide;
+            Width::Wide
+        };
+        Rounded { words: bits, width }
     }
 
     fn len(&self) -> usize {
-        match self {
-            Rounded::Narrow(words) | Rounded::Word(words) => words.len(),
-            Rounded::Wide(words) => words.len(),
+        match self.width {
+            Width::Narrow | Width::Word => self.words.len(),
+            Width::Wide => self.words.len() / 2,
         }
     }
 
-    fn reduce(&self, m: &crate::modulus::Modulus, out: &mut [u64]) {
-        match self {
+    fn reduce(&self, m: &Modulus, out: &mut [u64]) {
+        match self.width {
             // Short vectors may not fill the blocks of the vector kernels.
-            Rounded::Narrow(words) => {
-                let wide = !words.len().is_multiple_of(crate::simd::BLOCK);
-                kernels::reduce_offset(m, out, words, m.reduce(Rounded::NARROW_SHIFT), wide);
+            Width::Narrow => {
+                let wide = !self.words.len().is_multiple_of(crate::simd::BLOCK);
+                kernels::reduce_offset(m, out, &self.words, m.reduce(Rounded::NARROW_SHIFT), wide);
             }
-            Rounded::Word(words) => {
-                kernels::reduce_offset(m, out, words, m.reduce(Rounded::WORD_SHIFT), true);
+            Width::Word => {
+                kernels::reduce_offset(m, out, &self.words, m.reduce(Rounded::WORD_SHIFT), true);
             }
-            Rounded::Wide(words) => {
+            Width::Wide => {
+                let words: &[i128] = bytemuck::cast_slice(&self.words);
                 out.iter_mut().zip(words).for_each(|(out, &word)| *out = m.reduce_signed(word));
             }
         }
     }
 }
 
-/// round(c) + 2^51 for |c| < 2^51: adding 3·2^51 leaves it in the mantissa.
+/// 3·2^51: what is added to it lands rounded in the low bits of the mantissa.
+const MAGIC: f64 = 6_755_399_441_055_744.0;
+
+/// round(c) + 2^51 for |c| < 2^51.
 fn round_shifted(c: f64) -> u64 {
-    const MAGIC: f64 = 6_755_399_441_055_744.0;
     (c + MAGIC).to_bits() & ((1 << 52) - 1)
+}
+
+/// round(c) for |c| < 2^63. A library's rounding may branch on its argument.
+fn round_word(c: f64) -> i64 {
+    let whole = c as i64;
+    whole + (c - whole as f64 + MAGIC - MAGIC) as i64
+}
+
+/// round(c) for |c| < 2^126.
+fn round_wide(c: f64) -> i128 {
+    const HALF: f64 = (1u64 << 63) as f64;
+    let high = (c / HALF) as i64;
+    (i128::from(high) << 63) + i128::from(round_word(c - high as f64 * HALF))
 }
 
 /// The largest magnitude; infinite when a coefficient is not finite.
@@ -231,5 +288,32 @@ pub(crate) fn check_fits(ctx: &Context, largest: f64, level: usize) -> Result<()
     match needed <= available {
         true => Ok(()),
         false => Err(Error::Overflow { needed, available, level }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Halves may go to either side.
+    #[test]
+    fn rounding_finds_the_nearest_integer() {
+        let magnitudes =
+            [0.0, 0.3, 0.5, 0.7, 1.5, 2.5, 1e9 + 0.25, 2f64.powi(50) + 0.75, 2f64.powi(51) - 1.5];
+        let wide = [2f64.powi(51) + 0.5, 2f64.powi(53) + 2.0, 2f64.powi(62) - 512.0];
+        let widest = [2f64.powi(63), 2f64.powi(63) * 1.5, 2f64.powi(100) * 1.37, 2f64.powi(125) * 1.99];
+        let near = |rounded: i128, c: f64| (rounded as f64 - c).abs() <= 0.5;
+        for sign in [1.0, -1.0] {
+            for c in magnitudes.map(|c| c * sign) {
+                assert!(near(round_shifted(c) as i128 - (1 << 51), c), "{c}");
+            }
+            for c in magnitudes.into_iter().chain(wide).map(|c| c * sign) {
+                assert!(near(i128::from(round_word(c)), c), "{c}");
+            }
+            for c in magnitudes.into_iter().chain(wide).chain(widest).map(|c| c * sign) {
+                assert!(near(round_wide(c), c), "{c}");
+            }
+        }
+        assert_eq!(round_wide(2f64.powi(100) * 1.5), 3 << 99);
     }
 }

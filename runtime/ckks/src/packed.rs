@@ -4,7 +4,7 @@
 //! so that operations on them go as fast as memory does. They are kept in as few bytes
 //! per residue as their primes need, and unpacked in registers.
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Wiped};
 use crate::context::Context;
 use rayon::prelude::*;
 use std::fmt;
@@ -127,8 +127,8 @@ impl Packed {
         let mut words = Buffer::scratch((len + SLACK).div_ceil(size_of::<u64>()));
         let mut outs = split(bytemuck::cast_slice_mut(&mut words), &groups, rows * degree);
         outs.par_iter_mut().enumerate().for_each(|(i, out)| {
-            let mut scratch = Scratch(Buffer::scratch(rows * degree));
-            let mut limbs: Vec<&mut [u64]> = scratch.0.chunks_exact_mut(degree).collect();
+            let mut scratch = Wiped::scratch(rows * degree);
+            let mut limbs: Vec<&mut [u64]> = scratch.chunks_exact_mut(degree).collect();
             fill(i, &mut limbs);
             interleave(&limbs, out);
         });
@@ -179,15 +179,6 @@ impl Packed {
         for (i, eight) in words.as_chunks_mut::<8>().0.iter_mut().enumerate() {
             *eight = residues.eight(residues.row_place(self.degree, 8 * i, row));
         }
-    }
-}
-
-/// Words on their way to a packed form, wiped on drop: they may be secret.
-struct Scratch(Buffer);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        self.0.zeroize();
     }
 }
 

@@ -48,14 +48,16 @@ impl Prng {
 
     /// Uniform over -1, 0, 1 up to a bias of 2^-64.
     pub fn ternary(&mut self, n: usize) -> Small {
-        let draw = |_| ((u128::from(self.0.next_u64()) * 3) >> 64) as i64 - 1;
-        Zeroizing::new((0..n).map(draw).collect())
+        let mut words = Zeroizing::new(vec![0; n]);
+        fill(&mut self.0, &mut words);
+        Zeroizing::new(words.iter().map(|&word| ((u128::from(word) * 3) >> 64) as i64 - 1).collect())
     }
 
     /// Discrete Gaussian of width 3.2 by inversion of its distribution table,
     /// read to the end for each sample; distance from the ideal below 2^-60.
     pub fn gaussian(&mut self, n: usize) -> Small {
-        let words: Zeroizing<Vec<u64>> = Zeroizing::new((0..n).map(|_| self.0.next_u64()).collect());
+        let mut words = Zeroizing::new(vec![0; n]);
+        fill(&mut self.0, &mut words);
         Zeroizing::new(words.iter().map(|&word| gaussian_from(word)).collect())
     }
 }
@@ -110,19 +112,27 @@ const AT_MOST: [i64; 29] = [
     9223372036854775804,
 ];
 
+/// Words of a key stream, which is cheaper in bulk.
+fn fill(rng: &mut ChaCha20Rng, words: &mut [u64]) {
+    rng.fill_bytes(bytemuck::cast_slice_mut(words));
+    words.iter_mut().for_each(|word| *word = u64::from_le(*word));
+}
+
 /// Fills a limb with uniform residues: stream `stream` of a public seed.
-/// Rejection leaks nothing, since what it expands is public.
+///
+/// Words from the largest multiple of the prime on are rejected, which leaks
+/// nothing, since what is expanded is public. The words that take their places
+/// are those that follow the first draw, in order.
 pub(crate) fn expand(seed: &Seed, stream: u64, m: &Modulus, limb: &mut [u64]) {
     let mut rng = ChaCha20Rng::from_seed(*seed);
     rng.set_stream(stream);
-    let mask = u64::MAX >> m.p.leading_zeros();
+    fill(&mut rng, limb);
+    let accepted = u64::MAX / m.p * m.p;
     for word in limb {
-        *word = loop {
-            let candidate = rng.next_u64() & mask;
-            if candidate < m.p {
-                break candidate;
-            }
-        };
+        while *word >= accepted {
+            *word = rng.next_u64();
+        }
+        *word = m.reduce(*word);
     }
 }
 

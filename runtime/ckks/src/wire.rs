@@ -18,7 +18,7 @@ use bits::{pack, packed_len, unpack};
 
 const MAGIC: [u8; 4] = *b"hecc";
 /// Raised whenever the bytes of any form change.
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 
 /// What a byte string holds.
 #[derive(Clone, Copy)]
@@ -61,7 +61,10 @@ impl<'a> Reader<'a> {
     fn open(bytes: &'a [u8], kind: Kind, ctx: &Context) -> Result<Reader<'a>, Error> {
         let mut reader = Reader { what: kind.name(), rest: bytes };
         reader.expect(&MAGIC, "it does not start as one")?;
-        reader.expect(&FORMAT.to_le_bytes(), "its format number is not supported")?;
+        reader.expect(
+            &FORMAT.to_le_bytes(),
+            "another version made it, in a format that this one does not read",
+        )?;
         reader.expect(&[kind as u8], "it holds something else")?;
         ctx.check_owns(u64::from_le_bytes(reader.array()?))?;
         Ok(reader)

@@ -91,7 +91,7 @@ fn other_parameters_formats_and_kinds_are_refused() {
     assert_eq!(Ciphertext::from_bytes(&other.ctx, &bytes), Err(Error::ForeignContext));
     for (at, reason) in [
         (0, "it does not start as one"),
-        (4, "its format number is not supported"),
+        (4, "another version made it, in a format that this one does not read"),
         (6, "it holds something else"),
     ] {
         let mut changed = bytes.clone();

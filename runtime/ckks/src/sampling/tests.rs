@@ -247,8 +247,8 @@ mod residues {
         (least.div_ceil(64)..).map(|k| 64 * k + 1).find(|&p| crate::primes::is_prime(p)).unwrap()
     }
 
-    /// Primes just above a power of two, where half of all candidates are
-    /// rejected, in the middle between two powers, and below the next.
+    /// Primes just above a power of two, in the middle between two powers, and below
+    /// the next; of the words for the longest a fifteenth and more is rejected.
     fn primes() -> impl Iterator<Item = u64> {
         [20, 31, 40, 50, 59].into_iter().flat_map(|bits| {
             let power = 1u64 << bits;
