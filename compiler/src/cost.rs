@@ -63,6 +63,7 @@ pub fn price(circuit: &Circuit, level_of: impl Fn(Value) -> Option<Level>, ops: 
     let basis = |value: Value| basis_of[value.index()];
     let mut decomposed = HashSet::new();
     let mut reduced = HashSet::new();
+    let mut gathered = HashSet::new();
     let mut total = 0.0;
     for value in circuit.values() {
         let Some(level) = level_of(value) else { continue };
@@ -75,8 +76,12 @@ pub fn price(circuit: &Circuit, level_of: impl Fn(Value) -> Option<Level>, ops: 
             Op::Add(values) => n_additions(circuit, values) as f64 * ops.add(level, basis(value)),
             Op::Sub(..) | Op::Neg(_) | Op::AddPlain(..) => ops.add(level, basis(value)),
             Op::Mul(a, b) => reduce(*a) + reduce(*b) + ops.mul(level),
-            Op::MulPlain(a, _) if basis(value) < basis(*a) => reduce(*a) + ops.mul_plain(level, basis(value)),
-            Op::MulPlain(..) | Op::MulScalar(..) => ops.mul_plain(level, basis(value)),
+            Op::MulPlain(a, _) => {
+                let product = ops.mul_plain(level, basis(value));
+                let gather = if gathered.insert((*a, level)) { ops.gather(level, basis(value)) } else { 0.0 };
+                product + gather + if basis(value) < basis(*a) { reduce(*a) } else { 0.0 }
+            }
+            Op::MulScalar(..) => ops.mul_plain(level, basis(value)),
             Op::Rotate(a, _) if !decomposed.insert((*a, level)) => ops.apply_key(level),
             Op::Rotate(a, _) if basis(*a) == Basis::Extended => ops.divide(level) + ops.rotate(level),
             Op::Rotate(..) => ops.rotate(level),

@@ -25,9 +25,9 @@ pub struct RingCost {
     pub ring_degree: usize,
     /// One forward or inverse number-theoretic transform of one limb.
     pub ntt_ns: f64,
-    /// Reading one limb of an operand and multiplying and accumulating with it.
-    /// For long products that time hardly depends on whether the limb meets one
-    /// other, as a key's does, or two, as a plaintext's.
+    /// Reading one limb of a key or plaintext and multiplying and accumulating with
+    /// it. That time hardly depends on whether the limb meets one other, as a key's
+    /// does, or two, as a plaintext's.
     pub mul_acc_ns: f64,
     /// One addition of one limb.
     pub add_ns: f64,
@@ -95,7 +95,13 @@ impl OpCost<'_> {
         2.0 * self.divide(level)
     }
 
-    /// One product with an encoded plaintext, accumulated.
+    /// Reading one ciphertext that products with plaintexts are made of, however
+    /// many: what is summed together is computed together.
+    pub fn gather(&self, level: Level, basis: Basis) -> f64 {
+        self.add(level, basis)
+    }
+
+    /// One product with an encoded plaintext, accumulated, besides [`OpCost::gather`].
     pub fn mul_plain(&self, level: Level, basis: Basis) -> f64 {
         self.n_limbs(level, basis) * self.ring.mul_acc_ns
     }

@@ -294,7 +294,7 @@ pub struct CalibrateArgs {
     #[arg(short, long, default_value = "target.json")]
     pub output: PathBuf,
     /// Measurements of each operation; the shortest counts.
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, default_value_t = 40)]
     pub samples: usize,
 }
 

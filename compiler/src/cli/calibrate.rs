@@ -22,7 +22,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 /// Ciphertext primes per key-switching digit, and special primes.
-const SHAPES: [usize; 2] = [1, 3];
+const SHAPES: [usize; 3] = [1, 2, 6];
 const TOP: Level = Level(5);
 const BELOW: Level = Level(4);
 const PRIME_BITS: u32 = 30;
@@ -106,11 +106,15 @@ impl Bench {
             (|ops| ops.add(TOP, Basis::Reduced), once(|| evaluator.add(fresh, fresh))),
             (|ops| ops.add(TOP, Basis::Extended), once(|| evaluator.add(&rotated[0], &rotated[1]))),
             (
-                |ops| (ROWS * TERMS) as f64 * ops.mul_plain(TOP, Basis::Extended),
+                |ops| {
+                    let products = (ROWS * TERMS) as f64 * ops.mul_plain(TOP, Basis::Extended);
+                    products + TERMS as f64 * ops.gather(TOP, Basis::Extended)
+                },
                 once(move || evaluator.inner_products(&rows)),
             ),
             (|ops| ops.rotate(TOP), once(rotate(1))),
             (|ops| ops.decompose(TOP) + HOISTED as f64 * ops.apply_key(TOP), once(rotate(HOISTED))),
+            (|ops| ops.rescale(BELOW, Basis::Reduced), once(|| evaluator.rescale(fresh))),
             (|ops| ops.rescale(BELOW, Basis::Extended), once(|| evaluator.rescale(&rotated[0]))),
         ]
     }

@@ -65,6 +65,8 @@ pub(crate) struct Price {
     rescale: f64,
     product: f64,
     extended_product: f64,
+    gather: f64,
+    extended_gather: f64,
     extended_add: f64,
     below: Below,
 }
@@ -87,6 +89,8 @@ impl Price {
             rescale: ops.rescale(below, Basis::Extended),
             product: ops.mul_plain(level, Basis::Reduced),
             extended_product: ops.mul_plain(level, Basis::Extended),
+            gather: ops.gather(level, Basis::Reduced),
+            extended_gather: ops.gather(level, Basis::Extended),
             extended_add: ops.add(level, Basis::Extended),
             below: Below {
                 rotate: ops.rotate(below) + ops.add(below, Basis::Extended),
@@ -126,10 +130,14 @@ impl Price {
             n_giants += u32::from(step != baby && seen.giants.insert(out, step - baby));
         }
         let is_extended = 2 * n_rotated >= keys.len();
-        let product = if is_extended { self.extended_product } else { self.product };
+        let (product, gather) = match is_extended {
+            true => (self.extended_product, self.extended_gather),
+            false => (self.product, self.gather),
+        };
         let divisions = if is_extended { n_giants } else { 2 * n_babies };
         f64::from(n_operands + n_giants) * self.decompose
             + f64::from(n_babies + n_giants) * self.apply_key
+            + f64::from(n_babies) * gather
             + f64::from(n_giants) * self.extended_add
             + f64::from(divisions) * self.divide
             + keys.len() as f64 * product
