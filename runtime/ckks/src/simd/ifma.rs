@@ -382,8 +382,12 @@ fn load_bytes(bytes: &[u8; 64]) -> Word {
 
 /// Words of each operand read in one go: enough for memory to stream.
 const TILE: usize = 512;
-/// Terms read side by side: more streams than this defeat prefetching.
+/// Terms whose sum stays in registers.
 const TERMS: usize = 12;
+/// Words of each operand read in one go from memory, and how many terms side by side: longer
+/// and fewer streams come faster.
+const STRETCH: usize = 4096;
+const STREAMS: usize = 4;
 
 /// Calls a function of the widths of two operands.
 macro_rules! by_width {
@@ -425,9 +429,9 @@ fn dot2(
 #[target_feature(enable = "avx512f,avx512ifma,avx512vbmi")]
 fn dot_of<const A: usize, const B: usize>(m: &Modulus, out: &mut [u64], a: &[Residues], b: &[Residues]) {
     let prime = Prime::new(m);
-    for (tile, out) in out.chunks_mut(TILE).enumerate() {
-        let start = tile * TILE;
-        let group = TERMS.min(m.lazy_terms);
+    for (tile, out) in out.chunks_mut(STRETCH).enumerate() {
+        let start = tile * STRETCH;
+        let group = STREAMS.min(m.lazy_terms);
         for (first, (a, b)) in a.chunks(group).zip(b.chunks(group)).enumerate() {
             for (block, out) in out.chunks_exact_mut(BLOCK).enumerate() {
                 let at = start + block * BLOCK;
@@ -470,13 +474,13 @@ fn dot2_of<const A: usize, const B: usize, const AHEAD: usize>(
 ) {
     let prime = Prime::new(m);
     let n_terms = a.len().min(b0.len()).min(b1.len());
-    let group = TERMS.min(m.lazy_terms);
-    for (tile, (out0, out1)) in out0.chunks_mut(TILE).zip(out1.chunks_mut(TILE)).enumerate() {
+    let group = if AHEAD == 0 { TERMS } else { STREAMS }.min(m.lazy_terms);
+    for (tile, (out0, out1)) in out0.chunks_mut(STRETCH).zip(out1.chunks_mut(STRETCH)).enumerate() {
         for first in (0..n_terms).step_by(group) {
             let terms = first..n_terms.min(first + group);
             let outs = out0.chunks_exact_mut(BLOCK).zip(out1.chunks_exact_mut(BLOCK));
             for (block, (out0, out1)) in outs.enumerate() {
-                let at = start + tile * TILE + block * BLOCK;
+                let at = start + tile * STRETCH + block * BLOCK;
                 let mut sums0 = Sums::resume(out0, first == 0);
                 let mut sums1 = Sums::resume(out1, first == 0);
                 for term in terms.clone() {
