@@ -128,8 +128,8 @@ impl Client {
     /// When a tensor does not have its input's number of elements, or an
     /// element is not a number in the declared range; names the first such.
     pub fn encrypt(&self, tensors: &[Vec<f64>]) -> Result<Vec<u8>, Error> {
-        let slots = port::pack_all(&self.manifest, tensors)?;
-        let inputs = self.manifest.inputs.iter().zip(&slots);
+        let slots = Zeroizing::new(port::pack_all(&self.manifest, tensors)?);
+        let inputs = self.manifest.inputs.iter().zip(slots.iter());
         let encrypted = inputs.map(|(port, cts)| self.encrypt_port(port, cts));
         let encrypted: Vec<_> = encrypted.collect::<Result<_, _>>()?;
         cts::write(&self.context, Kind::Inputs, &self.fingerprint, &encrypted)
@@ -164,7 +164,7 @@ impl Client {
             expect_type(ct.ty(), port.ty, || format!("ciphertext {i} of output `{}`", port.name))?;
         }
         let slots = cts.iter().map(|ct| ckks::decrypt(&self.encoder, &self.secret, ct));
-        port::unpack(port, &slots.collect::<Result<Vec<_>, _>>()?)
+        port::unpack(port, &Zeroizing::new(slots.collect::<Result<Vec<_>, _>>()?))
     }
 }
 

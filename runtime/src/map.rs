@@ -48,8 +48,10 @@ impl Spill {
     /// When the system refuses it.
     pub(crate) fn map(self) -> io::Result<Arc<Map>> {
         // SAFETY: a map is sound while nobody writes to or truncates its file.
-        // The file has no name by which another process could open it, this
-        // handle is the only one, and it is closed when this function returns.
+        // The file has no name by which another process could open it, or had one
+        // for a moment that only this user may use, where the system makes no
+        // nameless files; this handle is the only one, and it is closed when
+        // this function returns.
         let map = unsafe { memmap2::Mmap::map(&self.file)? };
         Ok(Arc::new(Map(map)))
     }

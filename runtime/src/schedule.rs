@@ -83,46 +83,108 @@ fn plain_types(program: &Program) -> Vec<PlainType> {
 /// The plaintexts all of whose inner products are over rotations, or sums of them,
 /// for the better half. An inner product has none or only such plaintexts.
 fn multiply_rotations(program: &Program) -> Vec<bool> {
-    let mut chosen = vec![false; program.plains.len()];
-    for instr in &program.instrs {
-        if let Instr::InnerProduct { terms, .. } = instr {
-            terms.iter().for_each(|&(_, plain)| chosen[plain as usize] = true);
-        }
+    let mut rotations = Rotations::of(program);
+    for index in 0..program.instrs.len() {
+        rotations.settle(index);
     }
-    while drop_unsuited(program, &mut chosen) {}
-    chosen
+    rotations.chosen
 }
 
-/// Takes back the choice of plaintexts of unsuited inner products; whether any was.
-fn drop_unsuited(program: &Program, chosen: &mut [bool]) -> bool {
-    let mut rotated = vec![false; program.types.len()];
-    let mut dropped = false;
-    for instr in &program.instrs {
-        let result = match instr {
-            Instr::InnerProduct { terms, .. } => {
-                let n_rotated = terms.iter().filter(|term| rotated[position(term.0)]).count();
-                let suited = 2 * n_rotated >= terms.len() && terms.iter().all(|term| chosen[term.1 as usize]);
-                for &(_, plain) in terms.iter().filter(|_| !suited) {
-                    dropped |= std::mem::replace(&mut chosen[plain as usize], false);
-                }
-                suited
-            }
-            Instr::Rotate { .. } => true,
-            Instr::Sum { terms, .. } => terms.iter().any(|&term| rotated[position(term)]),
-            Instr::Sub { a, b, .. } => rotated[position(*a)] || rotated[position(*b)],
-            Instr::Neg { src, .. }
-            | Instr::AddPlain { src, .. }
-            | Instr::MulScalar { src, .. }
-            | Instr::DropLevel { src, .. } => rotated[position(*src)],
-            Instr::Input { .. }
-            | Instr::Zero { .. }
-            | Instr::Mul { .. }
-            | Instr::Relin { .. }
-            | Instr::Rescale { .. } => false,
+/// Which registers hold rotations, taken back step by step; every fact changes at
+/// most once, so that it takes time in proportion to the program.
+struct Rotations<'a> {
+    program: &'a Program,
+    /// Plaintexts whose inner products are all suited, as far as is known.
+    chosen: Vec<bool>,
+    /// By instruction: operands that may be rotations, and whether the result may be.
+    left: Vec<usize>,
+    holds: Vec<bool>,
+    readers_of_reg: Vec<Vec<usize>>,
+    readers_of_plain: Vec<Vec<usize>>,
+}
+
+impl<'a> Rotations<'a> {
+    /// Everything may be a rotation, and every inner product suited.
+    fn of(program: &'a Program) -> Rotations<'a> {
+        let n_instrs = program.instrs.len();
+        let mut rotations = Rotations {
+            program,
+            chosen: vec![false; program.plains.len()],
+            left: vec![0; n_instrs],
+            holds: vec![true; n_instrs],
+            readers_of_reg: vec![Vec::new(); program.types.len()],
+            readers_of_plain: vec![Vec::new(); program.plains.len()],
         };
-        instr.writes().into_iter().for_each(|reg| rotated[position(reg)] = result);
+        for (index, instr) in program.instrs.iter().enumerate() {
+            let operands = passing(instr);
+            rotations.left[index] = operands.len();
+            operands.into_iter().for_each(|reg| rotations.readers_of_reg[position(reg)].push(index));
+            if let Instr::InnerProduct { terms, .. } = instr {
+                for &(_, plain) in terms {
+                    rotations.chosen[plain as usize] = true;
+                    rotations.readers_of_plain[plain as usize].push(index);
+                }
+            }
+        }
+        rotations
     }
-    dropped
+
+    /// Takes back what an instruction does not bear out, and what follows from it.
+    fn settle(&mut self, index: usize) {
+        let mut open = vec![index];
+        while let Some(index) = open.pop() {
+            if self.holds[index] && !self.is_borne_out(index) {
+                self.holds[index] = false;
+                self.take_back(index, &mut open);
+            }
+        }
+    }
+
+    fn is_borne_out(&self, index: usize) -> bool {
+        match &self.program.instrs[index] {
+            Instr::Rotate { .. } => true,
+            Instr::InnerProduct { terms, .. } => 2 * self.left[index] >= terms.len(),
+            _ => self.left[index] > 0,
+        }
+    }
+
+    fn take_back(&mut self, index: usize, open: &mut Vec<usize>) {
+        let instr = &self.program.instrs[index];
+        for reg in instr.writes() {
+            for &reader in &self.readers_of_reg[position(reg)] {
+                self.left[reader] = self.left[reader].saturating_sub(1);
+                open.push(reader);
+            }
+        }
+        let Instr::InnerProduct { terms, .. } = instr else { return };
+        for &(_, plain) in terms {
+            if std::mem::replace(&mut self.chosen[plain as usize], false) {
+                for &reader in &self.readers_of_plain[plain as usize] {
+                    self.left[reader] = 0;
+                    open.push(reader);
+                }
+            }
+        }
+    }
+}
+
+/// Operands whose being rotations makes the result one; with repetitions.
+fn passing(instr: &Instr) -> Vec<Reg> {
+    match instr {
+        Instr::InnerProduct { terms, .. } => terms.iter().map(|term| term.0).collect(),
+        Instr::Sum { terms, .. } => terms.clone(),
+        Instr::Sub { a, b, .. } => vec![*a, *b],
+        Instr::Neg { src, .. }
+        | Instr::AddPlain { src, .. }
+        | Instr::MulScalar { src, .. }
+        | Instr::DropLevel { src, .. } => vec![*src],
+        Instr::Rotate { .. }
+        | Instr::Input { .. }
+        | Instr::Zero { .. }
+        | Instr::Mul { .. }
+        | Instr::Relin { .. }
+        | Instr::Rescale { .. } => Vec::new(),
+    }
 }
 
 /// Index of a register in tables.

@@ -50,17 +50,19 @@ fn counts(model: &Model) -> OpCounts {
     compile_small(model, N_SLOTS, &input_for(model, 0)).unwrap().program.op_counts()
 }
 
-/// Price of key switches and products at one level, nanoseconds.
-fn price(rotations: usize, products: usize) -> f64 {
+/// Price of decompositions, key switches and products at one level, nanoseconds.
+fn price(decompositions: usize, rotations: usize, products: usize) -> f64 {
     let ring = target_for(N_SLOTS).rings.remove(0);
     let nominal = Nominal::new(&ring, 1);
     let level = nominal.level(1);
     let product = nominal.ops().mul_plain(level, Basis::Extended);
-    rotations as f64 * nominal.ops().apply_key(level) + products as f64 * product
+    decompositions as f64 * nominal.ops().decompose(level)
+        + rotations as f64 * nominal.ops().apply_key(level)
+        + products as f64 * product
 }
 
 fn price_of(counts: &OpCounts) -> f64 {
-    price(counts.rotations, counts.mul_plain + counts.mul_scalar)
+    price(counts.hoisted_groups, counts.rotations, counts.mul_plain + counts.mul_scalar)
 }
 
 /// Price of the matrix of a one-layer model, every diagonal between contiguous
@@ -77,7 +79,8 @@ fn price_of_diagonals(model: &Model) -> f64 {
     let rotated: BTreeSet<_> = keys.iter().filter(|key| key.2 != 0).map(|key| (key.1, key.2)).collect();
     let results: BTreeSet<_> = keys.iter().map(|key| key.0).collect();
     let zeros = matrix.n_rows().div_ceil(N_SLOTS) - results.len();
-    price(rotated.len(), keys.len() + zeros)
+    let operands: BTreeSet<_> = rotated.iter().map(|key| key.0).collect();
+    price(operands.len(), rotated.len(), keys.len() + zeros)
 }
 
 fn assert_beats_diagonals(model: &Model) {

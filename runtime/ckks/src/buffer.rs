@@ -50,15 +50,32 @@ impl Pool {
         Some(words)
     }
 
-    /// Keeps words, or gives them back when there is no room.
-    fn keep(&mut self, words: Words) -> Option<Words> {
+    /// Keeps words, and gives back those that have no room: these, or all of
+    /// another length, which may be of no more use.
+    fn keep(&mut self, words: Words) -> Vec<Words> {
         let bytes = size_of_val(words.as_slice());
-        if bytes == 0 || self.kept + bytes > MAX_KEPT {
-            return Some(words);
+        if bytes == 0 || bytes > MAX_KEPT {
+            return vec![words];
+        }
+        let mut refused = Vec::new();
+        while self.kept + bytes > MAX_KEPT {
+            let Some(len) = self.most_but(words.len()) else {
+                refused.push(words);
+                return refused;
+            };
+            let others = self.by_len.remove(&len).unwrap_or_default();
+            self.kept -= others.len() * len * size_of::<u64>();
+            refused.extend(others);
         }
         self.kept += bytes;
         self.by_len.entry(words.len()).or_default().push(words);
-        None
+        refused
+    }
+
+    /// The length, other than the given one, of which most memory is kept.
+    fn most_but(&self, len: usize) -> Option<usize> {
+        let others = self.by_len.iter().filter(|(other, kept)| **other != len && !kept.is_empty());
+        others.max_by_key(|(len, kept)| *len * kept.len()).map(|(len, _)| *len)
     }
 }
 

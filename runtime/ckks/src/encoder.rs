@@ -226,10 +226,8 @@ impl Rounded {
 
     fn reduce(&self, m: &Modulus, out: &mut [u64]) {
         match self.width {
-            // Short vectors may not fill the blocks of the vector kernels.
             Width::Narrow => {
-                let wide = !self.words.len().is_multiple_of(crate::simd::BLOCK);
-                kernels::reduce_offset(m, out, &self.words, m.reduce(Rounded::NARROW_SHIFT), wide);
+                kernels::reduce_offset(m, out, &self.words, m.reduce(Rounded::NARROW_SHIFT), false);
             }
             Width::Word => {
                 kernels::reduce_offset(m, out, &self.words, m.reduce(Rounded::WORD_SHIFT), true);

@@ -203,6 +203,9 @@ impl Evaluator {
         if level > ct.level {
             return Err(Error::LevelRises { from: ct.level, to: level });
         }
+        if level == ct.level {
+            return Ok(ct.reduced(&self.ctx).into_owned());
+        }
         let dropped: Vec<usize> = (level + 1..=ct.level).collect();
         let base = self.ctx.base_of(&dropped, ct.extended)?;
         let parts = divide(&self.ctx, &base, &ct.parts.iter().collect::<Vec<_>>(), level + 1);

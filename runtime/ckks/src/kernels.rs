@@ -47,11 +47,12 @@ kernels! {
     key_products(outs: &mut [[&mut [u64]; 2]], digits: &[&[u64]], keys: &[Residues], first: First);
 }
 
-/// out = (x mod p) - offset, for x below 2^52, or any x when `wide`.
+/// out = (x mod p) - offset, for x below 2^52, or any x when `wide`; of any length.
 pub(crate) fn reduce_offset(m: &Modulus, out: &mut [u64], x: &[u64], offset: u64, wide: bool) {
+    let in_blocks = x.len().is_multiple_of(simd::BLOCK);
     match m.vectors {
-        Vectors::Avx2(avx2) if x.len().is_multiple_of(simd::BLOCK) => avx2.reduce_offset(m, out, x, offset),
-        Vectors::Ifma(ifma) if !wide => ifma.reduce_offset(m, out, x, offset),
+        Vectors::Avx2(avx2) if in_blocks => avx2.reduce_offset(m, out, x, offset),
+        Vectors::Ifma(ifma) if in_blocks && !wide => ifma.reduce_offset(m, out, x, offset),
         Vectors::None | Vectors::Sums(_) | Vectors::Avx2(_) | Vectors::Ifma(_) => {
             portable::reduce_offset(m, out, x, offset)
         }

@@ -13,13 +13,7 @@ use crate::sampling::{Prng, Seed, Small, expand, expand_poly, transform_small};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use zeroize::{Zeroize, Zeroizing};
-
-impl Zeroize for Poly {
-    fn zeroize(&mut self) {
-        self.limbs_mut().for_each(Zeroize::zeroize);
-    }
-}
+use zeroize::Zeroizing;
 
 /// A uniform ternary secret.
 #[derive(Clone)]

@@ -125,6 +125,8 @@ impl Packed {
         let degree = ctx.ring_degree();
         let (groups, len) = places(ctx, primes, rows);
         let mut words = Buffer::scratch((len + SLACK).div_ceil(size_of::<u64>()));
+        let slack = len / size_of::<u64>();
+        words[slack..].fill(0);
         let mut outs = split(bytemuck::cast_slice_mut(&mut words), &groups, rows * degree);
         outs.par_iter_mut().enumerate().for_each(|(i, out)| {
             let mut scratch = Wiped::scratch(rows * degree);

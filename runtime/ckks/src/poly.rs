@@ -1,12 +1,14 @@
 //! Polynomials in transformed residue form.
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Wiped};
 use crate::context::Context;
 use crate::kernels;
 use crate::packed::{Packed, Residues};
 use rayon::prelude::*;
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
+use zeroize::Zeroize;
 
 /// Residues of one polynomial modulo several primes, limb after limb. Copies share
 /// their words until one of them is written to.
@@ -29,6 +31,17 @@ impl Eq for Poly {}
 impl fmt::Debug for Poly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Poly({} limbs of {})", self.limbs().count(), self.degree)
+    }
+}
+
+/// Lets go of the words; the last to do so wipes them.
+impl Zeroize for Poly {
+    fn zeroize(&mut self) {
+        let words = mem::replace(&mut self.words, Arc::new(Buffer::scratch(0)));
+        self.n_limbs = 0;
+        if let Some(mut words) = Arc::into_inner(words) {
+            words.zeroize();
+        }
     }
 }
 
@@ -92,13 +105,20 @@ impl Poly {
         self.words_mut().par_chunks_exact_mut(degree).enumerate()
     }
 
-    /// The first `n_limbs` limbs, shared.
+    /// The first `n_limbs` limbs: shared, or copied where they are less than half of
+    /// the memory that they would keep alive.
     pub fn prefix(&self, n_limbs: usize) -> Poly {
-        Poly { n_limbs: self.n_limbs.min(n_limbs), ..self.clone() }
+        let n_limbs = self.n_limbs.min(n_limbs);
+        let words = &self.words[..n_limbs * self.degree];
+        match 2 * words.len() < self.words.len() {
+            true => Poly { n_limbs, words: Arc::new(Buffer::copy_of(words)), ..*self },
+            false => Poly { n_limbs, ..self.clone() },
+        }
     }
 
+    /// Bytes of the memory that it keeps alive, which others may share.
     pub fn byte_size(&self) -> usize {
-        size_of_val(self.words())
+        size_of_val(&self.words[..])
     }
 
     /// self += other, over the limbs of self, which are modulo the first primes.
@@ -125,7 +145,7 @@ impl Poly {
     /// self += other, over the limbs of self.
     pub fn add_packed(&mut self, ctx: &Context, other: &Packed) {
         self.par_limbs_mut().for_each(|(t, limb)| {
-            let mut words = Buffer::scratch(limb.len());
+            let mut words = Wiped::scratch(limb.len());
             other.unpack(t, 0, &mut words);
             kernels::add_assign(&ctx.moduli()[t], limb, &words);
         });

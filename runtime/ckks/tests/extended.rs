@@ -101,6 +101,7 @@ fn rescaling_to_a_level_equals_single_rescales() {
             TOLERANCE,
         );
         assert!(world.evaluator.rescale_to(&both, 2).is_err());
+        assert_eq!(world.evaluator.rescale_to(&both, 1).unwrap(), both);
     }
 }
 
@@ -111,7 +112,9 @@ fn powers_of_two_and_levels_cost_nothing() {
     assert_close(&world.decrypt(&product), &x.iter().map(|v| v / 8.0).collect::<Vec<_>>(), TOLERANCE);
     let dropped = world.evaluator.drop_level(&ct, 1).unwrap();
     assert_close(&world.decrypt(&dropped), &x, TOLERANCE);
-    assert_eq!(dropped.byte_size(), ct.byte_size() / 2);
+    assert_eq!(dropped.byte_size(), ct.byte_size(), "shared");
+    let low = world.evaluator.drop_level(&ct, 0).unwrap();
+    assert_eq!(low.byte_size(), ct.byte_size() / 4, "not worth keeping the rest alive");
 }
 
 #[test]

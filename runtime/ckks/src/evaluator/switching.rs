@@ -146,7 +146,9 @@ impl Evaluator {
 
     fn permute(&self, poly: &Poly, map: &Automorphism) -> Poly {
         let n_limbs = poly.limbs().count();
-        let ifma = self.ctx.vectors();
-        Poly::build(self.ctx.ring_degree(), n_limbs, |t, out| kernels::permute(ifma, out, poly.limb(t), map))
+        let vectors = self.ctx.vectors();
+        Poly::build(self.ctx.ring_degree(), n_limbs, |t, out| {
+            kernels::permute(vectors, out, poly.limb(t), map)
+        })
     }
 }

@@ -282,6 +282,18 @@ mod residues {
         }
     }
 
+    /// Seeds in files expand to this: words are rejected here, and what takes their
+    /// places is part of the format.
+    #[test]
+    fn expansion_is_what_the_file_format_says() {
+        let limb = draw(prime_from(3 << 59), 7, 5);
+        let digest = limb.iter().fold(0u64, |sum, &x| sum.wrapping_mul(31).wrapping_add(x));
+        assert_eq!(
+            (limb[0], limb[N - 1], digest),
+            (893_495_238_843_584_656, 776_474_164_648_982_987, 4_719_127_938_324_049_153)
+        );
+    }
+
     #[test]
     fn reduction_and_narrow_masks_are_not_uniform() {
         let p = prime_from(3 << 39);

@@ -380,7 +380,7 @@ fn load_bytes(bytes: &[u8; 64]) -> Word {
     unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
 
-/// Words of each operand read in one go: enough for memory to stream.
+/// Words of a tile that stays in the first-level cache.
 const TILE: usize = 512;
 /// Terms whose sum stays in registers.
 const TERMS: usize = 12;
@@ -445,7 +445,8 @@ fn dot_of<const A: usize, const B: usize>(m: &Modulus, out: &mut [u64], a: &[Res
     }
 }
 
-/// A part of a limb is one of several turns on operands that are in the cache.
+/// A part of a limb no longer than a tile is one of several turns on operands that are
+/// in the cache; more comes from memory.
 #[target_feature(enable = "avx512f,avx512ifma,avx512vbmi")]
 fn dot2_sized<const A: usize, const B: usize>(
     m: &Modulus,

@@ -59,6 +59,30 @@ fn seeds() -> impl Strategy<Value = u64> {
     prop_oneof![1 => Just(0), 9 => any::<u64>()]
 }
 
+/// Longer than the stretches that sums of products are computed by, with more terms
+/// than are read side by side.
+#[test]
+fn long_sums_of_products_agree_with_portable() {
+    const LONG: usize = 2 * 4096 + BLOCK;
+    for m in [31, 40, 50].into_iter().flat_map(|bits| forms(prime(bits))) {
+        let words = |seed: u64| -> Vec<u64> {
+            (0..LONG as u64).map(|i| m.reduce((i + seed).wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect()
+        };
+        let limbs: Vec<_> = (0..27).map(words).collect();
+        let bytes: Vec<_> = limbs[..9].iter().map(|limb| at_rest(limb, m.byte_width())).collect();
+        let a: Vec<_> =
+            bytes.iter().map(|bytes| Residues { bytes, width: m.byte_width(), rows: 1 }).collect();
+        let rest: Vec<_> = limbs[9..].iter().map(|limb| Residues::of_words(limb)).collect();
+        let (b0, b1) = rest.split_at(9);
+        let [mut out, mut expected] = [(); 2].map(|()| [vec![1; LONG], vec![2; LONG]]);
+        let [out0, out1] = &mut out;
+        kernels::dot2(&m, 0, out0, out1, &a, b0, b1);
+        let [expected0, expected1] = &mut expected;
+        portable::dot2(&m, 0, expected0, expected1, &a, b0, b1);
+        assert_eq!(out, expected);
+    }
+}
+
 proptest! {
     #[test]
     fn loops_agree_with_portable(bits in 20u32..=60, seed in seeds()) {
