@@ -72,8 +72,9 @@ fn ciphertexts_are_freed_after_their_last_use() {
     assert!(chain_peak <= 3 * bytes, "{chain_peak}");
     let wide_peak = run(&wide(31), 1).unwrap().cost.memory.ciphertexts;
     assert!(wide_peak <= 4 * bytes, "{wide_peak}");
+    // All 30 branches may wait for their sum, beside the input and a result per thread.
     let threaded_peak = run(&wide(31), 4).unwrap().cost.memory.ciphertexts;
-    assert!(threaded_peak <= 31 * bytes, "{threaded_peak}");
+    assert!(threaded_peak <= (30 + 1 + 4) * bytes, "{threaded_peak}");
 }
 
 #[test]
