@@ -171,13 +171,13 @@ impl<'a> Rotations<'a> {
 /// Operands whose being rotations makes the result one; with repetitions.
 fn passing(instr: &Instr) -> Vec<Reg> {
     match instr {
-        Instr::InnerProduct { terms, .. } => terms.iter().map(|term| term.0).collect(),
-        Instr::Sum { terms, .. } => terms.clone(),
-        Instr::Sub { a, b, .. } => vec![*a, *b],
-        Instr::Neg { src, .. }
-        | Instr::AddPlain { src, .. }
-        | Instr::MulScalar { src, .. }
-        | Instr::DropLevel { src, .. } => vec![*src],
+        Instr::InnerProduct { .. }
+        | Instr::Sum { .. }
+        | Instr::Sub { .. }
+        | Instr::Neg { .. }
+        | Instr::AddPlain { .. }
+        | Instr::MulScalar { .. }
+        | Instr::DropLevel { .. } => instr.reads(),
         Instr::Rotate { .. }
         | Instr::Input { .. }
         | Instr::Zero { .. }

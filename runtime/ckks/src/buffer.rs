@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Bytes kept for later, at most.
 const MAX_KEPT: usize = 256 << 20;
@@ -86,6 +86,11 @@ impl Buffer {
         Buffer(recycled.unwrap_or_else(|| avec![[64]| 0; len]))
     }
 
+    /// As [`Buffer::scratch`], for what may be secret: wiped on drop.
+    pub fn wiped_scratch(len: usize) -> Zeroizing<Buffer> {
+        Zeroizing::new(Buffer::scratch(len))
+    }
+
     pub fn zeroed(len: usize) -> Buffer {
         let mut buffer = Buffer::scratch(len);
         buffer.fill(0);
@@ -134,32 +139,9 @@ impl DerefMut for Buffer {
     }
 }
 
-/// A buffer for what may be secret, wiped on drop.
-pub(crate) struct Wiped(Buffer);
-
-impl Wiped {
-    /// As [`Buffer::scratch`].
-    pub fn scratch(len: usize) -> Wiped {
-        Wiped(Buffer::scratch(len))
-    }
-}
-
-impl Drop for Wiped {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl Deref for Wiped {
-    type Target = [u64];
-    fn deref(&self) -> &[u64] {
-        &self.0
-    }
-}
-
-impl DerefMut for Wiped {
-    fn deref_mut(&mut self) -> &mut [u64] {
-        &mut self.0
+impl Zeroize for Buffer {
+    fn zeroize(&mut self) {
+        self.0.as_mut_slice().zeroize();
     }
 }
 

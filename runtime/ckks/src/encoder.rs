@@ -9,7 +9,7 @@
 //! Values and coefficients may be secret: they stay in memory that is wiped, and
 //! nothing branches on them but the refusal of values that cannot be encoded.
 
-use crate::buffer::Wiped;
+use crate::buffer::Buffer;
 use crate::ciphertext::Plaintext;
 use crate::context::Context;
 use crate::error::Error;
@@ -21,6 +21,7 @@ use rustfft::{Fft, FftPlanner};
 use std::f64::consts::PI;
 use std::fmt;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// Encodes and decodes for one ring.
 #[derive(Clone)]
@@ -108,7 +109,7 @@ impl Encoder {
         let coefficients = Garner::new(&self.ctx, pt.level).reconstruct(&self.ctx, &pt.words(&self.ctx));
         let (real, imaginary) = coefficients.split_at(n_slots);
         let parts = real.iter().zip(imaginary).zip(self.twist.iter());
-        let mut memory = Wiped::scratch(2 * n_slots);
+        let mut memory = Buffer::wiped_scratch(2 * n_slots);
         let points = complex(&mut memory);
         for (point, ((&re, &im), twist)) in points.iter_mut().zip(parts) {
             *point = Complex64::new(re, im) / scale * twist;
@@ -130,15 +131,15 @@ impl Encoder {
 
     /// The 2m coefficients that a vector of m values has, at equal distances, as
     /// the bits of floating-point numbers.
-    fn coefficients(&self, values: &[f64], scale: f64) -> Wiped {
+    fn coefficients(&self, values: &[f64], scale: f64) -> Zeroizing<Buffer> {
         let (period, gap) = (values.len(), self.ctx.n_slots() / values.len());
-        let mut memory = Wiped::scratch(2 * period);
+        let mut memory = Buffer::wiped_scratch(2 * period);
         let points = complex(&mut memory);
         for (&value, &point) in values.iter().zip(self.point_of.iter()) {
             points[point as usize & (period - 1)] = Complex64::new(value, 0.0);
         }
         transform_points(&*self.analysis[period.ilog2() as usize], points);
-        let mut coefficients = Wiped::scratch(2 * period);
+        let mut coefficients = Buffer::wiped_scratch(2 * period);
         let (real, imaginary) = coefficients.split_at_mut(period);
         let factor = scale / period as f64;
         for (k, (point, (re, im))) in points.iter().zip(real.iter_mut().zip(imaginary)).enumerate() {
@@ -156,7 +157,7 @@ impl Encoder {
         if gap == 1 {
             coefficients.reduce(modulus, limb);
         } else {
-            let mut packed = Wiped::scratch(coefficients.len());
+            let mut packed = Buffer::wiped_scratch(coefficients.len());
             coefficients.reduce(modulus, &mut packed);
             if packed.len() == 2 {
                 return limb.fill(packed[0]);
@@ -173,13 +174,13 @@ fn complex(words: &mut [u64]) -> &mut [Complex64] {
 }
 
 fn transform_points(fft: &dyn Fft<f64>, points: &mut [Complex64]) {
-    let mut scratch = Wiped::scratch(2 * fft.get_inplace_scratch_len());
+    let mut scratch = Buffer::wiped_scratch(2 * fft.get_inplace_scratch_len());
     fft.process_with_scratch(points, complex(&mut scratch));
 }
 
 /// Coefficients rounded to integers.
 struct Rounded {
-    words: Wiped,
+    words: Zeroizing<Buffer>,
     width: Width,
 }
 
@@ -199,7 +200,7 @@ impl Rounded {
     const WORD_SHIFT: u64 = 1 << 62;
 
     /// From the bits of numbers, of which the largest is given.
-    fn new(mut bits: Wiped, largest: f64) -> Rounded {
+    fn new(mut bits: Zeroizing<Buffer>, largest: f64) -> Rounded {
         let width = if largest < (Rounded::NARROW_SHIFT - 1) as f64 {
             bits.iter_mut().for_each(|c| *c = round_shifted(f64::from_bits(*c)));
             Width::Narrow
@@ -208,7 +209,7 @@ impl Rounded {
             bits.iter_mut().for_each(|c| *c = shifted(f64::from_bits(*c)));
             Width::Word
         } else {
-            let mut wide = Wiped::scratch(2 * bits.len());
+            let mut wide = Buffer::wiped_scratch(2 * bits.len());
             let words: &mut [i128] = bytemuck::cast_slice_mut(&mut wide);
             words.iter_mut().zip(bits.iter()).for_each(|(word, &c)| *word = round_wide(f64::from_bits(c)));
             bits = wide;

@@ -204,7 +204,7 @@ impl Evaluator {
             return Err(Error::LevelRises { from: ct.level, to: level });
         }
         if level == ct.level {
-            return Ok(ct.reduced(&self.ctx).into_owned());
+            return self.reduce(ct);
         }
         let dropped: Vec<usize> = (level + 1..=ct.level).collect();
         let base = self.ctx.base_of(&dropped, ct.extended)?;

@@ -4,7 +4,7 @@
 //! so that operations on them go as fast as memory does. They are kept in as few bytes
 //! per residue as their primes need, and unpacked in registers.
 
-use crate::buffer::{Buffer, Wiped};
+use crate::buffer::Buffer;
 use crate::context::Context;
 use rayon::prelude::*;
 use std::fmt;
@@ -129,7 +129,7 @@ impl Packed {
         words[slack..].fill(0);
         let mut outs = split(bytemuck::cast_slice_mut(&mut words), &groups, rows * degree);
         outs.par_iter_mut().enumerate().for_each(|(i, out)| {
-            let mut scratch = Wiped::scratch(rows * degree);
+            let mut scratch = Buffer::wiped_scratch(rows * degree);
             let mut limbs: Vec<&mut [u64]> = scratch.chunks_exact_mut(degree).collect();
             fill(i, &mut limbs);
             interleave(&limbs, out);

@@ -1,6 +1,6 @@
 //! Polynomials in transformed residue form.
 
-use crate::buffer::{Buffer, Wiped};
+use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::kernels;
 use crate::packed::{Packed, Residues};
@@ -145,7 +145,7 @@ impl Poly {
     /// self += other, over the limbs of self.
     pub fn add_packed(&mut self, ctx: &Context, other: &Packed) {
         self.par_limbs_mut().for_each(|(t, limb)| {
-            let mut words = Wiped::scratch(limb.len());
+            let mut words = Buffer::wiped_scratch(limb.len());
             other.unpack(t, 0, &mut words);
             kernels::add_assign(&ctx.moduli()[t], limb, &words);
         });

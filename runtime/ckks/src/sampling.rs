@@ -48,17 +48,20 @@ impl Prng {
 
     /// Uniform over -1, 0, 1 up to a bias of 2^-64.
     pub fn ternary(&mut self, n: usize) -> Small {
-        let mut words = Zeroizing::new(vec![0; n]);
-        fill(&mut self.0, &mut words);
+        let words = self.words(n);
         Zeroizing::new(words.iter().map(|&word| ((u128::from(word) * 3) >> 64) as i64 - 1).collect())
     }
 
     /// Discrete Gaussian of width 3.2 by inversion of its distribution table,
     /// read to the end for each sample; distance from the ideal below 2^-60.
     pub fn gaussian(&mut self, n: usize) -> Small {
+        Zeroizing::new(self.words(n).iter().map(|&word| gaussian_from(word)).collect())
+    }
+
+    fn words(&mut self, n: usize) -> Zeroizing<Vec<u64>> {
         let mut words = Zeroizing::new(vec![0; n]);
         fill(&mut self.0, &mut words);
-        Zeroizing::new(words.iter().map(|&word| gaussian_from(word)).collect())
+        words
     }
 }
 
