@@ -4,11 +4,11 @@
 //! it prices with nominal ones: a chain of the network's depth at the ring
 //! degree under consideration. Costs come from the target's measurements.
 
-use hecc_ir::circuit::{Circuit, Op, Value};
+use hecc_ir::circuit::{Circuit, Const, Op, Value};
 use hecc_ir::params::{Params, SecurityLevel};
-use hecc_ir::scale::Level;
+use hecc_ir::scale::{Level, Step};
 use hecc_ir::target::{Basis, OpCost, RingCost, Target};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// Measured costs of the engine on the machine it was developed on.
 pub const DEFAULT_TARGET: &str = include_str!("../targets/ckks-cpu.json");
@@ -44,6 +44,11 @@ impl Nominal {
         Nominal { ring: ring.clone(), params }
     }
 
+    /// The parameters it prices with.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
     /// Prices of single operations.
     pub fn ops(&self) -> OpCost<'_> {
         OpCost { ring: &self.ring, params: &self.params }
@@ -53,6 +58,34 @@ impl Nominal {
     pub fn level(&self, remaining: usize) -> Level {
         Level((remaining + NOMINAL_BASE_LIMBS - 1) as u32)
     }
+}
+
+/// Bytes of the rotation keys and encoded plaintexts of a circuit with rescales in
+/// place: keys as large as the highest level that uses each, plaintexts likewise.
+pub fn memory(circuit: &Circuit, level_of: impl Fn(Value) -> Option<Level>, params: &Params) -> usize {
+    let n_special = params.p.len();
+    let mut keys: BTreeMap<Step, Level> = BTreeMap::new();
+    let mut plains: BTreeMap<Const, Level> = BTreeMap::new();
+    for value in circuit.values() {
+        let Some(level) = level_of(value) else { continue };
+        match circuit.node(value).op {
+            Op::Rotate(_, step) => raise(&mut keys, step, level),
+            Op::MulPlain(_, constant) => raise(&mut plains, constant, level),
+            _ => {}
+        }
+    }
+    let key = |level: &Level| 2 * params.n_digits(*level) * (level.n_limbs() + n_special);
+    let n_limbs = keys.values().map(key).sum::<usize>()
+        + plains.values().map(|level| level.n_limbs() + n_special).sum::<usize>();
+    n_limbs * params.ring_degree * RESIDUE_BYTES
+}
+
+/// Residues rest in as many whole bytes as they need; this is a usual number.
+const RESIDUE_BYTES: usize = 4;
+
+fn raise<K: Ord>(levels: &mut BTreeMap<K, Level>, key: K, level: Level) {
+    let known = levels.entry(key).or_insert(level);
+    *known = level.max(*known);
 }
 
 /// Price of a circuit with rescales in place, nanoseconds on one thread.

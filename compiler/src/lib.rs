@@ -13,5 +13,6 @@ pub mod lower;
 pub mod model;
 pub mod packing;
 pub mod pipeline;
+pub mod rewrite;
 pub mod schedule;
 pub mod sparsity;

@@ -10,9 +10,11 @@ mod candidates;
 mod placement;
 mod plan;
 mod split;
+mod thin;
 
 pub use assign::{Diagonals, Fold, assign};
 pub use placement::{Grid, Placement};
 pub(crate) use plan::depth;
 pub use plan::{LinearPlan, PackingPlan, Prefold, TermPlan, plan};
 pub use split::Split;
+pub use thin::thin;

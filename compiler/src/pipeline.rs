@@ -5,6 +5,7 @@ use crate::emit::emit;
 use crate::lower::{Ports, lower};
 use crate::model::Model;
 use crate::packing::{self, PackingPlan};
+use crate::rewrite::{Objective, rewrite};
 use crate::schedule::{self, ParamsError, Placed, Policy, Prediction, Request, Scheduled};
 use crate::sparsity::Network;
 use hecc_ir::circuit::Circuit;
@@ -28,6 +29,9 @@ pub struct Options {
     pub headroom_bits: f64,
     /// The machine compiled for.
     pub target: Target,
+    /// What the rewriter makes the program small in; `None` leaves the circuit
+    /// as it was lowered.
+    pub objective: Option<Objective>,
 }
 
 impl Default for Options {
@@ -39,6 +43,7 @@ impl Default for Options {
             samples: Vec::new(),
             headroom_bits: 2.0,
             target: cost::default_target(),
+            objective: Some(Objective::default()),
         }
     }
 }
@@ -52,6 +57,8 @@ pub struct Compiled {
     pub plan: PackingPlan,
     /// The circuit before scheduling.
     pub lowered: Circuit,
+    /// The circuit after rewriting.
+    pub rewritten: Circuit,
     /// The leveled circuit.
     pub leveled: Circuit,
     /// What the executor runs.
@@ -108,7 +115,18 @@ pub enum CompileError {
 /// When no ring of the target is deep and precise enough, or the samples do
 /// not fit the model.
 pub fn compile(model: &Model, options: &Options) -> Result<Compiled, CompileError> {
-    let network = Network::of(model);
+    compile_network(model, &Network::of(model), options)
+}
+
+/// As [`compile`], of the normal form of a model or what has become of it.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_network(
+    model: &Model,
+    network: &Network,
+    options: &Options,
+) -> Result<Compiled, CompileError> {
     let samples = samples(model, options)?;
     let mut failure = CompileError::UnknownRing {
         ring_degree: options.ring_degree.unwrap_or(0),
@@ -118,7 +136,7 @@ pub fn compile(model: &Model, options: &Options) -> Result<Compiled, CompileErro
         if options.ring_degree.is_some_and(|asked| asked != ring.ring_degree) {
             continue;
         }
-        match compile_for(model, &network, options, &samples, ring)? {
+        match compile_for(model, network, options, &samples, ring)? {
             Ok(compiled) => return Ok(compiled),
             Err(error) => failure = explain(error, ring, options),
         }
@@ -142,8 +160,12 @@ fn compile_for(
     let nominal = Nominal::new(ring, depth);
     let plan = packing::plan(network, ring.ring_degree / 2, &nominal);
     let lowered = lower(network, &plan, &ports(model));
+    let rewritten = match options.objective {
+        Some(objective) => rewrite(&lowered, &nominal, objective),
+        None => lowered.clone(),
+    };
     let variants = [Policy::Early, Policy::Late].map(|policy| {
-        let circuit = schedule::place_rescales(&lowered, policy);
+        let circuit = schedule::place_rescales(&rewritten, policy);
         let largest = schedule::magnitudes(&circuit, samples);
         Placed { circuit, largest }
     });
@@ -159,7 +181,16 @@ fn compile_for(
     Ok(schedule::choose(&variants, samples, &request, ring).map(|scheduled| {
         let Scheduled { circuit, prediction, cost_ns } = scheduled;
         let program = emit(&circuit, prediction.max_output * options.headroom_bits.exp2());
-        Compiled { network: network.clone(), plan, lowered, leveled: circuit, program, prediction, cost_ns }
+        Compiled {
+            network: network.clone(),
+            plan,
+            lowered,
+            rewritten,
+            leveled: circuit,
+            program,
+            prediction,
+            cost_ns,
+        }
     }))
 }
 

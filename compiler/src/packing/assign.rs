@@ -69,11 +69,37 @@ pub type Diagonals = BTreeMap<(u32, u32, i64), Vec<(u32, f64)>>;
 /// Assigns every non-zero of `matrix`; the fold is still to be applied.
 pub fn assign(matrix: &Matrix, operand: &Layout, result: &Layout, fold: Fold) -> Diagonals {
     let mut diagonals = Diagonals::new();
-    let mut place = |key: DiagonalKey, slot: usize, weight: f64| {
-        diagonals.entry(key).or_default().push((slot as u32, weight));
-    };
-    visit(matrix, operand, result, fold, 0..matrix.n_rows(), &mut place);
+    visit(matrix, operand, result, fold, 0..matrix.n_rows(), &mut |product| {
+        diagonals.entry(product.key).or_default().push((product.slot as u32, product.weight));
+    });
     diagonals
+}
+
+/// The matrix without the products of all but some diagonals.
+pub(crate) fn keep_diagonals(
+    matrix: &Matrix,
+    operand: &Layout,
+    result: &Layout,
+    fold: Fold,
+    keeps: impl Fn(DiagonalKey) -> bool,
+) -> Matrix {
+    let mut rows = vec![Vec::new(); matrix.n_rows()];
+    visit(matrix, operand, result, fold, 0..matrix.n_rows(), &mut |product| {
+        if keeps(product.key) {
+            rows[product.row].push((product.col, product.weight));
+        }
+    });
+    Matrix::from_rows(matrix.n_cols(), rows)
+}
+
+/// One non-zero of a matrix and where it is computed.
+struct Product {
+    row: usize,
+    col: usize,
+    weight: f64,
+    key: DiagonalKey,
+    /// Slot before the fold.
+    slot: usize,
 }
 
 /// Rows looked at when only the set of diagonals is wanted.
@@ -90,8 +116,8 @@ pub(crate) fn diagonal_keys(
     let last = matrix.n_rows().saturating_sub(1);
     let rows = (0..matrix.n_rows()).filter(|&r| r % every == 0 || r == last);
     let mut keys = std::collections::HashSet::new();
-    visit(matrix, operand, result, fold, rows, &mut |key, _, _| {
-        keys.insert(key);
+    visit(matrix, operand, result, fold, rows, &mut |product| {
+        keys.insert(product.key);
     });
     keys.into_iter().collect()
 }
@@ -102,7 +128,7 @@ fn visit(
     result: &Layout,
     fold: Fold,
     rows: impl Iterator<Item = usize>,
-    place: &mut impl FnMut(DiagonalKey, usize, f64),
+    place: &mut impl FnMut(Product),
 ) {
     let n = operand.n_slots;
     for row in rows {
@@ -114,7 +140,8 @@ fn visit(
                 (rank(step), from.ct, window, step)
             });
             let (_, ct, window, step) = options.min().expect("an element has a position");
-            place((out.ct, ct, step), (out.slot as usize + window * fold.stride) % n, weight);
+            let slot = (out.slot as usize + window * fold.stride) % n;
+            place(Product { row, col, weight, key: (out.ct, ct, step), slot });
         }
     }
 }

@@ -339,6 +339,24 @@ impl State {
     }
 }
 
+/// The operand's placement and the map of a term as a plan computes it.
+pub(super) fn planned_leg(
+    network: &Network,
+    placements: &[Placement],
+    term: &Term,
+    prefold: Option<Prefold>,
+) -> (Placement, Factor) {
+    let placement = &placements[term.operand.0];
+    let shape = &network.node(term.operand).shape.0;
+    match (prefold, &term.factors[..]) {
+        (Some(_), [Factor { pool: Some(pool), .. }, rest]) => {
+            let (pooled, _) = pool_placement(placement, shape, pool).expect("the leg was planned");
+            (pooled, rest.clone())
+        }
+        _ => (placement.clone(), composed(network, term)),
+    }
+}
+
 impl Prefold {
     /// Rotations it takes: one per further row, one per further column.
     pub fn n_rotations(&self) -> usize {

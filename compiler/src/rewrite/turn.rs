@@ -1,0 +1,37 @@
+//! Decides where rotations stand.
+//!
+//! Expects an abstract circuit; leaves ones that compute the same, up to where
+//! elements of inputs and outputs sit. Every node of the [`Flow`] may be computed at
+//! any angle, and every product may be summed before any giant step. What counts
+//! is at how many different rotations each value is read. It is retiming (Leiserson
+//! and Saxe, "Retiming synchronous circuitry", 1991) with rotations in the place
+//! of registers.
+
+mod search;
+mod tally;
+
+use super::flow::{Flow, write};
+use crate::cost::Nominal;
+use hecc_ir::circuit::Circuit;
+use rayon::prelude::*;
+use search::Search;
+use tally::{Rates, Tally};
+
+/// How many uses a key counts for in itself, in one search after another. Searches
+/// that avoid keys end in other places, some of them cheaper.
+const KEY_WEIGHTS: [i64; 4] = [0, 1, 4, 16];
+
+/// Runs the pass: circuits that may be cheaper, the last ones with fewest keys.
+pub(super) fn turn(circuit: &Circuit, nominal: &Nominal) -> Vec<Circuit> {
+    let flow = Flow::of(circuit);
+    let rates = tally::rates(&flow, nominal);
+    let search = |weight: &i64| {
+        let weighted: Vec<Rates> = rates.iter().map(|rates| rates.with_keys(*weight)).collect();
+        let sparing = Search::new(&flow, Tally::of(&flow, flow.as_read(), &weighted)).run();
+        let cheapest = Search::new(&flow, Tally::of(&flow, sparing.clone(), &rates)).run();
+        [cheapest, sparing]
+    };
+    let mut turnings: Vec<_> = KEY_WEIGHTS.par_iter().flat_map_iter(search).collect();
+    turnings.dedup();
+    turnings.iter().map(|turning| write(&flow, turning, circuit)).collect()
+}
