@@ -161,7 +161,7 @@ fn compile_for(
     let plan = packing::plan(network, ring.ring_degree / 2, &nominal);
     let lowered = lower(network, &plan, &ports(model));
     let rewritten = match options.objective {
-        Some(objective) => rewrite(&lowered, &nominal, objective),
+        Some(objective) => rewrite(&lowered, &nominal, objective).circuit,
         None => lowered.clone(),
     };
     let variants = [Policy::Early, Policy::Late].map(|policy| {

@@ -1,16 +1,27 @@
 //! Rewrites circuits to cheaper ones with the same meaning.
 //!
 //! Expects an abstract circuit; leaves one that computes the same tensors, where
-//! elements may sit in other slots. [`turn`] decides where rotations stand. What is
-//! found competes with the circuit as it was: by price the result is never worse.
+//! elements may sit in other slots. First an e-graph ([`rules`]) finds what is equal,
+//! and the cheapest of it is selected; then [`turn`] decides where rotations stand.
+//! What is found competes with the circuit as it was: by price it is never worse.
 
+mod demand;
 mod flow;
+mod graph;
+mod rules;
+mod saturate;
+mod select;
+mod slots;
 mod turn;
+
+pub use saturate::{Fired, Saturation};
 
 use crate::cost::{self, Nominal};
 use crate::schedule::{Policy, assign_levels, place_rescales};
 use hecc_ir::circuit::{Circuit, Value};
 use hecc_ir::scale::Level;
+use saturate::Bounds;
+use serde::Serialize;
 
 /// What a program is to be small in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +36,7 @@ pub enum Objective {
 }
 
 /// What a circuit is expected to take once it is scheduled.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Footprint {
     /// Time, nanoseconds on one thread.
     pub ns: f64,
@@ -33,20 +44,58 @@ pub struct Footprint {
     pub bytes: usize,
 }
 
+/// A rewritten circuit and what was done to it.
+#[derive(Clone, Debug)]
+pub struct Rewritten {
+    /// The best circuit found.
+    pub circuit: Circuit,
+    /// What the e-graph held.
+    pub saturation: Saturation,
+    /// The circuit as it was, after the e-graph, and at the end.
+    pub footprints: [Footprint; 3],
+}
+
+/// Bounds that circuits of thousands of products stay below.
+const BOUNDS: Bounds = Bounds { rounds: 12, growth: 8, allowance: 4096 };
+
 /// Runs all rewriting passes and takes the best circuit by the objective. It takes
 /// no more time than `circuit`, by price, unless memory is all that counts.
-pub fn rewrite(circuit: &Circuit, nominal: &Nominal, objective: Objective) -> Circuit {
-    let candidates = std::iter::once(circuit.clone()).chain(turn::turn(circuit, nominal));
-    let weighed: Vec<(Footprint, Circuit)> =
-        candidates.map(|circuit| (footprint(&circuit, nominal), circuit)).collect();
-    choose(weighed, objective)
+pub fn rewrite(circuit: &Circuit, nominal: &Nominal, objective: Objective) -> Rewritten {
+    rewrite_without(circuit, nominal, objective, &[])
+}
+
+/// As [`rewrite`], without some of the rules of the e-graph.
+pub fn rewrite_without(
+    circuit: &Circuit,
+    nominal: &Nominal,
+    objective: Objective,
+    without: &[&str],
+) -> Rewritten {
+    let weigh = |circuit: Circuit| (footprint(&circuit, nominal), circuit);
+    let (selected, saturation) = equal_circuit(circuit, nominal, without);
+    let (original, selected) = (weigh(circuit.clone()), weigh(selected));
+    let mut footprints = [original.0; 3];
+    let simplified = choose(vec![original.clone(), selected], objective);
+    footprints[1] = simplified.0;
+    let turned = turn::turn(&simplified.1, nominal).into_iter().map(weigh);
+    let best = choose([original, simplified].into_iter().chain(turned).collect(), objective);
+    footprints[2] = best.0;
+    Rewritten { circuit: best.1, saturation, footprints }
+}
+
+/// The cheapest circuit that the e-graph holds.
+fn equal_circuit(circuit: &Circuit, nominal: &Nominal, without: &[&str]) -> (Circuit, Saturation) {
+    let restricted = demand::restrict_plaintexts(circuit);
+    let (mut graph, classes) = graph::of_circuit(&restricted);
+    let saturation = saturate::saturate(&mut graph, BOUNDS, without);
+    (select::select(&graph, &restricted, &classes, nominal), saturation)
 }
 
 /// How much longer than the fastest a circuit may take to save memory.
-const BALANCED_SLACK: f64 = 1.05;
+const BALANCED_SLACK: f64 = 1.1;
 
 /// The best candidate; the first is the circuit as it was.
-fn choose(candidates: Vec<(Footprint, Circuit)>, objective: Objective) -> Circuit {
+fn choose(candidates: Vec<(Footprint, Circuit)>, objective: Objective) -> (Footprint, Circuit) {
     let fastest = candidates.iter().map(|c| c.0.ns).fold(f64::INFINITY, f64::min);
     let limit = match objective {
         Objective::Latency => fastest,
@@ -55,7 +104,7 @@ fn choose(candidates: Vec<(Footprint, Circuit)>, objective: Objective) -> Circui
     };
     let within = candidates.into_iter().filter(|c| c.0.ns <= limit);
     let order = |a: &Footprint, b: &Footprint| a.bytes.cmp(&b.bytes).then(a.ns.total_cmp(&b.ns));
-    within.min_by(|a, b| order(&a.0, &b.0)).expect("the fastest is within its own limit").1
+    within.min_by(|a, b| order(&a.0, &b.0)).expect("the fastest is within its own limit")
 }
 
 /// Weighs an abstract circuit with the cheaper placement of its rescales.
