@@ -4,6 +4,7 @@
 //! Commands return [`Diagnostics`]; they are printed here, as text or JSON, and
 //! make the exit status non-zero.
 
+mod ablate;
 mod accuracy;
 mod args;
 mod bench;
@@ -16,6 +17,7 @@ mod inspect;
 mod memory;
 mod problems;
 mod progress;
+mod rewriting;
 mod session;
 mod show;
 mod summary;
@@ -62,7 +64,8 @@ fn dispatch(command: &Command, form: Form) -> Result<(), Diagnostics> {
         Command::Compile(args) => summary::compile(args, form),
         Command::Inspect(args) => inspect::inspect(args, form),
         Command::Run(args) => show::run(args, form),
-        Command::Bench(args) => bench::bench(args, form),
+        Command::Bench(args) if args.ablate => ablate::ablate(&args.data, &args.ablation, form),
+        Command::Bench(args) => bench::bench(&args.data, form),
         Command::Check(args) => check::check(args, form),
         Command::Keygen(args) => deploy::keygen(args, form),
         Command::Encrypt(args) => deploy::encrypt(args, form),

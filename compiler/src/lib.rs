@@ -2,8 +2,9 @@
 //!
 //! A model passes through the modules in one direction: [`front`] reads it,
 //! [`sparsity`] makes it sparse maps and activations, [`packing`] places it in
-//! slots, [`lower`] emits the circuit, [`schedule`] gives it levels and ring
-//! parameters, [`emit`] writes the program. [`pipeline::compile`] is that list.
+//! slots, [`lower`] emits the circuit, [`rewrite`] makes it cheaper, [`schedule`] gives it
+//! levels and ring parameters, [`emit`] writes the program. [`validate`] compares circuits
+//! before and after a pass. [`pipeline::compile`] is that list.
 
 pub mod cost;
 pub mod diag;
@@ -16,3 +17,4 @@ pub mod pipeline;
 pub mod rewrite;
 pub mod schedule;
 pub mod sparsity;
+pub mod validate;

@@ -7,6 +7,7 @@
 
 mod assign;
 mod candidates;
+mod diagonals;
 mod placement;
 mod plan;
 mod split;
@@ -18,3 +19,34 @@ pub(crate) use plan::depth;
 pub use plan::{LinearPlan, PackingPlan, Prefold, TermPlan, plan};
 pub use split::Split;
 pub use thin::thin;
+
+use crate::cost::Nominal;
+use crate::sparsity::Network;
+use diagonals::Use;
+
+/// How a network is packed. All but the last are for comparison.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Packing {
+    /// Tensors in order, every diagonal of every map.
+    Naive,
+    /// Tensors in order, every diagonal that is not zero.
+    ZeroSkipping,
+    /// The same, with baby and giant steps.
+    SharedSteps,
+    /// Whatever a search finds cheapest.
+    #[default]
+    Searched,
+}
+
+impl Packing {
+    /// Plans a network for ciphertexts of `n_slots`.
+    pub fn plan(self, network: &Network, n_slots: usize, nominal: &Nominal) -> PackingPlan {
+        let by_diagonals = |makes_use| diagonals::plan(network, n_slots, nominal, makes_use);
+        match self {
+            Packing::Naive => by_diagonals(Use::Nothing),
+            Packing::ZeroSkipping => by_diagonals(Use::Zeros),
+            Packing::SharedSteps => by_diagonals(Use::ZerosAndSteps),
+            Packing::Searched => plan(network, n_slots, nominal),
+        }
+    }
+}

@@ -4,10 +4,11 @@ use crate::cost::{self, Nominal};
 use crate::emit::emit;
 use crate::lower::{Ports, lower};
 use crate::model::Model;
-use crate::packing::{self, PackingPlan};
-use crate::rewrite::{Objective, rewrite};
+use crate::packing::{self, Packing, PackingPlan};
+use crate::rewrite::{Objective, Rewritten, Saturation, rewrite};
 use crate::schedule::{self, ParamsError, Placed, Policy, Prediction, Request, Scheduled};
 use crate::sparsity::Network;
+use crate::validate::{Mismatch, validate};
 use hecc_ir::circuit::Circuit;
 use hecc_ir::params::SecurityLevel;
 use hecc_ir::program::Program;
@@ -29,6 +30,10 @@ pub struct Options {
     pub headroom_bits: f64,
     /// The machine compiled for.
     pub target: Target,
+    /// How tensors are packed.
+    pub packing: Packing,
+    /// Compare circuits before and after every pass.
+    pub validate: bool,
     /// What the rewriter makes the program small in; `None` leaves the circuit
     /// as it was lowered.
     pub objective: Option<Objective>,
@@ -43,6 +48,8 @@ impl Default for Options {
             samples: Vec::new(),
             headroom_bits: 2.0,
             target: cost::default_target(),
+            packing: Packing::default(),
+            validate: true,
             objective: Some(Objective::default()),
         }
     }
@@ -59,6 +66,8 @@ pub struct Compiled {
     pub lowered: Circuit,
     /// The circuit after rewriting.
     pub rewritten: Circuit,
+    /// What the rewriter's e-graph held; `None` when it was not asked for.
+    pub saturation: Option<Saturation>,
     /// The leveled circuit.
     pub leveled: Circuit,
     /// What the executor runs.
@@ -102,6 +111,8 @@ pub enum CompileError {
         /// Elements of the sample.
         found: usize,
     },
+    /// A pass changed what the circuit computes: a defect of the compiler.
+    Mismatch(Box<Mismatch>),
     /// A value overflowed or became NaN on a sample input.
     NotFinite {
         /// The layer it belongs to.
@@ -158,11 +169,12 @@ fn compile_for(
         return Ok(Err(error));
     }
     let nominal = Nominal::new(ring, depth);
-    let plan = packing::plan(network, ring.ring_degree / 2, &nominal);
+    let plan = options.packing.plan(network, ring.ring_degree / 2, &nominal);
     let lowered = lower(network, &plan, &ports(model));
-    let rewritten = match options.objective {
-        Some(objective) => rewrite(&lowered, &nominal, objective).circuit,
-        None => lowered.clone(),
+    let rewriting = options.objective.map(|objective| rewrite(&lowered, &nominal, objective));
+    let (rewritten, saturation) = match rewriting {
+        Some(Rewritten { circuit, saturation, .. }) => (circuit, Some(saturation)),
+        None => (lowered.clone(), None),
     };
     let variants = [Policy::Early, Policy::Late].map(|policy| {
         let circuit = schedule::place_rescales(&rewritten, policy);
@@ -178,7 +190,16 @@ fn compile_for(
         headroom_bits: options.headroom_bits,
         max_prime_bits: options.target.max_prime_bits,
     };
-    Ok(schedule::choose(&variants, samples, &request, ring).map(|scheduled| {
+    let scheduled = schedule::choose(&variants, samples, &request, ring);
+    if let (true, Ok(scheduled)) = (options.validate, &scheduled) {
+        let tensors = [spread_over_input(model, N_MADE_SAMPLES as u64)];
+        for (pass, before, after) in
+            [("rewrite", &lowered, &rewritten), ("schedule", &rewritten, &scheduled.circuit)]
+        {
+            validate(pass, before, after, &tensors).map_err(CompileError::Mismatch)?;
+        }
+    }
+    Ok(scheduled.map(|scheduled| {
         let Scheduled { circuit, prediction, cost_ns } = scheduled;
         let program = emit(&circuit, prediction.max_output * options.headroom_bits.exp2());
         Compiled {
@@ -186,12 +207,21 @@ fn compile_for(
             plan,
             lowered,
             rewritten,
+            saturation,
             leveled: circuit,
             program,
             prediction,
             cost_ns,
         }
     }))
+}
+
+impl Compiled {
+    /// The prices that the rewriter worked with.
+    pub fn nominal(&self, target: &Target) -> Option<Nominal> {
+        let ring = target.ring(self.program.manifest.params.ring_degree)?;
+        Some(Nominal::new(ring, packing::depth(&self.network)))
+    }
 }
 
 fn overflowing_layer(placed: &Placed) -> Option<String> {
@@ -236,7 +266,7 @@ fn ports(model: &Model) -> Ports<'_> {
 const N_MADE_SAMPLES: usize = 4;
 
 fn samples(model: &Model, options: &Options) -> Result<Vec<Vec<f64>>, CompileError> {
-    let (input, range) = model.input();
+    let (input, _) = model.input();
     let expected = model.layer(input).shape.n_elements();
     if let Some(wrong) = options.samples.iter().find(|s| s.len() != expected) {
         return Err(CompileError::SampleShape { expected, found: wrong.len() });
@@ -244,7 +274,12 @@ fn samples(model: &Model, options: &Options) -> Result<Vec<Vec<f64>>, CompileErr
     if !options.samples.is_empty() {
         return Ok(options.samples.clone());
     }
-    Ok((0..N_MADE_SAMPLES as u64).map(|seed| spread(expected, range, seed)).collect())
+    Ok((0..N_MADE_SAMPLES as u64).map(|seed| spread_over_input(model, seed)).collect())
+}
+
+fn spread_over_input(model: &Model, seed: u64) -> Vec<f64> {
+    let (input, range) = model.input();
+    spread(model.layer(input).shape.n_elements(), range, seed)
 }
 
 /// Reproducible values spread over a range (SplitMix64).

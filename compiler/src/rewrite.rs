@@ -18,6 +18,7 @@ pub use saturate::{Fired, Saturation};
 
 use crate::cost::{self, Nominal};
 use crate::schedule::{Policy, assign_levels, place_rescales};
+use flow::Contents;
 use hecc_ir::circuit::{Circuit, Value};
 use hecc_ir::scale::Level;
 use saturate::Bounds;
@@ -71,16 +72,42 @@ pub fn rewrite_without(
     objective: Objective,
     without: &[&str],
 ) -> Rewritten {
-    let weigh = |circuit: Circuit| (footprint(&circuit, nominal), circuit);
     let (selected, saturation) = equal_circuit(circuit, nominal, without);
-    let (original, selected) = (weigh(circuit.clone()), weigh(selected));
-    let mut footprints = [original.0; 3];
-    let simplified = choose(vec![original.clone(), selected], objective);
-    footprints[1] = simplified.0;
-    let turned = turn::turn(&simplified.1, nominal).into_iter().map(weigh);
-    let best = choose([original, simplified].into_iter().chain(turned).collect(), objective);
-    footprints[2] = best.0;
-    Rewritten { circuit: best.1, saturation, footprints }
+    let before = footprint(circuit, nominal);
+    let equal = [before, footprint(&selected, nominal)];
+    let simplified = choose(&equal, objective);
+    let base = if simplified == 0 { circuit.clone() } else { selected };
+    let turnings = turn::search(&base, nominal);
+    let turned = (0..turnings.len()).map(|i| footprint(&turnings.circuit(i, Contents::Names), nominal));
+    let candidates: Vec<Footprint> = [before, equal[simplified]].into_iter().chain(turned).collect();
+    let best = choose(&candidates, objective);
+    let rewritten = match best {
+        0 => circuit.clone(),
+        1 => base,
+        turned => turnings.circuit(turned - 2, Contents::Values),
+    };
+    Rewritten { circuit: rewritten, saturation, footprints: [before, equal[simplified], candidates[best]] }
+}
+
+/// What each rule is worth to one circuit.
+#[derive(Clone, Debug, Serialize)]
+pub struct Account {
+    /// What the e-graph held.
+    pub saturation: Saturation,
+    /// The circuit as it was, after the e-graph, and at the end.
+    pub footprints: [Footprint; 3],
+    /// Nanoseconds that the result would take more without each rule that fired, in
+    /// the order of [`Saturation::fired`]. Rules make up for each other, and some
+    /// serve memory: zero is common, and so are small negative numbers.
+    pub saved_ns: Vec<f64>,
+}
+
+/// Rewrites once with all rules and once without each that fired.
+pub fn account(circuit: &Circuit, nominal: &Nominal, objective: Objective) -> Account {
+    let Rewritten { saturation, footprints, .. } = rewrite(circuit, nominal, objective);
+    let without = |fired: &Fired| rewrite_without(circuit, nominal, objective, &[fired.rule]).footprints[2];
+    let saved_ns = saturation.fired.iter().map(|fired| without(fired).ns - footprints[2].ns).collect();
+    Account { saturation, footprints, saved_ns }
 }
 
 /// The cheapest circuit that the e-graph holds.
@@ -94,17 +121,17 @@ fn equal_circuit(circuit: &Circuit, nominal: &Nominal, without: &[&str]) -> (Cir
 /// How much longer than the fastest a circuit may take to save memory.
 const BALANCED_SLACK: f64 = 1.1;
 
-/// The best candidate; the first is the circuit as it was.
-fn choose(candidates: Vec<(Footprint, Circuit)>, objective: Objective) -> (Footprint, Circuit) {
-    let fastest = candidates.iter().map(|c| c.0.ns).fold(f64::INFINITY, f64::min);
+/// Index of the best candidate; the first is the circuit as it was.
+fn choose(candidates: &[Footprint], objective: Objective) -> usize {
+    let fastest = candidates.iter().map(|c| c.ns).fold(f64::INFINITY, f64::min);
     let limit = match objective {
         Objective::Latency => fastest,
-        Objective::Balanced => candidates[0].0.ns.min(fastest * BALANCED_SLACK),
+        Objective::Balanced => candidates[0].ns.min(fastest * BALANCED_SLACK),
         Objective::Memory => f64::INFINITY,
     };
-    let within = candidates.into_iter().filter(|c| c.0.ns <= limit);
-    let order = |a: &Footprint, b: &Footprint| a.bytes.cmp(&b.bytes).then(a.ns.total_cmp(&b.ns));
-    within.min_by(|a, b| order(&a.0, &b.0)).expect("the fastest is within its own limit")
+    let within = candidates.iter().enumerate().filter(|(_, c)| c.ns <= limit);
+    let best = within.min_by(|(_, a), (_, b)| a.bytes.cmp(&b.bytes).then(a.ns.total_cmp(&b.ns)));
+    best.expect("the fastest is within its own limit").0
 }
 
 /// Weighs an abstract circuit with the cheaper placement of its rescales.

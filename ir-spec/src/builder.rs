@@ -2,6 +2,7 @@
 
 use crate::circuit::{Circuit, Const, CtType, Input, Node, Op, Output, Plain, Source, Stage, Value};
 use crate::params::Params;
+use crate::plain::PlainBits;
 use crate::scale::Step;
 use std::collections::HashMap;
 
@@ -13,7 +14,7 @@ pub struct Builder {
     circuit: Circuit,
     source: Source,
     seen: HashMap<Key, Value>,
-    plains: HashMap<Vec<u64>, Const>,
+    plains: HashMap<PlainBits, Const>,
 }
 
 /// Structural identity of a node: equal keys compute equal values.
@@ -88,9 +89,8 @@ impl Builder {
 
     /// Interns a plaintext.
     pub fn constant(&mut self, plain: Plain) -> Const {
-        let bits: Vec<u64> = plain.values().iter().map(|v| v.to_bits()).collect();
         let consts = &mut self.circuit.consts;
-        *self.plains.entry(bits).or_insert_with(|| {
+        *self.plains.entry(PlainBits(plain.clone())).or_insert_with(|| {
             consts.push(plain);
             Const::new(consts.len() - 1)
         })

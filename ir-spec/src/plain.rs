@@ -4,6 +4,7 @@ use crate::limits::{MAX_PLAIN_VALUES, MAX_SLOTS};
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -89,6 +90,27 @@ impl Plain {
     /// Slots that may be non-zero, within one period.
     pub fn support(&self) -> impl Iterator<Item = usize> + '_ {
         self.values.iter().enumerate().filter(|(_, v)| **v != 0.0).map(|(i, _)| i)
+    }
+}
+
+/// A plaintext that is told from others by its bits, as key of a map. Shares the
+/// contents.
+#[derive(Clone, Debug)]
+pub struct PlainBits(pub Plain);
+
+impl PartialEq for PlainBits {
+    fn eq(&self, other: &PlainBits) -> bool {
+        let [a, b] = [&self.0.values, &other.0.values];
+        let is_same = || a.iter().zip(b.iter()).all(|(x, y)| x.to_bits() == y.to_bits());
+        Arc::ptr_eq(a, b) || (a.len() == b.len() && is_same())
+    }
+}
+
+impl Eq for PlainBits {}
+
+impl Hash for PlainBits {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.values.iter().for_each(|x| state.write_u64(x.to_bits()));
     }
 }
 

@@ -80,8 +80,10 @@ fn the_compiler_library_knows_no_runtime() {
 }
 
 /// Modules of the compiler; each may import those before it.
-const MODULES: [&str; 10] =
-    ["diag", "model", "front", "sparsity", "cost", "packing", "lower", "schedule", "emit", "pipeline"];
+const MODULES: [&str; 12] = [
+    "diag", "model", "front", "sparsity", "cost", "packing", "lower", "schedule", "rewrite", "validate",
+    "emit", "pipeline",
+];
 
 /// Position in [`MODULES`].
 fn rank(module: &str) -> usize {

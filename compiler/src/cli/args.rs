@@ -33,7 +33,7 @@ pub enum Command {
     /// Compile, encrypt, evaluate and decrypt samples, and show the predictions.
     Run(DataArgs),
     /// Measure a model: latency, sizes, operation counts, accuracy.
-    Bench(DataArgs),
+    Bench(BenchArgs),
     /// Compare encrypted (or simulated) results with plain evaluation.
     Check(CheckArgs),
     /// Client: make a secret key and the evaluation keys the server needs.
@@ -73,6 +73,25 @@ pub struct ModelArgs {
     /// Allow parameters without security, for experiments only.
     #[arg(long)]
     pub insecure: bool,
+    /// What to make the program small in.
+    #[arg(long, value_enum, default_value = "balanced", value_name = "OBJECTIVE")]
+    pub optimize: OptimizeArg,
+    /// Do not compare circuits before and after every pass.
+    #[arg(long)]
+    pub no_validate: bool,
+}
+
+/// What to make programs small in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OptimizeArg {
+    /// Time.
+    Latency,
+    /// Keys and plaintexts, where that costs little time.
+    Balanced,
+    /// Keys and plaintexts.
+    Memory,
+    /// Nothing: leave circuits as they were lowered.
+    None,
 }
 
 /// Arguments of `compile`.
@@ -98,6 +117,8 @@ pub enum StageArg {
     Packing,
     /// The circuit before levels.
     Lowered,
+    /// The same, rewritten.
+    Rewrite,
     /// The circuit with levels and scales.
     Leveled,
     /// Instructions of the executor.
@@ -117,7 +138,9 @@ pub enum FormatArg {
 
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
-#[command(after_help = "Compiled files (.hecp, .hecm) are inspected as they are; --stage is for models.")]
+#[command(
+    after_help = "Compiled files (.hecp, .hecm) are inspected as they are; --stage is for models.\nA circuit as text (.hecir) is verified, and rewritten with `--stage rewrite`."
+)]
 pub struct InspectArgs {
     /// The model, or a compiled `.hecp` or `.hecm` file.
     #[command(flatten)]
@@ -131,6 +154,9 @@ pub struct InspectArgs {
     /// Print the values of constants too, so that the text can be read back.
     #[arg(long)]
     pub constants: bool,
+    /// With `--stage rewrite`: which rules found what, and what each saves.
+    #[arg(long)]
+    pub explain: bool,
 }
 
 /// Threads and memory of an evaluation.
@@ -162,6 +188,40 @@ pub struct DataArgs {
     /// Threads and memory.
     #[command(flatten)]
     pub machine: MachineArgs,
+}
+
+/// Arguments of `bench`.
+#[derive(Debug, Args)]
+#[command(after_help = ABLATION_EXAMPLE)]
+pub struct BenchArgs {
+    /// Model, samples, count.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Print instead what each step of the compiler is worth.
+    #[arg(long)]
+    pub ablate: bool,
+    /// How to ablate.
+    #[command(flatten)]
+    pub ablation: AblationArgs,
+}
+
+const ABLATION_EXAMPLE: &str = "Example of an ablation, dense and with 80 and 90 % of all diagonals zero:
+  hecc bench model.onnx --data digits.npz --count 5 --ablate --sparsity 0,0.8,0.9";
+
+/// Sparsities of an ablation.
+#[derive(Debug, Args)]
+pub struct AblationArgs {
+    /// Shares of the weights' diagonals that random masks make zero.
+    #[arg(long, value_name = "SHARES", value_delimiter = ',', default_value = "0,0.5,0.8,0.9,0.98", requires = "ablate", value_parser = parse_share_of_zeros)]
+    pub sparsity: Vec<f64>,
+    /// Seed of the masks.
+    #[arg(long, default_value_t = 1, requires = "ablate")]
+    pub seed: u64,
+}
+
+fn parse_share_of_zeros(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok().filter(|share| (0.0..1.0).contains(share));
+    share.ok_or_else(|| String::from("a number from 0 to below 1"))
 }
 
 /// Where `check` evaluates.

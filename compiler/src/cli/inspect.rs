@@ -3,7 +3,7 @@
 use super::args::{FormatArg, InspectArgs, StageArg};
 use super::form::{Form, output};
 use super::session::{self, Built};
-use super::{files, problems};
+use super::{files, problems, rewriting};
 use hecc::diag::{Code, Diagnostics};
 use hecc::model::LayerKind;
 use hecc::packing::TermPlan;
@@ -31,6 +31,10 @@ pub fn inspect(args: &InspectArgs, form: Form) -> Result<(), Diagnostics> {
             let manifest = artifact::read_manifest(&bytes).map_err(|e| refused(args, Error::from(e)))?;
             pretty(&json!(manifest))
         }
+        Some("hecir") => return rewriting::inspect_text(args, form, format),
+        Some(_) | None if args.explain && args.stage == StageArg::Rewrite => {
+            return rewriting::explain(&session::build(&args.model, None, form)?, args, form);
+        }
         Some(_) | None => stage_form(&session::build(&args.model, None, form)?, args, format),
     };
     output(&text);
@@ -47,6 +51,7 @@ fn stage_form(built: &Built, args: &InspectArgs, format: FormatArg) -> String {
         StageArg::Network => rows_form(&network_rows(built), format),
         StageArg::Packing => rows_form(&packing_rows(built), format),
         StageArg::Lowered => circuit_form(&built.compiled.lowered, format, args.constants),
+        StageArg::Rewrite => circuit_form(&built.compiled.rewritten, format, args.constants),
         StageArg::Leveled => circuit_form(&built.compiled.leveled, format, args.constants),
         StageArg::Program => program_form(&built.compiled.program, format),
     }
@@ -139,6 +144,11 @@ fn packing_rows(built: &Built) -> Vec<Row> {
         row.facts = facts;
     }
     rows
+}
+
+/// Prints a circuit that is no stage of a model.
+pub fn print_circuit(circuit: &Circuit, format: FormatArg, constants: bool) {
+    output(&circuit_form(circuit, format, constants));
 }
 
 fn circuit_form(circuit: &Circuit, format: FormatArg, constants: bool) -> String {

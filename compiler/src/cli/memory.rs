@@ -108,7 +108,7 @@ pub fn describe(memory: &RunMemory) -> String {
 
 /// Bytes of memory a new process may take, where the system tells: what the
 /// kernel calls available, or the limit of a container if that is less.
-fn free_memory() -> Option<usize> {
+pub fn free_memory() -> Option<usize> {
     let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = meminfo.lines().find(|line| line.starts_with("MemAvailable:"))?;
     let kibibytes: usize = line.split_whitespace().nth(1)?.parse().ok()?;

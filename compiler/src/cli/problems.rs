@@ -2,6 +2,8 @@
 
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::pipeline::CompileError;
+use hecc::rewrite::Saturation;
+use hecc::validate::Mismatch;
 use hecc_runtime::Error;
 use std::path::Path;
 
@@ -35,6 +37,7 @@ pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
             let title = format!("calibration samples have {found} elements, the model takes {expected}");
             Diagnostic::error(Code::DataMismatch, title).label(Label::file(&file, ""))
         }
+        CompileError::Mismatch(mismatch) => return changed_meaning(&file, &mismatch),
         CompileError::NotFinite { layer } => {
             let title = format!("layer `{layer}` overflows on sample inputs");
             Diagnostic::error(Code::Overflow, title)
@@ -43,6 +46,30 @@ pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
         }
     };
     diagnostic.into()
+}
+
+/// A defect of ours: shows both circuits.
+pub fn changed_meaning(file: &str, mismatch: &Mismatch) -> Diagnostics {
+    let Mismatch { pass, output, element, position, expected, found, circuits } = mismatch;
+    let title = format!("the pass `{pass}` changed what the circuit computes");
+    let slot = format!("slot {} of ciphertext {}", position.slot, position.ct);
+    let message = format!("element {element}, in {slot}, is {found}, not {expected}");
+    Diagnostic::error(Code::Mismatch, title)
+        .label(Label::item(file, format!("output `{output}`"), message))
+        .note(format!("before:\n{}", circuits[0]))
+        .note(format!("after:\n{}", circuits[1]))
+        .help("this is a defect of hecc: please report it with the model")
+        .into()
+}
+
+/// A search that was not finished.
+pub fn bounded(model: &Path, saturation: &Saturation) -> Diagnostics {
+    let Saturation { nodes_before, nodes, rounds, .. } = saturation;
+    let message = format!("{nodes_before} nodes had become {nodes} after {rounds} rounds");
+    Diagnostic::warning(Code::Bounded, "the search for equal circuits stopped at a bound")
+        .label(Label::file(model.display().to_string(), message))
+        .help("nothing is wrong: the best circuit found so far is used")
+        .into()
 }
 
 /// The next number of one significant digit.

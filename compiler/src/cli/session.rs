@@ -1,13 +1,15 @@
 //! Everything in one process: compile, make keys, encrypt, evaluate, decrypt.
 
-use super::args::{DataArgs, ModelArgs};
+use super::args::{DataArgs, ModelArgs, OptimizeArg};
 use super::form::Form;
 use super::{files, memory, problems, progress};
+use hecc::cost::default_target;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::DataSet;
 use hecc::front::{self, LoadOptions};
 use hecc::model::Model;
 use hecc::pipeline::{self, Compiled, Options};
+use hecc::rewrite::Objective;
 use hecc_ir::limits::MAX_PRIME_BITS;
 use hecc_ir::params::{SecurityLevel, max_log_qp_128};
 use hecc_ir::{Program, Target, artifact};
@@ -57,13 +59,17 @@ pub fn build(args: &ModelArgs, data: Option<&DataSet>, form: Form) -> Result<Bui
     let start = Instant::now();
     let compiled = pipeline::compile(&model, &options).map_err(|e| problems::compile(&args.model, e))?;
     spinner.finish_and_clear();
+    if let Some(saturation) = compiled.saturation.as_ref().filter(|saturation| saturation.is_bounded) {
+        form.diagnostics(&problems::bounded(&args.model, saturation));
+    }
     Ok(Built { model, compiled, compile_time: start.elapsed() })
 }
 
 /// Samples that calibration looks at.
 const MAX_CALIBRATION_SAMPLES: usize = 16;
 
-fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Result<Options, Diagnostics> {
+/// What the arguments ask a compilation for.
+pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Result<Options, Diagnostics> {
     let named = args.calibrate.as_deref().map(DataSet::read).transpose()?;
     let mut samples = Vec::new();
     if let Some(data) = named.as_ref().or(data) {
@@ -71,17 +77,32 @@ fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Result<Op
         samples = data.samples.iter().take(MAX_CALIBRATION_SAMPLES).cloned().collect();
     }
     let security = if args.insecure { SecurityLevel::Insecure } else { SecurityLevel::Classical128 };
-    let mut options = Options {
+    let options = Options {
         precision: args.precision,
         security,
         ring_degree: args.ring,
         samples,
+        objective: objective(args.optimize),
+        validate: !args.no_validate,
+        target: target_of(args)?,
         ..Options::default()
     };
-    if let Some(path) = &args.target {
-        options.target = target(path)?;
-    }
     Ok(options)
+}
+
+/// The target profile that was named, or the built-in one.
+pub fn target_of(args: &ModelArgs) -> Result<Target, Diagnostics> {
+    args.target.as_deref().map_or_else(|| Ok(default_target()), target)
+}
+
+/// What the rewriter is asked for; `None` keeps it out.
+pub fn objective(asked: OptimizeArg) -> Option<Objective> {
+    match asked {
+        OptimizeArg::Latency => Some(Objective::Latency),
+        OptimizeArg::Balanced => Some(Objective::Balanced),
+        OptimizeArg::Memory => Some(Objective::Memory),
+        OptimizeArg::None => None,
+    }
 }
 
 fn target(path: &Path) -> Result<Target, Diagnostics> {

@@ -107,6 +107,12 @@ codes! {
         "Values inside the network became infinite on sample inputs.";
     BadTarget = "H063", "target profile not usable",
         "A target profile is a JSON file with measured costs by ring degree.";
+    Mismatch = "H064", "a pass changed the meaning of the circuit",
+        "Circuits are run before and after every pass on random inputs, and gave different results. This is a defect of hecc, not of the model. `--no-validate` skips the comparison, but the program would be wrong.";
+    BadCircuit = "H065", "circuit refused",
+        "The text is no circuit, or the circuit breaks an invariant that passes rely on.";
+    Bounded = "H066", "rewriting stopped at a bound",
+        "The search for equal circuits is bounded in rounds and nodes. The best circuit found so far is used.";
     UnwritableFile = "H070", "cannot write a file",
         "The system refused to create or replace the file. Nothing was left half-written.";
     BadProgram = "H071", "program or manifest refused",

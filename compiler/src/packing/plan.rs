@@ -78,7 +78,7 @@ pub fn plan(network: &Network, n_slots: usize, nominal: &Nominal) -> PackingPlan
 }
 
 /// Levels needed from each node's value to the output.
-fn remaining_levels(network: &Network) -> Vec<usize> {
+pub(super) fn remaining_levels(network: &Network) -> Vec<usize> {
     let mut remaining = vec![0; network.nodes.len()];
     for id in network.ids().collect::<Vec<_>>().into_iter().rev() {
         let here = remaining[id.0];
@@ -159,7 +159,7 @@ fn routes_of(network: &Network, kind: &NodeKind) -> Vec<Routes> {
     linear.terms.iter().map(routes).collect()
 }
 
-fn composed(network: &Network, term: &Term) -> Factor {
+pub(super) fn composed(network: &Network, term: &Term) -> Factor {
     let node = network.node(term.operand);
     let identity = || Factor {
         matrix: Matrix::identity(node.shape.n_elements()),

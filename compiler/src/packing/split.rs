@@ -30,6 +30,12 @@ impl Split {
         step - self.baby(step)
     }
 
+    /// The split without giant steps, and its cost with products.
+    pub(crate) fn none(keys: &BTreeSet<DiagonalKey>, n_slots: usize, price: &Price) -> (Split, f64) {
+        let split = Split { unit: n_slots as i64, offset: n_slots as i64 / 2 };
+        (split, price.map(keys, split, &mut Seen::new(keys, n_slots)))
+    }
+
     /// The cheapest split of a set of diagonals, and its cost with products.
     /// `hints` are distances the layouts suggest as units.
     pub(crate) fn cheapest(

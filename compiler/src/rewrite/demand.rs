@@ -7,7 +7,6 @@
 
 use super::graph::{layout_support, plain_support};
 use super::slots::SlotSet;
-use fixedbitset::FixedBitSet;
 use hecc_ir::circuit::{Builder, Circuit, Op, Output, Plain, Value};
 
 /// Runs the pass.
@@ -103,11 +102,4 @@ fn demands(circuit: &Circuit) -> Vec<SlotSet> {
         }
     }
     demands
-}
-
-/// The slots of a set of numbers.
-pub(super) fn collect(n_slots: usize, slots: impl Iterator<Item = usize>) -> SlotSet {
-    let mut bits = FixedBitSet::with_capacity(n_slots);
-    slots.for_each(|slot| bits.insert(slot));
-    SlotSet::of(bits)
 }

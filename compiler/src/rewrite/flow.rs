@@ -292,11 +292,21 @@ fn inner_values(circuit: &Circuit) -> Vec<bool> {
     inner
 }
 
+/// What plaintexts a written circuit holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contents {
+    /// Those of the circuit that was read, turned.
+    Values,
+    /// As many, and short: enough to tell what the circuit costs.
+    Names,
+}
+
 /// The circuit of a flow under a turning. `like` is the circuit that was read.
-pub(super) fn write(flow: &Flow, turning: &Turning, like: &Circuit) -> Circuit {
+pub(super) fn write(flow: &Flow, turning: &Turning, like: &Circuit, contents: Contents) -> Circuit {
     let consts = Vec::new();
     let header = Circuit { consts, inputs: turned_inputs(flow, turning, like), ..like.clone() };
-    let mut writer = Writer { flow, turning, like, builder: Builder::like(&header), values: Vec::new() };
+    let builder = Builder::like(&header);
+    let mut writer = Writer { flow, turning, like, contents, builder, values: Vec::new() };
     for node in 0..flow.nodes.len() {
         let value = writer.node(node);
         writer.values.push(value);
@@ -342,6 +352,7 @@ struct Writer<'a> {
     flow: &'a Flow,
     turning: &'a Turning,
     like: &'a Circuit,
+    contents: Contents,
     builder: Builder,
     values: Vec<Value>,
 }
@@ -376,9 +387,13 @@ impl Writer<'_> {
     }
 
     fn turned_plain(&self, constant: Const, turn: usize) -> Plain {
-        let mut values = self.like.plain(constant).values().to_vec();
-        let period = values.len();
-        values.rotate_left(turn % period);
+        let plain = self.like.plain(constant);
+        let turn = turn % plain.period();
+        if self.contents == Contents::Names && plain.uniform().is_none() {
+            return Plain::new(vec![constant.index() as f64, -1.0 - turn as f64]);
+        }
+        let mut values = plain.values().to_vec();
+        values.rotate_left(turn);
         Plain::new(values)
     }
 

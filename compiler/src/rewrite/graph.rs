@@ -5,6 +5,7 @@ use egg::{Analysis, DidMerge, EGraph, Id, Language};
 use fixedbitset::FixedBitSet;
 use hecc_ir::circuit::{Circuit, Op, Plain, Source, Value};
 use hecc_ir::layout::Layout;
+use hecc_ir::plain::PlainBits;
 use std::collections::{HashMap, HashSet};
 
 /// Handle of a plaintext in [`Context`].
@@ -122,7 +123,7 @@ pub(super) struct Context {
     inputs: Vec<Layout>,
     plains: Vec<Plain>,
     supports: Vec<SlotSet>,
-    by_bits: HashMap<Vec<u64>, PlainId>,
+    by_bits: HashMap<PlainBits, PlainId>,
     /// Sums that are flat already.
     pub flattened: HashSet<Node>,
     /// Layer of the nodes that are added now.
@@ -139,9 +140,8 @@ impl Context {
     }
 
     pub fn intern(&mut self, plain: Plain) -> PlainId {
-        let bits: Vec<u64> = plain.values().iter().map(|value| value.to_bits()).collect();
         let (plains, supports) = (&mut self.plains, &mut self.supports);
-        *self.by_bits.entry(bits).or_insert_with(|| {
+        *self.by_bits.entry(PlainBits(plain.clone())).or_insert_with(|| {
             supports.push(plain_support(&plain, self.n_slots));
             plains.push(plain);
             PlainId(plains.len() as u32 - 1)

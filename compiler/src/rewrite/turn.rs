@@ -10,7 +10,7 @@
 mod search;
 mod tally;
 
-use super::flow::{Flow, write};
+use super::flow::{Contents, Flow, Turning, write};
 use crate::cost::Nominal;
 use hecc_ir::circuit::Circuit;
 use rayon::prelude::*;
@@ -21,17 +21,36 @@ use tally::{Rates, Tally};
 /// that avoid keys end in other places, some of them cheaper.
 const KEY_WEIGHTS: [i64; 4] = [0, 1, 4, 16];
 
-/// Runs the pass: circuits that may be cheaper, the last ones with fewest keys.
-pub(super) fn turn(circuit: &Circuit, nominal: &Nominal) -> Vec<Circuit> {
+/// Ways to turn a circuit that may be cheaper.
+pub(super) struct Turnings<'a> {
+    circuit: &'a Circuit,
+    flow: Flow,
+    found: Vec<Turning>,
+}
+
+impl Turnings<'_> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    /// The circuit of one of them.
+    pub fn circuit(&self, index: usize, contents: Contents) -> Circuit {
+        write(&self.flow, &self.found[index], self.circuit, contents)
+    }
+}
+
+/// Searches for turnings.
+pub(super) fn search<'a>(circuit: &'a Circuit, nominal: &Nominal) -> Turnings<'a> {
     let flow = Flow::of(circuit);
     let rates = tally::rates(&flow, nominal);
-    let search = |weight: &i64| {
+    let search_with = |weight: &i64| {
         let weighted: Vec<Rates> = rates.iter().map(|rates| rates.with_keys(*weight)).collect();
         let sparing = Search::new(&flow, Tally::of(&flow, flow.as_read(), &weighted)).run();
         let cheapest = Search::new(&flow, Tally::of(&flow, sparing.clone(), &rates)).run();
         [cheapest, sparing]
     };
-    let mut turnings: Vec<_> = KEY_WEIGHTS.par_iter().flat_map_iter(search).collect();
-    turnings.dedup();
-    turnings.iter().map(|turning| write(&flow, turning, circuit)).collect()
+    let mut found: Vec<Turning> = KEY_WEIGHTS.par_iter().flat_map_iter(search_with).collect();
+    found.dedup();
+    Turnings { circuit, flow, found }
 }

@@ -1,0 +1,174 @@
+//! `hecc bench --ablate`: what each step of the compiler is worth.
+
+use super::args::{AblationArgs, DataArgs};
+use super::form::Form;
+use super::session::{self, Built, Deployment};
+use super::{memory, problems, progress};
+use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
+use hecc::diag::Diagnostics;
+use hecc::front::data::DataSet;
+use hecc::packing::{Packing, thin};
+use hecc::pipeline::{Compiled, Options, compile_network};
+use hecc::sparsity::Network;
+use hecc_ir::Program;
+use serde::Serialize;
+
+/// One row: the compiler up to one step, on one sparsity.
+#[derive(Debug, Serialize)]
+struct Row {
+    /// Share of the diagonals that are zero.
+    sparsity: f64,
+    step: &'static str,
+    rotations: usize,
+    key_switches: usize,
+    mul_plain: usize,
+    mul_ct: usize,
+    depth: usize,
+    rotation_keys: usize,
+    key_bytes: Option<usize>,
+    plaintext_bytes: Option<usize>,
+    predicted_s: f64,
+    /// Median over samples; absent when keys and plaintexts would not fit.
+    measured_s: Option<f64>,
+}
+
+/// A step of the compiler, with all before it.
+struct Step {
+    name: &'static str,
+    packing: Packing,
+    rewrites: bool,
+}
+
+const STEPS: [Step; 5] = [
+    Step { name: "naive diagonals", packing: Packing::Naive, rewrites: false },
+    Step { name: "+ zero skipping", packing: Packing::ZeroSkipping, rewrites: false },
+    Step { name: "+ baby and giant steps", packing: Packing::SharedSteps, rewrites: false },
+    Step { name: "+ packing search", packing: Packing::Searched, rewrites: false },
+    Step { name: "+ rewriting", packing: Packing::Searched, rewrites: true },
+];
+
+/// Runs the command.
+pub fn ablate(args: &DataArgs, asked: &AblationArgs, form: Form) -> Result<(), Diagnostics> {
+    let data = session::samples(args)?;
+    let built = session::build(&args.model, Some(&data), form)?;
+    data.fits(&built.model)?;
+    let mut options = session::options(&args.model, &built.model, Some(&data))?;
+    options.ring_degree = Some(built.compiled.program.manifest.params.ring_degree);
+    let dense = Network::of(&built.model);
+    let bar = progress::bar("ablating", asked.sparsity.len() * STEPS.len());
+    let mut rows = Vec::new();
+    for &sparsity in &asked.sparsity {
+        let network = thinned(&built, &dense, &options, args, asked, sparsity)?;
+        for step in &STEPS {
+            let objective = if step.rewrites { options.objective } else { None };
+            let options = Options { packing: step.packing, objective, ..options.clone() };
+            let compiled = compile_network(&built.model, &network, &options)
+                .map_err(|e| problems::compile(&args.model.model, e))?;
+            rows.push(row(step, sparsity, &compiled, args, &data)?);
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    let rows = serde_json::to_value(&rows).map(|value| (value, rows)).expect("rows serialise");
+    form.result(&rows.0, || table(&rows.1));
+    Ok(())
+}
+
+/// The network without a share of the diagonals of its dense plan.
+fn thinned(
+    built: &Built,
+    dense: &Network,
+    options: &Options,
+    args: &DataArgs,
+    asked: &AblationArgs,
+    sparsity: f64,
+) -> Result<Network, Diagnostics> {
+    if sparsity == 0.0 {
+        return Ok(dense.clone());
+    }
+    let options = Options { objective: None, ..options.clone() };
+    let compiled = compile_network(&built.model, dense, &options)
+        .map_err(|e| problems::compile(&args.model.model, e))?;
+    Ok(thin(dense, &compiled.plan, sparsity, asked.seed))
+}
+
+fn row(
+    step: &Step,
+    sparsity: f64,
+    compiled: &Compiled,
+    args: &DataArgs,
+    data: &DataSet,
+) -> Result<Row, Diagnostics> {
+    let program = &compiled.program;
+    let counts = program.op_counts();
+    let mut row = Row {
+        sparsity,
+        step: step.name,
+        rotations: counts.rotations,
+        key_switches: counts.key_switches,
+        mul_plain: counts.mul_plain + counts.mul_scalar,
+        mul_ct: counts.mul_ct,
+        depth: compiled.leveled.depth(),
+        rotation_keys: program.manifest.keys.rotations.len(),
+        key_bytes: None,
+        plaintext_bytes: None,
+        predicted_s: compiled.cost_ns * 1e-9,
+        measured_s: None,
+    };
+    if memory::free_memory().is_none_or(|free| estimated_bytes(program) <= free / 2) {
+        let deployment = Deployment::start(args, program)?;
+        row.key_bytes = Some(deployment.key_bytes);
+        row.plaintext_bytes = Some(deployment.plain_bytes().total());
+        let mut seconds = Vec::new();
+        for sample in &data.samples {
+            seconds.push(deployment.predict(&args.model.model, sample)?.cost.wall.as_secs_f64());
+        }
+        seconds.sort_by(f64::total_cmp);
+        row.measured_s = Some(seconds[seconds.len() / 2]);
+    }
+    Ok(row)
+}
+
+/// Bytes of keys (as words, while they are made) and plaintexts, roughly.
+fn estimated_bytes(program: &Program) -> usize {
+    let params = &program.manifest.params;
+    let n_limbs = params.q.len() + params.p.len();
+    let limb = params.ring_degree * size_of::<u64>();
+    let keys = program.manifest.keys.rotations.len();
+    (2 * keys * params.n_digits(params.max_level()) + program.plains.len()) * n_limbs * limb
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    table.set_header([
+        "zeros",
+        "step",
+        "rotations",
+        "key switches",
+        "plaintext products",
+        "ciphertext products",
+        "depth",
+        "keys",
+        "key MB",
+        "plaintext MB",
+        "predicted ms",
+        "measured ms",
+    ]);
+    for row in rows {
+        let mb = |bytes: Option<usize>| bytes.map_or_else(unknown, |b| format!("{:.1}", b as f64 / 1e6));
+        let counts =
+            [row.rotations, row.key_switches, row.mul_plain, row.mul_ct, row.depth, row.rotation_keys];
+        let times = [Some(row.predicted_s), row.measured_s];
+        let cells = [format!("{:.0} %", row.sparsity * 100.0), row.step.to_owned()].into_iter();
+        let cells = cells.chain(counts.map(|count| count.to_string()));
+        let cells = cells.chain([mb(row.key_bytes), mb(row.plaintext_bytes)]);
+        table.add_row(cells.chain(times.map(|t| t.map_or_else(unknown, |s| format!("{:.2}", s * 1e3)))));
+    }
+    format!("{table}\n")
+}
+
+/// For what was not measured because it does not fit into memory.
+fn unknown() -> String {
+    String::from("-")
+}
