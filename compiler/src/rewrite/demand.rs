@@ -1,9 +1,10 @@
 //! Restricts plaintexts to the slots that matter.
 //!
 //! Expects an abstract circuit. A slot is *in demand* when an output depends on
-//! it; what a plaintext holds elsewhere, or where its operand is zero, is free.
-//! Leaves it zero there, so that plaintexts which differ only where nobody looks
-//! become one, or the same everywhere where that makes a scalar of the plaintext.
+//! it; what a plaintext holds elsewhere is free. Leaves it zero there, so that
+//! plaintexts which differ only where nobody looks become one, or the same everywhere
+//! where that makes a scalar of the plaintext. That operands are zero somewhere
+//! plays no part: the masks that make them so may be among those that go.
 
 use super::graph::{layout_support, plain_support};
 use super::slots::SlotSet;
@@ -11,7 +12,7 @@ use hecc_ir::circuit::{Builder, Circuit, Op, Output, Plain, Value};
 
 /// Runs the pass.
 pub(super) fn restrict_plaintexts(circuit: &Circuit) -> Circuit {
-    let (demand, support) = (demands(circuit), supports(circuit));
+    let demand = demands(circuit);
     let mut builder = Builder::like(&Circuit { consts: Vec::new(), ..circuit.clone() });
     let mut values: Vec<Value> = Vec::with_capacity(circuit.nodes.len());
     for value in circuit.values() {
@@ -20,11 +21,8 @@ pub(super) fn restrict_plaintexts(circuit: &Circuit) -> Circuit {
         let wanted = &demand[value.index()];
         let rebuilt = match &node.op {
             Op::MulPlain(a, constant) => {
-                let matters = wanted.intersection(&support[a.index()]);
-                builder.mul_plain(
-                    values[a.index()],
-                    restricted(circuit.plain(*constant), &matters, circuit.n_slots),
-                )
+                let plain = restricted(circuit.plain(*constant), wanted, circuit.n_slots);
+                builder.mul_plain(values[a.index()], plain)
             }
             Op::AddPlain(a, constant) => {
                 let plain = restricted(circuit.plain(*constant), wanted, circuit.n_slots);
@@ -55,29 +53,6 @@ pub(super) fn restricted(plain: &Plain, matters: &SlotSet, n_slots: usize) -> Pl
     Plain::new((0..n_slots).map(at).collect())
 }
 
-/// Slots of each value that may be other than zero.
-fn supports(circuit: &Circuit) -> Vec<SlotSet> {
-    let n = circuit.n_slots;
-    let mut supports: Vec<SlotSet> = Vec::with_capacity(circuit.nodes.len());
-    for node in &circuit.nodes {
-        let of = |value: &Value| &supports[value.index()];
-        supports.push(match &node.op {
-            Op::Input { input, ct } => layout_support(&circuit.inputs[*input as usize].layout, *ct),
-            Op::Zero => SlotSet::none(n),
-            Op::Add(terms) => terms.iter().fold(SlotSet::none(n), |sum, term| sum.union(of(term))),
-            Op::Sub(a, b) => of(a).union(of(b)),
-            Op::Mul(a, b) => of(a).intersection(of(b)),
-            Op::AddPlain(a, constant) => of(a).union(&plain_support(circuit.plain(*constant), n)),
-            Op::MulPlain(a, constant) => of(a).intersection(&plain_support(circuit.plain(*constant), n)),
-            Op::Rotate(a, step) => of(a).turned(step.get()),
-            Op::Neg(a) | Op::MulScalar(a, _) | Op::Rescale(a) | Op::Relin(a) | Op::DropLevel(a, _) => {
-                of(a).clone()
-            }
-        });
-    }
-    supports
-}
-
 /// Slots of each value that an output depends on.
 fn demands(circuit: &Circuit) -> Vec<SlotSet> {
     let n = circuit.n_slots;
@@ -102,4 +77,38 @@ fn demands(circuit: &Circuit) -> Vec<SlotSet> {
         }
     }
     demands
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use hecc_ir::circuit::Input;
+    use hecc_ir::{Layout, Shape, eval};
+
+    /// Two masks for the one element of an output whose other slots are free: the
+    /// second may go, the first must stay for the fold.
+    #[test]
+    fn of_two_masks_only_the_one_that_nothing_needs_goes() {
+        let mut builder = Builder::new("masks", 8);
+        let layout = Layout::contiguous(Shape(vec![8]), 8);
+        let input = builder.declare_input(Input { name: "x".into(), layout, range: (-1.0, 1.0) });
+        let x = builder.push(Op::Input { input, ct: 0 });
+        let mask =
+            |slots: &[usize]| Plain::new((0..8).map(|i| f64::from(u8::from(slots.contains(&i)))).collect());
+        let first = builder.mul_plain(x, mask(&[0]));
+        let turned = builder.rotate(first, 7);
+        let sum = builder.sum(vec![first, turned]);
+        let second = builder.mul_plain(sum, mask(&[0, 1]));
+        let layout = Layout { dirty: true, ..Layout::contiguous(Shape(vec![2]), 8) };
+        builder.output(Output { name: "y".into(), layout, values: vec![second] });
+        let circuit = builder.finish();
+
+        let restricted = restrict_plaintexts(&circuit);
+        let products = restricted.nodes.iter().filter(|node| node.op.is_product()).count();
+        assert_eq!(products, 1);
+        let tensor: Vec<f64> = (1..9).map(f64::from).collect();
+        assert_eq!(eval(&restricted, std::slice::from_ref(&tensor)), eval(&circuit, &[tensor]));
+    }
 }
