@@ -59,14 +59,17 @@ pub fn ablate(args: &DataArgs, asked: &AblationArgs, form: Form) -> Result<(), D
     let mut rows = Vec::new();
     for &sparsity in &asked.sparsity {
         let network = thinned(&built, &dense, &options, args, asked, sparsity)?;
+        let mut runs = Vec::new();
         for step in &STEPS {
             let objective = if step.rewrites { options.objective } else { None };
             let options = Options { packing: step.packing, objective, ..options.clone() };
             let compiled = compile_network(&built.model, &network, &options)
                 .map_err(|e| problems::compile(&args.model.model, e))?;
-            rows.push(row(step, sparsity, &compiled, args, &data)?);
+            runs.push(Run::start(step, sparsity, &compiled, args)?);
             bar.inc(1);
         }
+        measure(&mut runs, args, &data)?;
+        rows.extend(runs.into_iter().map(Run::finish));
     }
     bar.finish_and_clear();
     let rows = serde_json::to_value(&rows).map(|value| (value, rows)).expect("rows serialise");
@@ -92,41 +95,56 @@ fn thinned(
     Ok(thin(dense, &compiled.plan, sparsity, asked.seed))
 }
 
-fn row(
-    step: &Step,
-    sparsity: f64,
-    compiled: &Compiled,
-    args: &DataArgs,
-    data: &DataSet,
-) -> Result<Row, Diagnostics> {
-    let program = &compiled.program;
-    let counts = program.op_counts();
-    let mut row = Row {
-        sparsity,
-        step: step.name,
-        rotations: counts.rotations,
-        key_switches: counts.key_switches,
-        mul_plain: counts.mul_plain + counts.mul_scalar,
-        mul_ct: counts.mul_ct,
-        depth: compiled.leveled.depth(),
-        rotation_keys: program.manifest.keys.rotations.len(),
-        key_bytes: None,
-        plaintext_bytes: None,
-        predicted_s: compiled.cost_ns * 1e-9,
-        measured_s: None,
-    };
-    if memory::free_memory().is_none_or(|free| estimated_bytes(program) <= free / 2) {
-        let deployment = Deployment::start(args, program)?;
-        row.key_bytes = Some(deployment.key_bytes);
-        row.plaintext_bytes = Some(deployment.plain_bytes().total());
-        let mut seconds = Vec::new();
-        for sample in &data.samples {
-            seconds.push(deployment.predict(&args.model.model, sample)?.cost.wall.as_secs_f64());
-        }
-        seconds.sort_by(f64::total_cmp);
-        row.measured_s = Some(seconds[seconds.len() / 2]);
+/// A row while it is measured.
+struct Run {
+    row: Row,
+    /// Absent when keys and plaintexts would not fit.
+    deployment: Option<Deployment>,
+    seconds: Vec<f64>,
+}
+
+impl Run {
+    fn start(step: &Step, sparsity: f64, compiled: &Compiled, args: &DataArgs) -> Result<Run, Diagnostics> {
+        let program = &compiled.program;
+        let counts = program.op_counts();
+        let fits = memory::free_memory().is_none_or(|free| estimated_bytes(program) <= free / 2);
+        let deployment = if fits { Some(Deployment::start(args, program)?) } else { None };
+        let row = Row {
+            sparsity,
+            step: step.name,
+            rotations: counts.rotations,
+            key_switches: counts.key_switches,
+            mul_plain: counts.mul_plain + counts.mul_scalar,
+            mul_ct: counts.mul_ct,
+            depth: compiled.leveled.depth(),
+            rotation_keys: program.manifest.keys.rotations.len(),
+            key_bytes: deployment.as_ref().map(|deployment| deployment.key_bytes),
+            plaintext_bytes: deployment.as_ref().map(|deployment| deployment.plain_bytes().total()),
+            predicted_s: compiled.cost_ns * 1e-9,
+            measured_s: None,
+        };
+        Ok(Run { row, deployment, seconds: Vec::new() })
     }
-    Ok(row)
+
+    fn finish(mut self) -> Row {
+        self.seconds.sort_by(f64::total_cmp);
+        let measured_s = self.seconds.get(self.seconds.len() / 2).copied();
+        Row { measured_s, ..self.row }
+    }
+}
+
+/// Evaluates every sample with all rows in turn, so that whatever disturbs the
+/// machine disturbs them alike.
+fn measure(runs: &mut [Run], args: &DataArgs, data: &DataSet) -> Result<(), Diagnostics> {
+    for sample in &data.samples {
+        for run in runs.iter_mut() {
+            if let Some(deployment) = &run.deployment {
+                let outcome = deployment.predict(&args.model.model, sample)?;
+                run.seconds.push(outcome.cost.wall.as_secs_f64());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Bytes of keys (as words, while they are made) and plaintexts, roughly.
