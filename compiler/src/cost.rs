@@ -70,7 +70,7 @@ pub fn memory(circuit: &Circuit, level_of: impl Fn(Value) -> Option<Level>, para
         let Some(level) = level_of(value) else { continue };
         match circuit.node(value).op {
             Op::Rotate(_, step) => raise(&mut keys, step, level),
-            Op::MulPlain(_, constant) => raise(&mut plains, constant, level),
+            Op::MulPlain(_, constant) | Op::AddPlain(_, constant) => raise(&mut plains, constant, level),
             _ => {}
         }
     }

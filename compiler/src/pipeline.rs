@@ -8,7 +8,7 @@ use crate::packing::{self, Packing, PackingPlan};
 use crate::rewrite::{Objective, Rewritten, Saturation, rewrite};
 use crate::schedule::{self, ParamsError, Placed, Policy, Prediction, Request, Scheduled};
 use crate::sparsity::Network;
-use crate::validate::{Mismatch, validate};
+use crate::validate::{Mismatch, spread, validate};
 use hecc_ir::circuit::Circuit;
 use hecc_ir::params::SecurityLevel;
 use hecc_ir::program::Program;
@@ -176,8 +176,46 @@ fn compile_for(
         Some(Rewritten { circuit, saturation, .. }) => (circuit, Some(saturation)),
         None => (lowered.clone(), None),
     };
+    let tensors = [spread_over_input(model, N_MADE_SAMPLES as u64)];
+    let check = |pass, before: &Circuit, after: &Circuit| match options.validate {
+        true => validate(pass, before, after, &tensors).map_err(CompileError::Mismatch),
+        false => Ok(()),
+    };
+    check("rewrite", &lowered, &rewritten)?;
+    let (rewritten, scheduled) = match schedule(&rewritten, options, samples, ring)? {
+        Ok(scheduled) => (rewritten, scheduled),
+        // What is cheaper may be less precise.
+        Err(_) => match schedule(&lowered, options, samples, ring)? {
+            Ok(scheduled) => (lowered.clone(), scheduled),
+            Err(error) => return Ok(Err(error)),
+        },
+    };
+    check("schedule", &rewritten, &scheduled.circuit)?;
+    let Scheduled { circuit, prediction, cost_ns } = scheduled;
+    let program = emit(&circuit, prediction.max_output * options.headroom_bits.exp2());
+    let network = network.clone();
+    Ok(Ok(Compiled {
+        network,
+        plan,
+        lowered,
+        rewritten,
+        saturation,
+        leveled: circuit,
+        program,
+        prediction,
+        cost_ns,
+    }))
+}
+
+/// Levels and parameters for an abstract circuit on one ring.
+fn schedule(
+    circuit: &Circuit,
+    options: &Options,
+    samples: &[Vec<f64>],
+    ring: &RingCost,
+) -> Result<Result<Scheduled, ParamsError>, CompileError> {
     let variants = [Policy::Early, Policy::Late].map(|policy| {
-        let circuit = schedule::place_rescales(&rewritten, policy);
+        let circuit = schedule::place_rescales(circuit, policy);
         let largest = schedule::magnitudes(&circuit, samples);
         Placed { circuit, largest }
     });
@@ -190,30 +228,7 @@ fn compile_for(
         headroom_bits: options.headroom_bits,
         max_prime_bits: options.target.max_prime_bits,
     };
-    let scheduled = schedule::choose(&variants, samples, &request, ring);
-    if let (true, Ok(scheduled)) = (options.validate, &scheduled) {
-        let tensors = [spread_over_input(model, N_MADE_SAMPLES as u64)];
-        for (pass, before, after) in
-            [("rewrite", &lowered, &rewritten), ("schedule", &rewritten, &scheduled.circuit)]
-        {
-            validate(pass, before, after, &tensors).map_err(CompileError::Mismatch)?;
-        }
-    }
-    Ok(scheduled.map(|scheduled| {
-        let Scheduled { circuit, prediction, cost_ns } = scheduled;
-        let program = emit(&circuit, prediction.max_output * options.headroom_bits.exp2());
-        Compiled {
-            network: network.clone(),
-            plan,
-            lowered,
-            rewritten,
-            saturation,
-            leveled: circuit,
-            program,
-            prediction,
-            cost_ns,
-        }
-    }))
+    Ok(schedule::choose(&variants, samples, &request, ring))
 }
 
 impl Compiled {
@@ -280,17 +295,4 @@ fn samples(model: &Model, options: &Options) -> Result<Vec<Vec<f64>>, CompileErr
 fn spread_over_input(model: &Model, seed: u64) -> Vec<f64> {
     let (input, range) = model.input();
     spread(model.layer(input).shape.n_elements(), range, seed)
-}
-
-/// Reproducible values spread over a range (SplitMix64).
-fn spread(n: usize, (low, high): (f64, f64), seed: u64) -> Vec<f64> {
-    let mut state = seed;
-    let mut unit = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    };
-    (0..n).map(|_| low + (high - low) * unit()).collect()
 }

@@ -3,11 +3,13 @@
 //! Expects an abstract circuit; leaves one that computes the same tensors, where
 //! elements may sit in other slots. First an e-graph ([`rules`]) finds what is equal,
 //! and the cheapest of it is selected; then [`turn`] decides where rotations stand.
-//! What is found competes with the circuit as it was: by price it is never worse.
+//! What is found competes with the circuit as it was: by nominal prices
+//! it is never worse.
 
 mod demand;
 mod flow;
 mod graph;
+mod period;
 mod rules;
 mod saturate;
 mod select;
@@ -110,12 +112,28 @@ pub fn account(circuit: &Circuit, nominal: &Nominal, objective: Objective) -> Ac
     Account { saturation, footprints, saved_ns }
 }
 
-/// The cheapest circuit that the e-graph holds.
+/// Why the way to compute a value that the e-graph's selection takes is equal to that
+/// of the circuit: terms from one to the other, with the rule of each step.
+/// Plaintexts are numbered as they were met. Nothing when the selection was given up.
+pub fn explain_value(circuit: &Circuit, nominal: &Nominal, value: Value) -> Option<String> {
+    let (mut graph, classes) = graph::explained(circuit);
+    saturate::saturate(&mut graph, BOUNDS, &[]);
+    let class = classes[value.index()];
+    let node = select::choice(&graph, circuit, &classes, nominal)?.remove(&graph.find(class))?;
+    let selected = graph.add_uncanonical(node);
+    Some(graph.explain_id_equivalence(class, selected).get_string_with_let())
+}
+
+/// The cheapest circuit that the e-graph holds, or the one it was made of when it
+/// has grown too large to choose from.
 fn equal_circuit(circuit: &Circuit, nominal: &Nominal, without: &[&str]) -> (Circuit, Saturation) {
     let restricted = demand::restrict_plaintexts(circuit);
     let (mut graph, classes) = graph::of_circuit(&restricted);
     let saturation = saturate::saturate(&mut graph, BOUNDS, without);
-    (select::select(&graph, &restricted, &classes, nominal), saturation)
+    match select::select(&graph, &restricted, &classes, nominal) {
+        Some(selected) => (selected, saturation),
+        None => (restricted, Saturation { is_bounded: true, ..saturation }),
+    }
 }
 
 /// How much longer than the fastest a circuit may take to save memory.

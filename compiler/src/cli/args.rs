@@ -154,9 +154,13 @@ pub struct InspectArgs {
     /// Print the values of constants too, so that the text can be read back.
     #[arg(long)]
     pub constants: bool,
-    /// With `--stage rewrite`: which rules found what, and what each saves.
+    /// Instead of a stage: which rewrite rules found what, and what each saves.
     #[arg(long)]
     pub explain: bool,
+    /// Instead of a stage: why what the e-graph takes for value %N of the stage `lowered`
+    /// equals it.
+    #[arg(long, value_name = "N", conflicts_with = "explain")]
+    pub explain_value: Option<usize>,
 }
 
 /// Threads and memory of an evaluation.

@@ -32,7 +32,7 @@ pub fn inspect(args: &InspectArgs, form: Form) -> Result<(), Diagnostics> {
             pretty(&json!(manifest))
         }
         Some("hecir") => return rewriting::inspect_text(args, form, format),
-        Some(_) | None if args.explain && args.stage == StageArg::Rewrite => {
+        Some(_) | None if rewriting::explains(args) => {
             return rewriting::explain(&session::build(&args.model, None, form)?, args, form);
         }
         Some(_) | None => stage_form(&session::build(&args.model, None, form)?, args, format),

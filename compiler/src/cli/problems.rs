@@ -53,7 +53,8 @@ pub fn changed_meaning(file: &str, mismatch: &Mismatch) -> Diagnostics {
     let Mismatch { pass, output, element, position, expected, found, circuits } = mismatch;
     let title = format!("the pass `{pass}` changed what the circuit computes");
     let slot = format!("slot {} of ciphertext {}", position.slot, position.ct);
-    let message = format!("element {element}, in {slot}, is {found}, not {expected}");
+    let what = element.map_or_else(|| String::from("no element"), |element| format!("element {element}"));
+    let message = format!("{slot}, which holds {what}, is {found}, not {expected}");
     Diagnostic::error(Code::Mismatch, title)
         .label(Label::item(file, format!("output `{output}`"), message))
         .note(format!("before:\n{}", circuits[0]))

@@ -7,23 +7,47 @@ use super::{files, inspect, problems};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hecc::cost::Nominal;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label, Source};
-use hecc::rewrite::{Account, Objective, account, rewrite};
+use hecc::rewrite::{Account, Objective, Rewritten, account, explain_value, rewrite};
 use hecc::schedule::{Policy, assign_levels, place_rescales};
-use hecc::validate::validate;
-use hecc_ir::{Circuit, Level, Stage, text};
+use hecc::validate::{spread, validate};
+use hecc_ir::{Circuit, Level, Stage, Value, text};
 use serde_json::json;
 
-/// What the rules found in a model and what each saves.
+/// What the rules found in a model and what each saves, or why one value is equal.
 pub fn explain(built: &Built, args: &InspectArgs, form: Form) -> Result<(), Diagnostics> {
     let target = session::target_of(&args.model)?;
-    let (compiled, objective) = (&built.compiled, session::objective(args.model.optimize));
-    let nominal = compiled.nominal(&target).expect("it was compiled for a ring of the target");
-    print(&account(&compiled.lowered, &nominal, objective.unwrap_or_default()), form);
-    Ok(())
+    let nominal = built.compiled.nominal(&target).expect("it was compiled for a ring of the target");
+    explain_circuit(&built.compiled.lowered, &nominal, args, form)
 }
 
-fn print(account: &Account, form: Form) {
-    form.result(&json!(account), || table(account));
+/// True when the circuit itself is not what was asked for.
+pub fn explains(args: &InspectArgs) -> bool {
+    args.explain || args.explain_value.is_some()
+}
+
+fn explain_circuit(
+    circuit: &Circuit,
+    nominal: &Nominal,
+    args: &InspectArgs,
+    form: Form,
+) -> Result<(), Diagnostics> {
+    let Some(index) = args.explain_value else {
+        let account = account(circuit, nominal, session::objective(args.model.optimize).unwrap_or_default());
+        form.result(&json!(account), || table(&account));
+        return Ok(());
+    };
+    if index >= circuit.nodes.len() {
+        let title = format!("there is no value %{index}");
+        let help = format!("the stage `lowered` has {} values, from %0 on", circuit.nodes.len());
+        return Err(Diagnostic::error(Code::BadArguments, title)
+            .label(Label::file("command line", ""))
+            .help(help)
+            .into());
+    }
+    let explanation = explain_value(circuit, nominal, Value::new(index))
+        .unwrap_or_else(|| String::from("the e-graph is too large to choose from: nothing was changed"));
+    form.result(&json!({ "value": index, "explanation": explanation }), || format!("{explanation}\n"));
+    Ok(())
 }
 
 fn table(account: &Account) -> String {
@@ -54,17 +78,19 @@ fn table(account: &Account) -> String {
 /// Prints a circuit that comes as text, or what rewriting makes of it.
 pub fn inspect_text(args: &InspectArgs, form: Form, format: FormatArg) -> Result<(), Diagnostics> {
     let circuit = read(args)?;
-    if args.stage != StageArg::Rewrite {
+    if args.stage != StageArg::Rewrite && !explains(args) {
         inspect::print_circuit(&circuit, format, args.constants);
         return Ok(());
     }
     let nominal = nominal_for(&circuit, args)?;
-    let objective = session::objective(args.model.optimize).unwrap_or_default();
-    if args.explain {
-        print(&account(&circuit, &nominal, objective), form);
-        return Ok(());
+    if explains(args) {
+        return explain_circuit(&circuit, &nominal, args, form);
     }
-    inspect::print_circuit(&rewritten(&circuit, &nominal, objective, args)?, format, args.constants);
+    let circuit = match session::objective(args.model.optimize) {
+        Some(objective) => rewritten(&circuit, &nominal, objective, args, form)?,
+        None => circuit,
+    };
+    inspect::print_circuit(&circuit, format, args.constants);
     Ok(())
 }
 
@@ -73,14 +99,15 @@ fn rewritten(
     nominal: &Nominal,
     objective: Objective,
     args: &InspectArgs,
+    form: Form,
 ) -> Result<Circuit, Diagnostics> {
-    let rewritten = rewrite(circuit, nominal, objective).circuit;
-    let element = |input: &hecc_ir::Input, i: usize| {
-        let (low, high) = input.range;
-        low + (high - low) * (i % 17) as f64 / 16.0
-    };
-    let tensor = |input: &hecc_ir::Input| (0..input.layout.home.len()).map(|i| element(input, i)).collect();
-    let tensors: Vec<Vec<f64>> = circuit.inputs.iter().map(tensor).collect();
+    let Rewritten { circuit: rewritten, saturation, .. } = rewrite(circuit, nominal, objective);
+    if saturation.is_bounded {
+        form.diagnostics(&problems::bounded(&args.model.model, &saturation));
+    }
+    let seeded = circuit.inputs.iter().zip(0..);
+    let tensors: Vec<Vec<f64>> =
+        seeded.map(|(input, seed)| spread(input.layout.home.len(), input.range, seed)).collect();
     if !args.model.no_validate {
         let file = args.model.model.display().to_string();
         validate("rewrite", circuit, &rewritten, &tensors)

@@ -6,9 +6,11 @@
 //! through which giant step each product goes. Any turning has the meaning of
 //! the circuit that the flow was read from.
 
+use super::period;
 use hecc_ir::circuit::{self, Builder, Circuit, Const, Input, Op, Output, Plain, Source, Value};
 use hecc_ir::layout::{Layout, Position};
 use indexmap::IndexMap;
+use std::collections::BTreeMap;
 
 /// A circuit as nodes and edges, operands before users. Every ciphertext of an
 /// output is a node too.
@@ -123,40 +125,22 @@ impl Flow {
         };
         let of_operands = self.operands(node).map(of_edge).max().unwrap_or(1);
         match self.nodes[node].kind {
-            Kind::Input { input, ct } => layout_period(&circuit.inputs[input as usize].layout, ct),
+            Kind::Input { input, ct } => period::of_layout(&circuit.inputs[input as usize].layout, ct),
             Kind::Zero => 1,
             Kind::AddPlain(constant) => of_operands.max(plain(constant)),
             Kind::Sub | Kind::Neg | Kind::Mul | Kind::Output => of_operands,
-            Kind::Sum => self.closed_period(node).unwrap_or(of_operands),
+            Kind::Sum => self.closed_period(node).map_or(of_operands, |closed| closed.min(of_operands)),
         }
     }
 
-    /// The smallest distance by which turning a sum of bare operands permutes them.
+    /// The period of a sum of bare operands, from how they permute.
     fn closed_period(&self, node: usize) -> Option<usize> {
-        let mut steps: Vec<(usize, usize)> = Vec::new();
-        for edge in self.operands(node) {
-            if edge.factor != Factor::One {
-                return None;
-            }
-            steps.push((edge.from, edge.step & (self.nodes[edge.from].period - 1)));
+        if self.operands(node).any(|edge| edge.factor != Factor::One) {
+            return None;
         }
-        steps.sort_unstable();
-        let is_closed = |distance: usize| {
-            let turned =
-                |&(from, step): &(usize, usize)| (from, (step + distance) & (self.nodes[from].period - 1));
-            let mut shifted: Vec<_> = steps.iter().map(turned).collect();
-            shifted.sort_unstable();
-            shifted == steps
-        };
-        let halvings = (0..=self.n_slots.trailing_zeros()).map(|bits| self.n_slots >> bits);
-        halvings.take_while(|&distance| is_closed(distance)).last()
+        let terms = self.operands(node).map(|edge| (edge.from, edge.step));
+        period::of_sum(terms, |from| self.nodes[from].period, self.n_slots)
     }
-}
-
-/// The smallest period of one packed ciphertext.
-fn layout_period(layout: &Layout, ct: u32) -> usize {
-    let tensor: Vec<f64> = (1..=layout.home.len()).map(|i| i as f64).collect();
-    Plain::new(layout.pack(&tensor).swap_remove(ct as usize)).period()
 }
 
 /// A value of the circuit: a node, turned.
@@ -172,19 +156,42 @@ struct Reader<'a> {
     inner: Vec<bool>,
     /// By value; none for inner ones.
     turned: Vec<Option<Turned>>,
+    /// By input and ciphertext.
+    inputs: BTreeMap<(u32, u32), usize>,
     flow: Flow,
 }
 
 impl<'a> Reader<'a> {
     fn of(circuit: &'a Circuit) -> Reader<'a> {
         let flow = Flow { n_slots: circuit.n_slots, nodes: Vec::new(), edges: Vec::new() };
-        Reader { circuit, inner: inner_values(circuit), turned: vec![None; circuit.nodes.len()], flow }
+        Reader {
+            circuit,
+            inner: inner_values(circuit),
+            turned: vec![None; circuit.nodes.len()],
+            inputs: BTreeMap::new(),
+            flow,
+        }
     }
 
     fn node(&mut self, kind: Kind, source: Source) -> usize {
         let (operands, users) = (Vec::new(), Vec::new());
         self.flow.nodes.push(Node { kind, source, operands, users, period: self.flow.n_slots });
         self.flow.nodes.len() - 1
+    }
+
+    /// A node for a value; every ciphertext of an input has one.
+    fn node_of(&mut self, kind: Kind, source: Source) -> usize {
+        match kind {
+            Kind::Input { input, ct } => match self.inputs.get(&(input, ct)) {
+                Some(&node) => node,
+                None => {
+                    let node = self.node(kind, source);
+                    self.inputs.insert((input, ct), node);
+                    node
+                }
+            },
+            _ => self.node(kind, source),
+        }
     }
 
     fn edge(&mut self, to: usize, value: Value) {
@@ -228,7 +235,7 @@ impl<'a> Reader<'a> {
                 unreachable!("abstract circuits have no levels")
             }
         };
-        let node = self.node(kind, *source);
+        let node = self.node_of(kind, *source);
         match op {
             Op::Add(terms) => terms.iter().for_each(|&term| self.summand(node, term, 0)),
             Op::MulPlain(..) | Op::MulScalar(..) => self.product(node, value, 0),
@@ -423,6 +430,46 @@ impl Writer<'_> {
                 let turn = turn + self.turning.angle[to] + self.flow.n_slots - giant;
                 let plain = self.turned_plain(constant, turn);
                 self.builder.mul_plain(operand, plain)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use hecc_ir::{Stage, eval, testing, verify};
+    use proptest::prelude::*;
+
+    /// Angles and giant steps that nobody would choose.
+    fn any_turning(flow: &Flow, seed: u64) -> Turning {
+        let mut state = seed | 1;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % flow.n_slots
+        };
+        let angle = flow.nodes.iter().map(|_| next()).collect();
+        let giant = (0..flow.edges.len()).map(|edge| if flow.is_product(edge) { next() } else { 0 });
+        Turning { giant: giant.collect(), angle }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+        #[test]
+        fn every_turning_has_the_meaning_of_the_circuit(circuit in testing::circuits(Stage::Abstract), seed: u64) {
+            let flow = Flow::of(&circuit);
+            let tensors = testing::inputs_for(&circuit, seed);
+            let expected = eval(&circuit, &tensors);
+            for turning in [flow.as_read(), any_turning(&flow, seed)] {
+                let written = write(&flow, &turning, &circuit, Contents::Values);
+                verify(&written).unwrap();
+                let found = eval(&written, &tensors);
+                for (a, b) in expected.iter().flatten().zip(found.iter().flatten()) {
+                    prop_assert!((a - b).abs() <= 1e-9 * (1.0 + a.abs()), "{} for {}", b, a);
+                }
             }
         }
     }

@@ -1,12 +1,14 @@
 //! The e-graph of a circuit: equal values in one class, with what is known of them.
 
+use super::period;
 use super::slots::SlotSet;
-use egg::{Analysis, DidMerge, EGraph, Id, Language};
+use egg::{Analysis, DidMerge, EGraph, FromOp, FromOpError, Id, Language};
 use fixedbitset::FixedBitSet;
 use hecc_ir::circuit::{Circuit, Op, Plain, Source, Value};
 use hecc_ir::layout::Layout;
 use hecc_ir::plain::PlainBits;
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 
 /// Handle of a plaintext in [`Context`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,6 +105,32 @@ impl Language for Node {
     }
 }
 
+impl fmt::Display for Node {
+    /// The op, as explanations show it before its operands.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Node::Input { input, ct } => write!(f, "input-{input}:{ct}"),
+            Node::Zero => write!(f, "zero"),
+            Node::Add(_) => write!(f, "add"),
+            Node::Mul(_) => write!(f, "mul"),
+            Node::Neg(_) => write!(f, "neg"),
+            Node::MulScalar(scalar, _) => write!(f, "mul_scalar-{}", scalar.get()),
+            Node::MulPlain(plain, _) => write!(f, "mul_plain-${}", plain.0),
+            Node::AddPlain(plain, _) => write!(f, "add_plain-${}", plain.0),
+            Node::Rotate(step, _) => write!(f, "rotate-{step}"),
+        }
+    }
+}
+
+/// Explanations are printed, never read.
+impl FromOp for Node {
+    type Error = FromOpError;
+
+    fn from_op(op: &str, children: Vec<Id>) -> Result<Node, FromOpError> {
+        Err(FromOpError::new(op, children))
+    }
+}
+
 /// What is known of every value of a class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
@@ -124,8 +152,9 @@ pub(super) struct Context {
     plains: Vec<Plain>,
     supports: Vec<SlotSet>,
     by_bits: HashMap<PlainBits, PlainId>,
-    /// Sums that are flat already.
+    /// Sums that are flat already, and the terms of all of them together.
     pub flattened: HashSet<Node>,
+    pub n_flat_terms: usize,
     /// Layer of the nodes that are added now.
     pub source: Source,
 }
@@ -167,10 +196,8 @@ pub(super) fn layout_support(layout: &Layout, ct: u32) -> SlotSet {
 }
 
 fn input_facts(layout: &Layout, ct: u32, source: Source) -> Facts {
-    let tensor: Vec<f64> = (1..=layout.home.len()).map(|i| i as f64).collect();
-    let period = Plain::new(layout.pack(&tensor).swap_remove(ct as usize)).period();
     let support = if layout.dirty { SlotSet::All } else { layout_support(layout, ct) };
-    Facts { period: if layout.dirty { layout.n_slots } else { period }, support, depth: 0, source }
+    Facts { period: period::of_layout(layout, ct), support, depth: 0, source }
 }
 
 impl Analysis<Node> for Context {
@@ -185,7 +212,7 @@ impl Analysis<Node> for Context {
             Node::Input { input, ct } => input_facts(&context.inputs[*input as usize], *ct, source),
             Node::Zero => Facts { period: 1, support: SlotSet::none(n), depth: 0, source },
             Node::Add(terms) => Facts {
-                period: closed_period(graph, terms),
+                period: sum_period(graph, terms),
                 support: terms.iter().fold(SlotSet::none(n), |sum, term| sum.union(&of(term).support)),
                 depth: terms.iter().map(|term| of(term).depth).max().unwrap_or(0),
                 source,
@@ -227,32 +254,13 @@ impl Analysis<Node> for Context {
     }
 }
 
-/// The smallest distance by which turning a sum permutes its terms; else the
-/// largest of their periods.
-fn closed_period(graph: &Graph, terms: &[Id]) -> usize {
-    let n = graph.analysis.n_slots;
-    let largest = terms.iter().map(|term| graph[*term].data.period).max().unwrap_or(1);
-    if terms.len() > MAX_CLOSED_TERMS {
-        return largest;
-    }
-    let term = |id: &Id| {
-        let (base, step) = unturned(graph, *id);
-        (base, step & (graph[base].data.period - 1))
-    };
-    let mut steps: Vec<(Id, usize)> = terms.iter().map(term).collect();
-    steps.sort_unstable();
-    let is_closed = |distance: usize| {
-        let turned = |&(base, step): &(Id, usize)| (base, (step + distance) & (graph[base].data.period - 1));
-        let mut shifted: Vec<_> = steps.iter().map(turned).collect();
-        shifted.sort_unstable();
-        shifted == steps
-    };
-    let halvings = (0..=n.trailing_zeros()).map(|bits| n >> bits);
-    halvings.take_while(|&distance| is_closed(distance)).last().map_or(largest, |period| period.min(largest))
+/// The period of a sum: that by which its terms permute, or the largest of theirs.
+fn sum_period(graph: &Graph, terms: &[Id]) -> usize {
+    let period_of = |id: Id| graph[id].data.period;
+    let largest = terms.iter().map(|term| period_of(*term)).max().unwrap_or(1);
+    let turned = terms.iter().map(|term| unturned(graph, *term));
+    period::of_sum(turned, period_of, graph.analysis.n_slots).map_or(largest, |closed| closed.min(largest))
 }
-
-/// Sums of more terms are products of a map: never closed under rotation.
-const MAX_CLOSED_TERMS: usize = 16;
 
 /// A class as a rotation of another one.
 pub(super) fn unturned(graph: &Graph, id: Id) -> (Id, usize) {
@@ -268,16 +276,28 @@ pub(super) type Graph = EGraph<Node, Context>;
 
 /// The e-graph of an abstract circuit, and the class of each of its values.
 pub(super) fn of_circuit(circuit: &Circuit) -> (Graph, Vec<Id>) {
-    let context = Context {
+    fill(circuit, Graph::new(context_of(circuit)))
+}
+
+/// As [`of_circuit`], of an e-graph that remembers why things are equal.
+pub(super) fn explained(circuit: &Circuit) -> (Graph, Vec<Id>) {
+    fill(circuit, Graph::new(context_of(circuit)).with_explanations_enabled())
+}
+
+fn context_of(circuit: &Circuit) -> Context {
+    Context {
         n_slots: circuit.n_slots,
         inputs: circuit.inputs.iter().map(|input| input.layout.clone()).collect(),
         plains: Vec::new(),
         supports: Vec::new(),
         by_bits: HashMap::new(),
         flattened: HashSet::new(),
+        n_flat_terms: 0,
         source: Source::new(0),
-    };
-    let mut graph = Graph::new(context);
+    }
+}
+
+fn fill(circuit: &Circuit, mut graph: Graph) -> (Graph, Vec<Id>) {
     let mut classes: Vec<Id> = Vec::with_capacity(circuit.nodes.len());
     for node in &circuit.nodes {
         graph.analysis.source = node.source;
@@ -307,7 +327,7 @@ pub(super) fn of_circuit(circuit: &Circuit) -> (Graph, Vec<Id>) {
                 unreachable!("abstract circuits have no levels")
             }
         };
-        classes.push(graph.add(made));
+        classes.push(graph.add_uncanonical(made));
     }
     graph.rebuild();
     (graph, classes)

@@ -37,6 +37,11 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule { name: "flatten-sums", equation: "(x + y) + z = x + y + z", apply: flatten_sums },
     Rule {
+        name: "order-operands",
+        equation: "x + y = y + x, x y = y x, in the order that makes equal nodes one",
+        apply: order_operands,
+    },
+    Rule {
         name: "widen-fold",
         equation: "t + R_k t = x + R_s x + R_k x + R_{k+s} x for t = x + R_s x",
         apply: widen_fold,
@@ -96,13 +101,17 @@ fn plus(graph: &mut Graph, operand: Id, plain: Plain) -> Id {
     graph.add(Node::AddPlain(plain, [operand]))
 }
 
-/// Slot by slot over the longer period.
-fn zip(a: &Plain, b: &Plain, f: impl Fn(f64, f64) -> f64) -> Plain {
-    Plain::new((0..a.period().max(b.period())).map(|slot| f(a.at(slot), b.at(slot))).collect())
+/// Slot by slot over the longer period; nothing when a value is not finite.
+fn zip(a: &Plain, b: &Plain, f: impl Fn(f64, f64) -> f64) -> Option<Plain> {
+    finite((0..a.period().max(b.period())).map(|slot| f(a.at(slot), b.at(slot))).collect())
 }
 
-fn map(a: &Plain, f: impl Fn(f64) -> f64) -> Plain {
-    Plain::new(a.values().iter().map(|&x| f(x)).collect())
+fn map(a: &Plain, f: impl Fn(f64) -> f64) -> Option<Plain> {
+    finite(a.values().iter().map(|&x| f(x)).collect())
+}
+
+fn finite(values: Vec<f64>) -> Option<Plain> {
+    values.iter().all(|value| value.is_finite()).then(|| Plain::new(values))
 }
 
 /// The factor and operand of a product with a plaintext or scalar.
@@ -135,6 +144,9 @@ fn rotate_by_period(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
     (rest != step).then(|| if rest == 0 { operand } else { graph.add(Node::Rotate(rest, [operand])) })
 }
 
+/// Terms of all sums that flattening writes, at most.
+const MAX_FLAT_TERMS: usize = 1 << 20;
+
 /// Not again of what it wrote itself, which would grow around any cycle.
 fn flatten_sums(graph: &mut Graph, class: Id, node: &Node) -> Option<Id> {
     let Node::Add(terms) = node else { return None };
@@ -156,12 +168,23 @@ fn flatten_sums(graph: &mut Graph, class: Id, node: &Node) -> Option<Id> {
             None => flat.push(term),
         }
     }
-    if flat.len() == terms.len() {
+    let context = &mut graph.analysis;
+    if flat.len() == terms.len() || context.n_flat_terms + flat.len() > MAX_FLAT_TERMS {
         return None;
     }
+    context.n_flat_terms += flat.len();
     let flat = sum(flat);
     graph.analysis.flattened.insert(flat.clone());
     Some(graph.add(flat))
+}
+
+fn order_operands(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
+    let ordered = match node {
+        Node::Add(terms) => sum(terms.iter().map(|term| graph.find(*term)).collect()),
+        Node::Mul([a, b]) => product(graph.find(*a), graph.find(*b)),
+        _ => return None,
+    };
+    (ordered != *node).then(|| graph.add(ordered))
 }
 
 fn widen_fold(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
@@ -195,7 +218,7 @@ fn widen_fold(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
 fn merge_products(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
     let (outer, operand) = as_product(graph, node)?;
     let (inner, base) = nodes(graph, operand).find_map(|node| as_product(graph, node))?;
-    let merged = zip(&inner, &outer, |a, b| a * b);
+    let merged = zip(&inner, &outer, |a, b| a * b)?;
     Some(times(graph, merged, base))
 }
 
@@ -223,8 +246,10 @@ fn add_products(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
         return None;
     }
     for (operand, group) in groups {
-        let factors = group.iter().filter_map(|(node, _)| as_product(graph, node)).map(|(plain, _)| plain);
-        let whole = factors.reduce(|a, b| zip(&a, &b, |x, y| x + y))?;
+        let mut factors =
+            group.iter().filter_map(|(node, _)| as_product(graph, node)).map(|(plain, _)| plain);
+        let first = factors.next()?;
+        let whole = factors.try_fold(first, |sum, factor| zip(&sum, &factor, |x, y| x + y))?;
         rest.push(times(graph, whole, operand));
     }
     Some(add(graph, rest))
@@ -263,6 +288,10 @@ fn restrict_plaintext(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
     (rest != *plain).then(|| times(graph, rest, operand))
 }
 
+/// Scalars through which a constant may pass: it is encoded with the error of the
+/// scalar, which counts for more the more it grew.
+const MODERATE: std::ops::RangeInclusive<f64> = 1e-3..=1e3;
+
 fn pull_scalar(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
     let scalar = |operand: Id| {
         nodes(graph, operand).find_map(|node| match *node {
@@ -276,14 +305,20 @@ fn pull_scalar(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
             (scalar, graph.add(Node::Rotate(step, [base])))
         }
         Node::Mul([a, b]) => match (scalar(a), scalar(b)) {
-            (Some((s, x)), Some((t, y))) => (Scalar::of(s.get() * t.get()), graph.add(product(x, y))),
+            (Some((s, x)), Some((t, y))) => {
+                let both = Some(s.get() * t.get()).filter(|both| both.is_normal())?;
+                (Scalar::of(both), graph.add(product(x, y)))
+            }
             (Some((s, x)), None) => (s, graph.add(product(x, b))),
             (None, Some((t, y))) => (t, graph.add(product(a, y))),
             (None, None) => return None,
         },
         Node::AddPlain(plain, [operand]) => {
             let (scalar, base) = scalar(operand)?;
-            let shifted = map(graph.analysis.plain(plain), |c| c / scalar.get());
+            if !MODERATE.contains(&scalar.get().abs()) {
+                return None;
+            }
+            let shifted = map(graph.analysis.plain(plain), |c| c / scalar.get())?;
             (scalar, plus(graph, base, shifted))
         }
         _ => return None,
@@ -302,7 +337,7 @@ fn as_shifted(graph: &Graph, id: Id) -> Option<(Plain, Id)> {
 fn merge_constants(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
     let Node::AddPlain(outer, [operand]) = *node else { return None };
     let (inner, base) = as_shifted(graph, operand)?;
-    let whole = zip(&inner, graph.analysis.plain(outer), |a, b| a + b);
+    let whole = zip(&inner, graph.analysis.plain(outer), |a, b| a + b)?;
     Some(plus(graph, base, whole))
 }
 
@@ -313,7 +348,10 @@ fn add_constants_last(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
     for &term in terms {
         match as_shifted(graph, term) {
             Some((plain, operand)) => {
-                whole = Some(whole.map_or(plain.clone(), |sum| zip(&sum, &plain, |a, b| a + b)));
+                whole = Some(match whole {
+                    Some(sum) => zip(&sum, &plain, |a, b| a + b)?,
+                    None => plain,
+                });
                 bare.push(operand);
             }
             None => bare.push(term),
@@ -358,7 +396,8 @@ fn move_negation(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
         return double;
     }
     let (factor, base) = nodes(graph, operand).find_map(|node| as_product(graph, node))?;
-    Some(times(graph, map(&factor, |x| -x), base))
+    let negated = map(&factor, |x| -x)?;
+    Some(times(graph, negated, base))
 }
 
 #[cfg(test)]

@@ -14,11 +14,9 @@ use hecc_ir::target::Basis;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The circuit of the cheapest choice. `like` is the circuit of the graph, and
-/// `classes` are those of its values.
-pub(super) fn select(graph: &Graph, like: &Circuit, classes: &[Id], nominal: &Nominal) -> Circuit {
-    let outputs: Vec<Id> =
-        like.outputs.iter().flat_map(|output| &output.values).map(|value| classes[value.index()]).collect();
-    let chosen = Selection::new(graph, nominal, &outputs).run();
+/// `classes` are those of its values. Nothing when there are too many classes.
+pub(super) fn select(graph: &Graph, like: &Circuit, classes: &[Id], nominal: &Nominal) -> Option<Circuit> {
+    let chosen = choice(graph, like, classes, nominal)?;
     let mut writer = Writer {
         graph,
         chosen: &chosen,
@@ -30,7 +28,50 @@ pub(super) fn select(graph: &Graph, like: &Circuit, classes: &[Id], nominal: &No
         let values = output.values.iter().map(|value| writer.value(classes[value.index()])).collect();
         writer.builder.output(Output { values, ..output.clone() });
     }
-    writer.builder.finish()
+    Some(writer.builder.finish())
+}
+
+/// The node chosen for each class that has a way. Nothing when there are too many
+/// classes, or when the choice goes in a circle, which prices make unlikely.
+pub(super) fn choice(
+    graph: &Graph,
+    like: &Circuit,
+    classes: &[Id],
+    nominal: &Nominal,
+) -> Option<BTreeMap<Id, Node>> {
+    if graph.number_of_classes() > MAX_CLASSES {
+        return None;
+    }
+    let outputs: Vec<Id> =
+        like.outputs.iter().flat_map(|output| &output.values).map(|value| classes[value.index()]).collect();
+    let chosen = Selection::new(graph, nominal, &outputs).run();
+    let inputs = like.values().zip(classes).filter(|(v, _)| matches!(like.node(*v).op, Op::Input { .. }));
+    let roots = outputs.iter().copied().chain(inputs.map(|(_, class)| *class));
+    roots_are_reached(graph, &chosen, roots).then_some(chosen)
+}
+
+/// Classes to choose from, at most: the sets of what each needs take memory in the
+/// square of their number.
+const MAX_CLASSES: usize = 1 << 16;
+
+/// True when every class below the roots has a node, and none needs itself.
+fn roots_are_reached(graph: &Graph, chosen: &BTreeMap<Id, Node>, roots: impl Iterator<Item = Id>) -> bool {
+    let (mut entered, mut left) = (BTreeSet::new(), BTreeSet::new());
+    let mut open: Vec<Id> = roots.map(|id| graph.find(id)).collect();
+    while let Some(&class) = open.last() {
+        let Some(node) = chosen.get(&class) else { return false };
+        let is_new = entered.insert(class);
+        let operands = node.children().iter().map(|id| graph.find(*id));
+        let missing: Vec<Id> = operands.filter(|id| !left.contains(id)).collect();
+        if missing.is_empty() {
+            left.insert(class);
+            open.pop();
+        } else if !is_new || missing.iter().any(|id| entered.contains(id)) {
+            return false;
+        }
+        open.extend(missing);
+    }
+    true
 }
 
 /// Inputs stay in their order, read or not.
@@ -83,8 +124,8 @@ impl<'a> Selection<'a> {
         let mut visits = vec![0u32; self.ways.len()];
         while let Some(class) = open.pop_first() {
             let at = self.position[&class];
-            visits[at] += 1;
-            if visits[at] <= MAX_VISITS && self.improve(class) {
+            if visits[at] < MAX_VISITS && self.improve(class) {
+                visits[at] += 1;
                 open.extend(self.graph[class].parents().map(|parent| self.graph.find(parent)));
             }
         }
@@ -152,7 +193,7 @@ impl<'a> Selection<'a> {
     }
 }
 
-/// Times that a class is looked at, at most.
+/// Times that a class may find a cheaper way, at most.
 const MAX_VISITS: u32 = 16;
 
 fn pico(ns: f64) -> u64 {

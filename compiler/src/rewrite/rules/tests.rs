@@ -46,6 +46,14 @@ fn example(rule: &str, b: &mut Builder, x: Value) -> Value {
             let (folded, negated) = (fold(b, x, 1), b.push(Op::Neg(x)));
             b.sum(vec![folded, negated])
         }
+        "order-operands" => {
+            let doubled = b.push(Op::MulScalar(x, 2.0));
+            let (late, early) = (b.push(Op::MulScalar(doubled, 3.0)), b.rotate(x, 1));
+            let first = b.sum(vec![late, early]);
+            let same = b.push(Op::MulScalar(x, 6.0));
+            let second = b.sum(vec![early, same]);
+            b.push(Op::Mul(first, second))
+        }
         "widen-fold" => {
             let folded = fold(b, x, 1);
             fold(b, folded, 2)

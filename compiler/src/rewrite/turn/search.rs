@@ -11,8 +11,8 @@ pub(super) struct Search<'a> {
     tally: Tally<'a>,
     /// Nodes of one model layer, in the order of the layers.
     layers: Vec<Vec<usize>>,
-    /// Nodes behind each cut through the flow.
-    suffixes: Vec<Vec<usize>>,
+    /// Length of the longest way to each node: nodes that stand side by side share it.
+    rank: Vec<usize>,
 }
 
 /// A change of the giant steps of one layer's products.
@@ -28,6 +28,10 @@ enum Change {
 const MAX_CHANGES: usize = 8;
 /// Rounds over all moves, at most.
 const MAX_ROUNDS: usize = 16;
+/// Cuts that all that comes behind is turned at.
+const MAX_CUTS: usize = 256;
+/// Angles tried for one set of nodes.
+const MAX_ANGLES: usize = 512;
 /// Rotations of one operand that a move is aimed at.
 const MAX_AIMS: usize = 64;
 /// Distances between rotations that are tried as giant steps in one go.
@@ -39,7 +43,7 @@ const MAX_UNIT: usize = 24;
 
 impl<'a> Search<'a> {
     pub fn new(flow: &'a Flow, tally: Tally<'a>) -> Search<'a> {
-        Search { flow, tally, layers: layers(flow), suffixes: suffixes(flow) }
+        Search { flow, tally, layers: layers(flow), rank: ranks(flow) }
     }
 
     /// The best turning found.
@@ -65,16 +69,22 @@ impl<'a> Search<'a> {
 
     /// Turns layers, all that comes behind a cut, and single nodes.
     fn turn_sets(&mut self) {
-        let nodes = (0..self.flow.nodes.len()).map(|node| vec![node]);
-        let sets: Vec<Vec<usize>> = self.layers.iter().chain(&self.suffixes).cloned().chain(nodes).collect();
-        sets.iter().for_each(|set| self.turn_set(set));
+        for layer in 0..self.layers.len() {
+            self.turn_set(&self.layers[layer].clone());
+        }
+        let n_ranks = self.rank.iter().copied().max().unwrap_or(0);
+        for cut in (1..=n_ranks).step_by(n_ranks.div_ceil(MAX_CUTS).max(1)) {
+            let behind: Vec<usize> = (0..self.rank.len()).filter(|&node| self.rank[node] >= cut).collect();
+            self.turn_set(&behind);
+        }
+        (0..self.flow.nodes.len()).for_each(|node| self.turn_set(&[node]));
     }
 
     /// Turns nodes by the angle that lowers the price most.
     fn turn_set(&mut self, nodes: &[usize]) {
         let edges = self.boundary(nodes);
         let mut best = (self.tally.price, 0);
-        for angle in self.angles(nodes, &edges) {
+        for angle in self.angles(nodes, &edges).into_iter().take(MAX_ANGLES) {
             self.turn_by(nodes, &edges, angle);
             best = best.min((self.tally.price, angle));
             self.turn_by(nodes, &edges, self.n_slots() - angle);
@@ -317,14 +327,12 @@ fn layers(flow: &Flow) -> Vec<Vec<usize>> {
     by_source.into_values().collect()
 }
 
-/// Of each rank, the nodes of that rank and above. The rank is the length of the
-/// longest way to a node, so nodes that stand side by side share it.
-fn suffixes(flow: &Flow) -> Vec<Vec<usize>> {
+/// The length of the longest way to each node.
+fn ranks(flow: &Flow) -> Vec<usize> {
     let mut rank = vec![0; flow.nodes.len()];
-    for edge in &flow.edges {
-        rank[edge.to] = rank[edge.to].max(rank[edge.from] + 1);
+    for (node, above) in flow.nodes.iter().enumerate() {
+        let operands = above.operands.iter().map(|&edge| rank[flow.edges[edge].from] + 1);
+        rank[node] = operands.max().unwrap_or(0);
     }
-    let highest = rank.iter().copied().max().unwrap_or(0);
-    let behind = |cut: usize| (0..flow.nodes.len()).filter(|&node| rank[node] >= cut).collect();
-    (1..=highest).map(behind).collect()
+    rank
 }
