@@ -61,7 +61,7 @@ pub fn ablate(args: &DataArgs, asked: &AblationArgs, form: Form) -> Result<(), D
         let network = thinned(&built, &dense, &options, args, asked, sparsity)?;
         let mut runs = Vec::new();
         // What computes every diagonal costs the same whatever is zero.
-        let repeats = |step: &&Step| step.packing == Packing::Naive && !rows.is_empty();
+        let repeats = |step: &&Step| step.packing == Packing::Naive && (asked.skip_naive || !rows.is_empty());
         for step in STEPS.iter().filter(|step| !repeats(step)) {
             let objective = if step.rewrites { options.objective } else { None };
             let options = Options { packing: step.packing, objective, ..options.clone() };

@@ -218,6 +218,9 @@ pub struct AblationArgs {
     /// Shares of the weights' diagonals that random masks make zero.
     #[arg(long, value_name = "SHARES", value_delimiter = ',', default_value = "0,0.5,0.8,0.9,0.98", requires = "ablate", value_parser = parse_share_of_zeros)]
     pub sparsity: Vec<f64>,
+    /// Leave out the first row, whose circuit is very large.
+    #[arg(long, requires = "ablate")]
+    pub skip_naive: bool,
     /// Seed of the masks.
     #[arg(long, default_value_t = 1, requires = "ablate")]
     pub seed: u64,
