@@ -222,13 +222,16 @@ fn merge_products(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
     Some(times(graph, merged, base))
 }
 
-/// Products among the terms of a sum, by what `key` says of them.
+/// Products with their operands, by what they have in common.
+type Groups<K> = BTreeMap<K, Vec<(Node, Id)>>;
+
+/// Products among the terms of a sum, by what `key` says of them, and other terms.
 fn grouped<K: Ord>(
     graph: &Graph,
     terms: &[Id],
     key: impl Fn(&Node) -> Option<(K, Id)>,
-) -> (BTreeMap<K, Vec<(Node, Id)>>, Vec<Id>) {
-    let (mut groups, mut rest) = (BTreeMap::<K, Vec<(Node, Id)>>::new(), Vec::new());
+) -> (Groups<K>, Vec<Id>) {
+    let (mut groups, mut rest) = (Groups::<K>::new(), Vec::new());
     for &term in terms {
         match nodes(graph, term).find_map(|node| key(node).map(|found| (found, node.clone()))) {
             Some(((key, operand), node)) => groups.entry(key).or_default().push((node, operand)),
@@ -262,8 +265,7 @@ fn factor_plaintext(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
         Node::MulScalar(scalar, [operand]) => Some(((None, Some(scalar)), operand)),
         _ => None,
     };
-    let (groups, mut rest): (BTreeMap<(Option<PlainId>, Option<Scalar>), _>, _) =
-        grouped(graph, terms, by_factor);
+    let (groups, mut rest): (Groups<(Option<PlainId>, Option<Scalar>)>, _) = grouped(graph, terms, by_factor);
     if groups.values().all(|group| group.len() == 1) {
         return None;
     }
