@@ -1,8 +1,8 @@
 //! Rewrites circuits to cheaper ones with the same meaning.
 //!
 //! Expects an abstract circuit; leaves one that computes the same tensors, where
-//! elements may sit in other slots. First an e-graph ([`rules`]) finds what is equal,
-//! and the cheapest of it is selected; then [`turn`] decides where rotations stand.
+//! elements may sit in other slots. First an e-graph (`rules`) finds what is equal,
+//! and the cheapest of it is selected; then `turn` decides where rotations stand.
 //! What is found competes with the circuit as it was: by nominal prices
 //! it is never worse.
 
