@@ -68,7 +68,7 @@ pub fn rewrite(circuit: &Circuit, nominal: &Nominal, objective: Objective) -> Re
 }
 
 /// As [`rewrite`], without some of the rules of the e-graph.
-pub fn rewrite_without(
+fn rewrite_without(
     circuit: &Circuit,
     nominal: &Nominal,
     objective: Objective,

@@ -1,7 +1,7 @@
 //! Proof by example: a circuit before and after a pass, run on the same tensors.
 //!
-//! Tensors, not slots, are compared: a pass may move elements of inputs and outputs
-//! to other slots when it changes their layouts.
+//! A pass may turn the ciphertexts of inputs and outputs when it changes their layouts,
+//! so slots are compared where the layouts say that they correspond.
 
 use hecc_ir::circuit::Circuit;
 use hecc_ir::eval::{Slots, eval_slots};
@@ -16,7 +16,7 @@ pub struct Mismatch {
     pub pass: &'static str,
     /// Name of the output.
     pub output: String,
-    /// Row-major index of the element; none for a slot that should be zero.
+    /// Row-major index of the element; none for a slot without one.
     pub element: Option<usize>,
     /// The slot of the later circuit.
     pub position: Position,

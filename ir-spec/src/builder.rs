@@ -34,6 +34,13 @@ impl Builder {
         Builder::from_header(rebuilt)
     }
 
+    /// As [`Builder::like`], but without the constants: for passes that intern the ones
+    /// they use.
+    pub fn like_header(like: &Circuit) -> Builder {
+        let rebuilt = Circuit { nodes: Vec::new(), outputs: Vec::new(), consts: Vec::new(), ..like.clone() };
+        Builder::from_header(rebuilt)
+    }
+
     /// Starts an empty abstract circuit.
     pub fn new(name: &str, n_slots: usize) -> Builder {
         Builder::from_header(Circuit {

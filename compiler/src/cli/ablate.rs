@@ -1,15 +1,15 @@
 //! `hecc bench --ablate`: what each step of the compiler is worth.
 
 use super::args::{AblationArgs, DataArgs};
+use super::bench::median;
 use super::form::Form;
-use super::session::{self, Built, Deployment};
+use super::session::{self, Deployment};
 use super::{memory, problems, progress};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hecc::diag::Diagnostics;
 use hecc::front::data::DataSet;
 use hecc::packing::{Packing, thin};
 use hecc::pipeline::{Compiled, Options, compile_network};
-use hecc::sparsity::Network;
 use hecc_ir::Program;
 use serde::Serialize;
 
@@ -54,11 +54,14 @@ pub fn ablate(args: &DataArgs, asked: &AblationArgs, form: Form) -> Result<(), D
     data.fits(&built.model)?;
     let mut options = session::options(&args.model, &built.model, Some(&data))?;
     options.ring_degree = Some(built.compiled.program.manifest.params.ring_degree);
-    let dense = Network::of(&built.model);
+    let dense = &built.compiled;
     let bar = progress::bar("ablating", asked.sparsity.len() * (STEPS.len() - 1) + 1);
     let mut rows: Vec<Row> = Vec::new();
     for &sparsity in &asked.sparsity {
-        let network = thinned(&built, &dense, &options, args, asked, sparsity)?;
+        let network = match sparsity {
+            0.0 => dense.network.clone(),
+            share => thin(&dense.network, &dense.plan, share, asked.seed),
+        };
         let mut runs = Vec::new();
         // What computes every diagonal costs the same whatever is zero.
         let repeats = |step: &&Step| step.packing == Packing::Naive && (asked.skip_naive || !rows.is_empty());
@@ -77,24 +80,6 @@ pub fn ablate(args: &DataArgs, asked: &AblationArgs, form: Form) -> Result<(), D
     let json = serde_json::to_value(&rows).expect("rows serialise");
     form.result(&json, || table(&rows));
     Ok(())
-}
-
-/// The network without a share of the diagonals of its dense plan.
-fn thinned(
-    built: &Built,
-    dense: &Network,
-    options: &Options,
-    args: &DataArgs,
-    asked: &AblationArgs,
-    sparsity: f64,
-) -> Result<Network, Diagnostics> {
-    if sparsity == 0.0 {
-        return Ok(dense.clone());
-    }
-    let options = Options { objective: None, ..options.clone() };
-    let compiled = compile_network(&built.model, dense, &options)
-        .map_err(|e| problems::compile(&args.model.model, e))?;
-    Ok(thin(dense, &compiled.plan, sparsity, asked.seed))
 }
 
 /// A row while it is measured.
@@ -130,7 +115,7 @@ impl Run {
 
     fn finish(mut self) -> Row {
         self.seconds.sort_by(f64::total_cmp);
-        let measured_s = self.seconds.get(self.seconds.len() / 2).copied();
+        let measured_s = (!self.seconds.is_empty()).then(|| median(&self.seconds));
         Row { measured_s, ..self.row }
     }
 }

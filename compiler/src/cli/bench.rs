@@ -141,7 +141,8 @@ fn sorted(times: impl Iterator<Item = Duration>) -> Vec<f64> {
     seconds
 }
 
-fn median(sorted: &[f64]) -> f64 {
+/// Median of numbers in order, of which there are some.
+pub fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
     if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
 }

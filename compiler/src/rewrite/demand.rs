@@ -13,7 +13,7 @@ use hecc_ir::circuit::{Builder, Circuit, Op, Output, Plain, Value};
 /// Runs the pass.
 pub(super) fn restrict_plaintexts(circuit: &Circuit) -> Circuit {
     let demand = demands(circuit);
-    let mut builder = Builder::like(&Circuit { consts: Vec::new(), ..circuit.clone() });
+    let mut builder = Builder::like_header(circuit);
     let mut values: Vec<Value> = Vec::with_capacity(circuit.nodes.len());
     for value in circuit.values() {
         let node = circuit.node(value);

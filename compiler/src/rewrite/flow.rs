@@ -310,9 +310,8 @@ pub(super) enum Contents {
 
 /// The circuit of a flow under a turning. `like` is the circuit that was read.
 pub(super) fn write(flow: &Flow, turning: &Turning, like: &Circuit, contents: Contents) -> Circuit {
-    let consts = Vec::new();
-    let header = Circuit { consts, inputs: turned_inputs(flow, turning, like), ..like.clone() };
-    let builder = Builder::like(&header);
+    let header = Circuit { inputs: turned_inputs(flow, turning, like), ..like.clone() };
+    let builder = Builder::like_header(&header);
     let mut writer = Writer { flow, turning, like, contents, builder, values: Vec::new() };
     for node in 0..flow.nodes.len() {
         let value = writer.node(node);

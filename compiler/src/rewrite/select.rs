@@ -17,12 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// `classes` are those of its values. Nothing when there are too many classes.
 pub(super) fn select(graph: &Graph, like: &Circuit, classes: &[Id], nominal: &Nominal) -> Option<Circuit> {
     let chosen = choice(graph, like, classes, nominal)?;
-    let mut writer = Writer {
-        graph,
-        chosen: &chosen,
-        builder: Builder::like(&Circuit { consts: Vec::new(), ..like.clone() }),
-        values: BTreeMap::new(),
-    };
+    let mut writer =
+        Writer { graph, chosen: &chosen, builder: Builder::like_header(like), values: BTreeMap::new() };
     inputs_first(&mut writer, like, classes);
     for output in &like.outputs {
         let values = output.values.iter().map(|value| writer.value(classes[value.index()])).collect();
