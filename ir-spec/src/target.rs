@@ -138,10 +138,10 @@ impl OpCost<'_> {
     }
 
     /// Dividing one part by `n` primes: out of their transforms, conversion to
-    /// the primes that remain, back into theirs.
+    /// the primes that remain, back into theirs, and the difference to what was there.
     fn divide_by(&self, n: usize, level: Level) -> f64 {
         let (n, limbs) = (n as f64, limbs(level));
-        (n + limbs) * self.ring.ntt_ns + n * limbs * self.ring.convert_ns
+        (n + limbs) * self.ring.ntt_ns + n * limbs * self.ring.convert_ns + limbs * self.ring.add_ns
     }
 
     fn n_limbs(&self, level: Level, basis: Basis) -> f64 {
