@@ -119,7 +119,8 @@ pub fn explain_value(circuit: &Circuit, nominal: &Nominal, value: Value) -> Opti
     let (mut graph, classes) = graph::explained(circuit);
     saturate::saturate(&mut graph, BOUNDS, &[]);
     let class = classes[value.index()];
-    let node = select::choice(&graph, circuit, &classes, nominal)?.remove(&graph.find(class))?;
+    let (mut chosen, _) = select::choice(&graph, circuit, &classes, nominal)?;
+    let node = chosen.remove(&graph.find(class))?;
     let selected = graph.add_uncanonical(node);
     Some(graph.explain_id_equivalence(class, selected).get_string_with_let())
 }

@@ -44,7 +44,7 @@ pub(super) enum Node {
 }
 
 /// What must agree, besides the operands, for two nodes to be one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Kind {
     Input { input: u32, ct: u32 },
     Zero,

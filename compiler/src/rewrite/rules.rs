@@ -63,6 +63,11 @@ pub(super) const RULES: &[Rule] = &[
     Rule { name: "add-constants-last", equation: "(x + c) + y = (x + y) + c", apply: add_constants_last },
     Rule { name: "drop-zero-terms", equation: "x + 0 = x", apply: drop_zero_terms },
     Rule { name: "cancel-terms", equation: "x + (-x) + y = y", apply: cancel_terms },
+    Rule {
+        name: "double-by-adding",
+        equation: "2^k x = 2^{k-1} x + 2^{k-1} x, which needs no level; -2^k x = -(2^k x)",
+        apply: double_by_adding,
+    },
     Rule { name: "move-negation", equation: "-(-x) = x, -(x . c) = x . (-c)", apply: move_negation },
 ];
 
@@ -147,7 +152,8 @@ fn rotate_by_period(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
 /// Terms of all sums that flattening writes, at most.
 const MAX_FLAT_TERMS: usize = 1 << 20;
 
-/// Not again of what it wrote itself, which would grow around any cycle.
+/// Not again of what it wrote itself, which would grow around any cycle. Doublings
+/// stay: flat, there would be a term for every unit of a factor.
 fn flatten_sums(graph: &mut Graph, class: Id, node: &Node) -> Option<Id> {
     let Node::Add(terms) = node else { return None };
     if graph.analysis.flattened.contains(node) {
@@ -156,7 +162,7 @@ fn flatten_sums(graph: &mut Graph, class: Id, node: &Node) -> Option<Id> {
     let class = graph.find(class);
     let shortest = |term: Id| {
         let sums = nodes(graph, term).filter_map(|node| match node {
-            Node::Add(inner) if graph.find(term) != class => Some(inner),
+            Node::Add(inner) if graph.find(term) != class && !is_doubling(graph, inner) => Some(inner),
             _ => None,
         });
         sums.min_by_key(|inner| (inner.len(), *inner))
@@ -176,6 +182,10 @@ fn flatten_sums(graph: &mut Graph, class: Id, node: &Node) -> Option<Id> {
     let flat = sum(flat);
     graph.analysis.flattened.insert(flat.clone());
     Some(graph.add(flat))
+}
+
+fn is_doubling(graph: &Graph, terms: &[Id]) -> bool {
+    matches!(*terms, [a, b] if graph.find(a) == graph.find(b))
 }
 
 fn order_operands(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
@@ -260,6 +270,9 @@ fn add_products(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
 
 fn factor_plaintext(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
     let Node::Add(terms) = node else { return None };
+    if is_doubling(graph, terms) {
+        return None;
+    }
     let by_factor = |node: &Node| match *node {
         Node::MulPlain(plain, [operand]) => Some(((Some(plain), None), operand)),
         Node::MulScalar(scalar, [operand]) => Some(((None, Some(scalar)), operand)),
@@ -386,6 +399,24 @@ fn cancel_terms(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
     let kept = terms.iter().enumerate().filter(|&(index, _)| index != at && index != opposite);
     let kept = kept.map(|(_, &term)| term).collect();
     Some(add(graph, kept))
+}
+
+/// Powers of two that doublings stand for, at most.
+const MAX_DOUBLED: f64 = 64.0;
+
+fn double_by_adding(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
+    let Node::MulScalar(scalar, [operand]) = *node else { return None };
+    let size = scalar.get().abs();
+    let is_whole_power = (1.0..=MAX_DOUBLED).contains(&size) && size.log2().fract() == 0.0;
+    if !is_whole_power {
+        return None;
+    }
+    if scalar.get() < 0.0 {
+        let positive = times(graph, Plain::new(vec![size]), operand);
+        return Some(graph.add(Node::Neg([positive])));
+    }
+    let half = times(graph, Plain::new(vec![size / 2.0]), operand);
+    Some(graph.add(sum(vec![half, half])))
 }
 
 fn move_negation(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {

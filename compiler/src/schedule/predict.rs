@@ -7,6 +7,7 @@ use hecc_ir::circuit::{Circuit, Op, Value};
 use hecc_ir::eval::eval_each;
 use hecc_ir::noise::NoiseModel;
 use hecc_ir::scale::Scale;
+use std::collections::HashMap;
 
 /// What an encrypted run is expected to deliver.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -114,8 +115,16 @@ impl Machine<'_> {
                 Noisy { slots: vec![0.0; self.circuit.n_slots], variance: vec![0.0; self.circuit.n_slots] }
             }
             Op::Add(values) => {
-                let first = self.consume(values[0]);
-                values[1..].iter().fold(first, |sum, &v| combine(sum, &self.consume(v), |a, b| a + b))
+                let mut times = HashMap::new();
+                values.iter().for_each(|value| *times.entry(*value).or_insert(0.0) += 1.0);
+                // Errors of one ciphertext add up in full, each time as much as all times.
+                let mut term = |value: &Value| {
+                    let mut term = self.consume(*value);
+                    term.variance.iter_mut().for_each(|v| *v *= times[value]);
+                    term
+                };
+                let first = term(&values[0]);
+                values[1..].iter().fold(first, |sum, value| combine(sum, &term(value), |a, b| a + b))
             }
             Op::Sub(a, b) => combine(self.consume(*a), &self.consume(*b), |a, b| a - b),
             Op::Neg(a) => scaled(self.consume(*a), -1.0),

@@ -2,14 +2,15 @@
 //! and refuses values that outgrow the modulus, at a fraction of its cost.
 //!
 //! Errors are tracked slot by slot as variances in encoded units, by
-//! [`NoiseModel`], as if all were independent; sums of copies of one value are
-//! therefore underestimated, by at most the square root of their number.
+//! [`NoiseModel`], as if those of different ciphertexts were independent; sums of what
+//! was made of one value in several ways are therefore underestimated.
 
 use super::clear::{Clear, ClearCt, ClearPlain};
 use super::{Backend, PlainType};
 use crate::memory::MappedBytes;
 use crate::{Error, NoiseModel};
 use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Scale, Step};
+use std::collections::HashMap;
 
 /// The back end that computes on plain slots and estimates errors.
 #[derive(Clone, Debug)]
@@ -88,10 +89,15 @@ impl Sim {
         self.checked(SimCt { clear, variance, headroom: from.headroom })
     }
 
+    /// A sum or difference with the errors of its terms.
     fn sum_of_errors(&self, terms: &[&SimCt], clear: ClearCt) -> Result<SimCt, Error> {
+        let mut times: HashMap<*const SimCt, f64> = HashMap::new();
+        terms.iter().for_each(|&ct| *times.entry(ct).or_insert(0.0) += 1.0);
         let mut variance = vec![0.0; clear.slots.len()];
-        for ct in terms {
-            variance.iter_mut().zip(&ct.variance).for_each(|(sum, v)| *sum += v);
+        for &ct in terms {
+            // Errors of one ciphertext add up in full, each time as much as all times.
+            let times = times[&std::ptr::from_ref(ct)];
+            variance.iter_mut().zip(&ct.variance).for_each(|(sum, v)| *sum += times * v);
         }
         self.checked(SimCt { clear, variance, headroom: least_headroom(terms) })
     }

@@ -99,6 +99,10 @@ fn example(rule: &str, b: &mut Builder, x: Value) -> Value {
             let (negated, turned) = (b.push(Op::Neg(x)), b.rotate(x, 1));
             b.sum(vec![x, negated, turned])
         }
+        "double-by-adding" => {
+            let (eight, minus) = (b.push(Op::MulScalar(x, 8.0)), b.push(Op::MulScalar(x, -4.0)));
+            b.push(Op::Mul(eight, minus))
+        }
         "move-negation" => {
             let product = b.mul_plain(x, plain(&[1.0, 2.0]));
             b.push(Op::Neg(product))
@@ -187,7 +191,7 @@ fn every_rule_fires_on_its_example_and_is_true() {
         let saturation = saturate(&mut graph, BOUNDS, &[]);
         let fired: Vec<&str> = saturation.fired.iter().map(|fired| fired.rule).collect();
         assert!(fired.contains(&rule.name), "`{}` did not fire, but {fired:?}", rule.name);
-        assert!(!saturation.is_bounded);
+        assert!(!saturation.is_bounded, "`{}`: {saturation:?}", rule.name);
         assert_true(&graph, &circuit);
     }
 }
