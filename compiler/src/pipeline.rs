@@ -126,7 +126,13 @@ pub enum CompileError {
 /// When no ring of the target is deep and precise enough, or the samples do
 /// not fit the model.
 pub fn compile(model: &Model, options: &Options) -> Result<Compiled, CompileError> {
-    compile_network(model, &Network::of(model), options)
+    let network = Network::of(model);
+    on_some_ring(model, options, |ring, samples| {
+        if let Some(error) = hopeless(packing::least_depth(&network), options, ring) {
+            return Ok(Err(error));
+        }
+        compile_for(model, &packing::composed_by_price(&network, ring), options, samples, ring)
+    })
 }
 
 /// As [`compile`], of the normal form of a model or what has become of it.
@@ -138,6 +144,15 @@ pub fn compile_network(
     network: &Network,
     options: &Options,
 ) -> Result<Compiled, CompileError> {
+    on_some_ring(model, options, |ring, samples| compile_for(model, network, options, samples, ring))
+}
+
+/// What `compile` makes on the smallest ring that carries it.
+fn on_some_ring(
+    model: &Model,
+    options: &Options,
+    compile: impl Fn(&RingCost, &[Vec<f64>]) -> Result<Attempt, CompileError>,
+) -> Result<Compiled, CompileError> {
     let samples = samples(model, options)?;
     let mut failure = CompileError::UnknownRing {
         ring_degree: options.ring_degree.unwrap_or(0),
@@ -147,7 +162,7 @@ pub fn compile_network(
         if options.ring_degree.is_some_and(|asked| asked != ring.ring_degree) {
             continue;
         }
-        match compile_for(model, network, options, &samples, ring)? {
+        match compile(ring, &samples)? {
             Ok(compiled) => return Ok(compiled),
             Err(error) => failure = explain(error, ring, options),
         }
