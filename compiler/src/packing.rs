@@ -15,7 +15,7 @@ mod split;
 mod thin;
 
 pub use assign::{Diagonals, Fold, assign};
-pub(crate) use compose::{composed_by_price, least_depth};
+pub(crate) use compose::composed_by_price;
 pub use placement::{Grid, Placement};
 pub(crate) use plan::depth;
 pub use plan::{LinearPlan, PackingPlan, Prefold, TermPlan, plan};

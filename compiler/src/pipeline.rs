@@ -128,14 +128,17 @@ pub enum CompileError {
 pub fn compile(model: &Model, options: &Options) -> Result<Compiled, CompileError> {
     let network = Network::of(model);
     on_some_ring(model, options, |ring, samples| {
-        if let Some(error) = hopeless(packing::least_depth(&network), options, ring) {
-            return Ok(Err(error));
-        }
-        compile_for(model, &packing::composed_by_price(&network, ring), options, samples, ring)
+        let plan = |network: &Network| {
+            let nominal = Nominal::new(ring, packing::depth(network));
+            options.packing.plan(network, ring.ring_degree / 2, &nominal).cost_ns
+        };
+        let carries = |depth| hopeless(depth, options, ring).is_none();
+        let composed = packing::composed_by_price(&network, plan, carries);
+        compile_for(model, composed.as_ref().unwrap_or(&network), options, samples, ring)
     })
 }
 
-/// As [`compile`], of the normal form of a model or what has become of it.
+/// As [`compile`], of the normal form of a model or what has become of it, as it is.
 ///
 /// # Errors
 /// As [`compile`].

@@ -5,6 +5,7 @@
 //! movement) becomes a [`Matrix`] that holds non-zero weights only; neighbours
 //! are composed. What is left is a [`Network`]: linear nodes and activations.
 
+mod composition;
 mod layers;
 mod matrix;
 mod network;

@@ -4,8 +4,9 @@
 
 use hecc::cost::{Nominal, default_target};
 use hecc::rewrite::{Objective, footprint, rewrite};
+use hecc::schedule::{Policy, assign_levels, place_rescales};
 use hecc_ir::{
-    Builder, Circuit, Input, Layout, Op, Output, Plain, Shape, Stage, Value, eval, testing, verify,
+    Builder, Circuit, Input, Layout, Level, Op, Output, Plain, Shape, Stage, Value, eval, testing, verify,
 };
 use proptest::prelude::*;
 
@@ -74,6 +75,25 @@ fn wide_sums_of_merged_products_are_chosen() {
         vec![b.sum(twice), b.sum(squares)]
     });
     assert_same(&circuit, &rewrite(&circuit, &nominal(), Objective::Balanced).circuit, 5);
+}
+
+/// Levels that a circuit takes once its rescales are placed.
+fn depth(circuit: &Circuit) -> u32 {
+    assign_levels(&place_rescales(circuit, Policy::Late), Level(0)).depth()
+}
+
+/// Doublings save the level of the scalar.
+#[test]
+fn factors_of_two_need_no_level() {
+    let circuit = circuit_of(8, |b, x| {
+        let (square, turned) = (b.push(Op::Mul(x, x)), b.rotate(x, 1));
+        let scaled = b.push(Op::MulScalar(square, 8.0));
+        let sum = b.sum(vec![scaled, turned]);
+        vec![b.push(Op::Mul(sum, sum))]
+    });
+    let rewritten = rewrite(&circuit, &nominal(), Objective::Latency).circuit;
+    assert_same(&circuit, &rewritten, 5);
+    assert_eq!((depth(&circuit), depth(&rewritten)), (2, 1));
 }
 
 /// Constants that merge to what is not finite stay apart.

@@ -156,7 +156,7 @@ const MAX_FLAT_TERMS: usize = 1 << 20;
 /// stay: flat, there would be a term for every unit of a factor.
 fn flatten_sums(graph: &mut Graph, class: Id, node: &Node) -> Option<Id> {
     let Node::Add(terms) = node else { return None };
-    if graph.analysis.flattened.contains(node) {
+    if graph.analysis.flattened.contains(node) || is_doubling(graph, terms) {
         return None;
     }
     let class = graph.find(class);
@@ -401,22 +401,22 @@ fn cancel_terms(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
     Some(add(graph, kept))
 }
 
-/// Powers of two that doublings stand for, at most.
-const MAX_DOUBLED: f64 = 64.0;
+/// Powers of two that doublings stand for, at most: further ones would cost more than
+/// the level they save.
+const MAX_DOUBLED: f64 = 16.0;
 
 fn double_by_adding(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
     let Node::MulScalar(scalar, [operand]) = *node else { return None };
-    let size = scalar.get().abs();
-    let is_whole_power = (1.0..=MAX_DOUBLED).contains(&size) && size.log2().fract() == 0.0;
-    if !is_whole_power {
-        return None;
-    }
-    if scalar.get() < 0.0 {
-        let positive = times(graph, Plain::new(vec![size]), operand);
+    let scalar = scalar.get();
+    let is_whole_power = scalar.abs() <= MAX_DOUBLED && scalar.abs().log2().fract() == 0.0;
+    if is_whole_power && scalar <= -1.0 {
+        let positive = times(graph, Plain::new(vec![-scalar]), operand);
         return Some(graph.add(Node::Neg([positive])));
     }
-    let half = times(graph, Plain::new(vec![size / 2.0]), operand);
-    Some(graph.add(sum(vec![half, half])))
+    (is_whole_power && scalar >= 2.0).then(|| {
+        let half = times(graph, Plain::new(vec![scalar / 2.0]), operand);
+        graph.add(sum(vec![half, half]))
+    })
 }
 
 fn move_negation(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {

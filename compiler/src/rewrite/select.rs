@@ -85,7 +85,7 @@ fn ordered(graph: &Graph, chosen: &Choice, roots: &[Id]) -> Result<Vec<Id>, Vec<
             open.extend(operands.into_iter().rev());
         } else {
             let start = path.iter().position(|on_path| *on_path == class);
-            return Err(path.split_off(start.unwrap_or(0)));
+            return Err(path.split_off(start.expect("what is entered and not left is on the path")));
         }
     }
     Ok(order)

@@ -115,12 +115,12 @@ impl Machine<'_> {
                 Noisy { slots: vec![0.0; self.circuit.n_slots], variance: vec![0.0; self.circuit.n_slots] }
             }
             Op::Add(values) => {
-                let mut times = HashMap::new();
-                values.iter().for_each(|value| *times.entry(*value).or_insert(0.0) += 1.0);
-                // Errors of one ciphertext add up in full, each time as much as all times.
+                let mut copies = HashMap::new();
+                values.iter().for_each(|value| *copies.entry(*value).or_insert(0.0) += 1.0);
+                // n copies of one error have n^2 times its variance: n for each of them.
                 let mut term = |value: &Value| {
                     let mut term = self.consume(*value);
-                    term.variance.iter_mut().for_each(|v| *v *= times[value]);
+                    term.variance.iter_mut().for_each(|v| *v *= copies[value]);
                     term
                 };
                 let first = term(&values[0]);
@@ -202,4 +202,36 @@ fn product(mut a: Noisy, b: Noisy) -> Noisy {
         a.slots[i] *= b.slots[i];
     }
     a
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hecc_ir::circuit::{Builder, Input, Output};
+    use hecc_ir::layout::Layout;
+    use hecc_ir::params::{Params, SecurityLevel};
+    use hecc_ir::scale::Level;
+    use hecc_ir::{CtType, Shape};
+
+    /// Expected error of a sum of so many copies of a fresh ciphertext.
+    fn error_of_copies(n: usize) -> f64 {
+        let mut builder = Builder::new("copies", 8);
+        let (q, p, digit_limbs) = (vec![65537], vec![114_689], 1);
+        let security = SecurityLevel::Insecure;
+        builder.set_params(Params { ring_degree: 16, q, p, digit_limbs, security });
+        let layout = Layout::contiguous(Shape(vec![8]), 8);
+        let input =
+            builder.declare_input(Input { name: "x".into(), layout: layout.clone(), range: (-1.0, 1.0) });
+        let ty = CtType { level: Level(0), scale: Scale::from_log2(10.0), degree: 1 };
+        let x = builder.push_typed(Op::Input { input, ct: 0 }, ty);
+        let y = builder.push_typed(Op::Add(vec![x; n]), ty);
+        builder.output(Output { name: "y".into(), layout, values: vec![y] });
+        predict(&builder.finish(), &[0.5; 8]).max_error
+    }
+
+    #[test]
+    fn errors_of_copies_add_up_in_full() {
+        let ratio = error_of_copies(8) / error_of_copies(2);
+        assert!((ratio - 4.0).abs() < 1e-9, "{ratio}");
+    }
 }

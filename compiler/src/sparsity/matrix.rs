@@ -60,6 +60,13 @@ impl Matrix {
         Matrix::from_rows(first.n_cols, rows)
     }
 
+    /// Non-zeros of [`Matrix::after`], at most.
+    pub fn n_products_after(&self, first: &Matrix) -> usize {
+        let len = |row: usize| first.starts[row + 1] - first.starts[row];
+        let products = |row: usize| self.row(row).map(|(middle, _)| len(middle)).sum::<usize>();
+        (0..self.n_rows()).map(|row| products(row).min(first.n_cols)).sum()
+    }
+
     /// Multiplies row `r` by `factor(r)`.
     pub fn scale_rows(&self, factor: impl Fn(usize) -> f64) -> Matrix {
         let scaled = |r: usize| self.row(r).map(|(c, w)| (c, w * factor(r))).collect();
@@ -132,7 +139,9 @@ mod tests {
         let first = Matrix::from_rows(3, [vec![(0, 2.0), (2, 1.0)], vec![(1, -1.0)]]);
         let second = Matrix::from_rows(2, [vec![(0, 1.0), (1, 3.0)], vec![(0, 0.5)]]);
         let x = [1.0, 2.0, 3.0];
-        assert_eq!(second.after(&first).apply(&x), second.apply(&first.apply(&x)));
+        let both = second.after(&first);
+        assert_eq!(both.apply(&x), second.apply(&first.apply(&x)));
+        assert_eq!((both.n_nonzeros(), second.n_products_after(&first)), (5, 5));
     }
 
     #[test]

@@ -146,84 +146,6 @@ impl Network {
     }
 }
 
-/// Composition after the normal form.
-impl Network {
-    /// Linear nodes that one term of one linear node reads, and nothing else does, and
-    /// whose composition has no more non-zeros than asked for.
-    pub(crate) fn composable(&self, max_nonzeros: usize) -> impl Iterator<Item = NodeId> {
-        self.ids().filter(move |&id| {
-            let NodeKind::Linear(linear) = &self.node(id).kind else { return false };
-            let maps = |terms: &[Term]| terms.iter().all(|term| !term.factors.is_empty());
-            self.reader(id).is_some_and(|(_, term)| {
-                maps(&linear.terms)
-                    && maps(std::slice::from_ref(term))
-                    && linear.terms.iter().all(|inner| bound(inner, &term.factors[0]) <= max_nonzeros)
-            })
-        })
-    }
-
-    /// The only reader of a node, if it is a linear one that reads it once.
-    fn reader(&self, id: NodeId) -> Option<(NodeId, &Term)> {
-        let mut readers = self.ids().flat_map(|reader| {
-            let terms = match &self.node(reader).kind {
-                NodeKind::Linear(linear) => &linear.terms[..],
-                NodeKind::Input | NodeKind::Activation(_) => &[],
-            };
-            terms.iter().filter(move |term| term.operand == id).map(move |term| (reader, term))
-        });
-        let is_activated = self
-            .nodes
-            .iter()
-            .any(|node| matches!(&node.kind, NodeKind::Activation(activation) if activation.operand == id));
-        let only = readers.next().filter(|_| !is_activated && id != self.output)?;
-        readers.next().is_none().then_some(only)
-    }
-
-    /// The network with one of the [`Network::composable`] nodes composed into its reader.
-    pub(crate) fn with_composed(&self, id: NodeId) -> Network {
-        let mut nodes = self.nodes.clone();
-        let inner = nodes.remove(id.0);
-        let earlier = |other: NodeId| NodeId(other.0 - usize::from(other > id));
-        let moved = |term: &Term| Term { operand: earlier(term.operand), ..term.clone() };
-        for node in &mut nodes {
-            match &mut node.kind {
-                NodeKind::Input => {}
-                NodeKind::Activation(activation) => activation.operand = earlier(activation.operand),
-                NodeKind::Linear(linear) => {
-                    let (reading, others): (Vec<_>, Vec<_>) =
-                        std::mem::take(&mut linear.terms).into_iter().partition(|term| term.operand == id);
-                    linear.terms = others.iter().map(moved).collect();
-                    for outer in reading {
-                        let NodeKind::Linear(inner_map) = &inner.kind else { continue };
-                        compose_terms(linear, &outer, inner_map, moved);
-                        node.name = format!("{}+{}", inner.name, node.name);
-                    }
-                }
-            }
-        }
-        Network { nodes, output: earlier(self.output) }
-    }
-}
-
-/// Adds `outer` of `inner` to a linear node.
-fn compose_terms(linear: &mut Linear, outer: &Term, inner: &Linear, moved: impl Fn(&Term) -> Term) {
-    let through = |bias: Vec<f64>, factor: &Factor| factor.matrix.apply(&bias);
-    let carried = outer.factors.iter().fold(inner.bias.clone(), through);
-    linear.bias.iter_mut().zip(carried).for_each(|(bias, carried)| *bias += outer.scale * carried);
-    for term in inner.terms.iter().map(moved) {
-        let mut factors = term.factors;
-        outer.factors.iter().for_each(|factor| append(&mut factors, factor.clone()));
-        linear.terms.push(Term { scale: term.scale * outer.scale, factors, ..term });
-    }
-}
-
-/// Non-zeros of a term's map followed by another one, at most.
-fn bound(term: &Term, next: &Factor) -> usize {
-    let Some(last) = term.factors.last() else { return next.matrix.n_nonzeros() };
-    let fan_in = last.matrix.n_nonzeros().div_ceil(last.matrix.n_rows().max(1));
-    (next.matrix.n_nonzeros() * fan_in).min(next.matrix.n_rows() * last.matrix.n_cols())
-}
-
 fn use_counts(model: &Model) -> Vec<usize> {
     let mut uses = vec![0; model.layers.len()];
     model.layers.iter().flat_map(|layer| &layer.inputs).for_each(|id| uses[id.0] += 1);
@@ -426,11 +348,12 @@ fn composes(term: &Term, next: &Factor) -> bool {
         return true;
     }
     let parts = last.matrix.n_nonzeros() + next.matrix.n_nonzeros();
-    bound(term, next) <= COMPOSE_GROWTH * parts
-        || next.matrix.after(&last.matrix).n_nonzeros() <= COMPOSE_GROWTH * parts
+    let bound = next.matrix.n_products_after(&last.matrix);
+    bound <= COMPOSE_GROWTH * parts || next.matrix.after(&last.matrix).n_nonzeros() <= COMPOSE_GROWTH * parts
 }
 
-fn append(factors: &mut Vec<Factor>, next: Factor) {
+/// Puts a map after others: a leading pool stays apart.
+pub(super) fn append(factors: &mut Vec<Factor>, next: Factor) {
     match factors.pop() {
         None => factors.push(next),
         Some(pool) if factors.is_empty() && pool.pool.is_some() => factors.extend([pool, next]),

@@ -88,19 +88,6 @@ impl Sim {
         let variance = from.variance.iter().map(|v| v + added * added).collect();
         self.checked(SimCt { clear, variance, headroom: from.headroom })
     }
-
-    /// A sum or difference with the errors of its terms.
-    fn sum_of_errors(&self, terms: &[&SimCt], clear: ClearCt) -> Result<SimCt, Error> {
-        let mut times: HashMap<*const SimCt, f64> = HashMap::new();
-        terms.iter().for_each(|&ct| *times.entry(ct).or_insert(0.0) += 1.0);
-        let mut variance = vec![0.0; clear.slots.len()];
-        for &ct in terms {
-            // Errors of one ciphertext add up in full, each time as much as all times.
-            let times = times[&std::ptr::from_ref(ct)];
-            variance.iter_mut().zip(&ct.variance).for_each(|(sum, v)| *sum += times * v);
-        }
-        self.checked(SimCt { clear, variance, headroom: least_headroom(terms) })
-    }
 }
 
 impl Backend for Sim {
@@ -190,11 +177,22 @@ impl Backend for Sim {
 
     fn sum(&self, terms: &[&SimCt]) -> Result<SimCt, Error> {
         let clear_terms: Vec<_> = terms.iter().map(|ct| &ct.clear).collect();
-        self.sum_of_errors(terms, self.clear.sum(&clear_terms)?)
+        let clear = self.clear.sum(&clear_terms)?;
+        let mut copies: HashMap<*const SimCt, f64> = HashMap::new();
+        terms.iter().for_each(|&ct| *copies.entry(ct).or_insert(0.0) += 1.0);
+        let mut variance = vec![0.0; clear.slots.len()];
+        for &ct in terms {
+            // n copies of one error have n^2 times its variance: n for each of them.
+            let n = copies[&std::ptr::from_ref(ct)];
+            variance.iter_mut().zip(&ct.variance).for_each(|(sum, v)| *sum += n * v);
+        }
+        self.checked(SimCt { clear, variance, headroom: least_headroom(terms) })
     }
 
     fn sub(&self, a: &SimCt, b: &SimCt) -> Result<SimCt, Error> {
-        self.sum_of_errors(&[a, b], self.clear.sub(&a.clear, &b.clear)?)
+        let clear = self.clear.sub(&a.clear, &b.clear)?;
+        let variance = a.variance.iter().zip(&b.variance).map(|(v, w)| v + w).collect();
+        self.checked(SimCt { clear, variance, headroom: least_headroom(&[a, b]) })
     }
 
     fn neg(&self, ct: &SimCt) -> Result<SimCt, Error> {

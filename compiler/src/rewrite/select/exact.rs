@@ -15,8 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Classes that choose at once.
 const REGION: usize = 24;
-/// Classes of one program, with those that only come along.
+/// Classes of one program, with those that only come along, and its conditions.
 const MAX_MEMBERS: usize = 512;
+const MAX_CONDITIONS: usize = 4096;
+/// Regions of one circuit.
+const MAX_REGIONS: usize = 64;
 /// Nodes of the search tree per program. Work is bounded, never time, so that every
 /// machine chooses the same.
 const MAX_TREE: u64 = 2000;
@@ -25,16 +28,17 @@ const MAX_TRIES: usize = 32;
 
 /// Chooses anew, region by region; the choice never gets dearer.
 pub(super) fn improve(graph: &Graph, prices: &Prices<'_>, roots: &[Id], chosen: &mut Choice) {
-    let open = choosable(graph, roots, chosen);
-    let step = REGION / 2;
-    for start in (0..open.len()).step_by(step) {
-        let free: BTreeSet<Id> = open[start..open.len().min(start + REGION)].iter().copied().collect();
+    let choosable = choosable(graph, roots, chosen);
+    let starts = (0..choosable.len()).step_by(REGION / 2);
+    for start in starts.take(MAX_REGIONS) {
+        let end = choosable.len().min(start + REGION);
+        let free: BTreeSet<Id> = choosable[start..end].iter().copied().collect();
         if let Some(region) = Region::new(graph, prices, roots, chosen, &free)
             && let Some(better) = region.solve(chosen, roots)
         {
             *chosen = better;
         }
-        if start + REGION >= open.len() {
+        if end == choosable.len() {
             break;
         }
     }
@@ -67,12 +71,18 @@ fn candidates<'a>(graph: &'a Graph, chosen: &'a Choice, class: Id) -> Vec<&'a No
     chosen.get(&class).into_iter().chain(&graph[class].nodes).filter(is_usable).collect()
 }
 
-fn operands(graph: &Graph, node: &Node) -> Vec<Id> {
+pub(super) fn operands(graph: &Graph, node: &Node) -> Vec<Id> {
     node.children().iter().map(|id| graph.find(*id)).collect()
 }
 
+/// The operands that all of some nodes have.
+fn read_anyway(graph: &Graph, nodes: &[&Node]) -> BTreeSet<Id> {
+    let sets = nodes.iter().map(|node| operands(graph, node).into_iter().collect::<BTreeSet<Id>>());
+    sets.reduce(|common, set| common.intersection(&set).copied().collect()).unwrap_or_default()
+}
+
 /// The class whose decomposition a node uses.
-fn decomposed(graph: &Graph, node: &Node) -> Option<Id> {
+pub(super) fn decomposed(graph: &Graph, node: &Node) -> Option<Id> {
     match node {
         Node::Rotate(_, [operand]) => Some(graph.find(*operand)),
         _ => None,
@@ -107,25 +117,30 @@ impl<'a> Region<'a> {
         let (mut outside, mut entries, mut paid) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut open = roots.to_vec();
         while let Some(class) = open.pop() {
-            if free.contains(&class) {
-                entries.insert(class);
-            } else if outside.insert(class) {
-                let node = chosen.get(&class)?;
-                paid.extend(decomposed(graph, node));
-                open.extend(operands(graph, node));
+            if !free.contains(&class) {
+                if outside.insert(class) {
+                    let node = chosen.get(&class)?;
+                    paid.extend(decomposed(graph, node));
+                    open.extend(operands(graph, node));
+                }
+            } else if entries.insert(class) {
+                open.extend(read_anyway(graph, &candidates(graph, chosen, class)));
             }
         }
         let mut members: BTreeMap<Id, Vec<&Node>> = BTreeMap::new();
         let mut open: Vec<Id> = entries.iter().copied().collect();
+        let mut n_conditions = 0;
         while let Some(class) = open.pop() {
             if members.contains_key(&class) || outside.contains(&class) {
                 continue;
             }
             let mut nodes = candidates(graph, chosen, class);
             nodes.truncate(if free.contains(&class) { usize::MAX } else { 1 });
-            open.extend(nodes.iter().flat_map(|node| operands(graph, node)));
+            let needed = nodes.iter().flat_map(|node| operands(graph, node));
+            open.extend(needed.filter(|id| !outside.contains(id)));
+            n_conditions += nodes.iter().map(|node| 1 + node.children().len()).sum::<usize>();
             members.insert(class, nodes);
-            if members.len() > MAX_MEMBERS {
+            if members.len() > MAX_MEMBERS || n_conditions > MAX_CONDITIONS {
                 return None;
             }
         }
@@ -163,6 +178,16 @@ impl<'a> Region<'a> {
         decomposed(self.graph, node).filter(|class| !self.paid.contains(class))
     }
 
+    fn largest_price(&self) -> u64 {
+        let nodes =
+            self.members.iter().flat_map(|(class, nodes)| nodes.iter().map(move |node| (*class, node)));
+        let price = |(class, node): (Id, &&Node)| {
+            let decomposition = self.unpaid(node).map_or(0, |class| self.prices.decomposition(class));
+            self.prices.own(class, node).max(decomposition)
+        };
+        nodes.map(price).max().unwrap_or(1)
+    }
+
     /// What a choice costs, picoseconds.
     fn price(&self, taken: &Taken) -> u64 {
         let nodes = || taken.iter().map(|(class, &node)| (*class, self.members[class][node]));
@@ -176,7 +201,7 @@ impl<'a> Region<'a> {
 struct Program {
     problem: Problem,
     needed: BTreeMap<Id, Variable>,
-    taken: BTreeMap<Id, Vec<Variable>>,
+    takes: BTreeMap<Id, Vec<Variable>>,
     decompositions: BTreeMap<Id, Variable>,
 }
 
@@ -185,19 +210,19 @@ impl Program {
     fn of(region: &Region<'_>, forbidden: &[Taken]) -> Program {
         let mut program = Program::variables(region);
         for (class, nodes) in &region.members {
-            let taken = program.taken[class].clone();
-            program.at_least(&taken, program.needed[class]);
-            for (node, taken) in nodes.iter().zip(taken) {
+            let takes = program.takes[class].clone();
+            program.at_least(&takes, program.needed[class]);
+            for (node, take) in nodes.iter().zip(takes) {
                 let operands: BTreeSet<Id> = operands(region.graph, node).into_iter().collect();
                 let needed = operands.iter().filter_map(|operand| program.needed.get(operand));
                 let decomposition = region.unpaid(node).map(|class| &program.decompositions[&class]);
                 for required in needed.chain(decomposition).copied().collect::<Vec<_>>() {
-                    program.at_least(&[required], taken);
+                    program.at_least(&[required], take);
                 }
             }
         }
         for way in forbidden {
-            let nodes = way.iter().map(|(class, &node)| (program.taken[class][node], 1.0));
+            let nodes = way.iter().map(|(class, &node)| (program.takes[class][node], 1.0));
             let nodes: Vec<(Variable, f64)> = nodes.collect();
             program.problem.add_constraint(&nodes, ComparisonOp::Le, way.len() as f64 - 1.0);
         }
@@ -205,24 +230,26 @@ impl Program {
     }
 
     /// Which classes are needed, which nodes are taken, which decompositions are paid.
+    /// The largest price is 1: solvers compare with absolute tolerances.
     fn variables(region: &Region<'_>) -> Program {
+        let unit = region.largest_price() as f64;
         let mut problem = Problem::new(OptimizationDirection::Minimize);
-        let (mut needed, mut taken) = (BTreeMap::new(), BTreeMap::new());
+        let (mut needed, mut takes) = (BTreeMap::new(), BTreeMap::new());
         let mut decompositions = BTreeMap::new();
         for (&class, nodes) in &region.members {
             let least = if region.entries.contains(&class) { 1.0 } else { 0.0 };
             needed.insert(class, problem.add_var(0.0, (least, 1.0)));
-            let mut price = |node: &&Node| problem.add_binary_var(region.prices.own(class, node) as f64);
-            taken.insert(class, nodes.iter().map(&mut price).collect());
+            let own = nodes.iter().map(|node| region.prices.own(class, node) as f64 / unit);
+            takes.insert(class, own.map(|price| problem.add_binary_var(price)).collect());
             for class in nodes.iter().filter_map(|node| region.unpaid(node)) {
-                let price = region.prices.decomposition(class) as f64;
+                let price = region.prices.decomposition(class) as f64 / unit;
                 decompositions.entry(class).or_insert_with(|| problem.add_var(price, (0.0, 1.0)));
             }
         }
-        Program { problem, needed, taken, decompositions }
+        Program { problem, needed, takes, decompositions }
     }
 
-    /// Where one of some variables is 1 if another one is.
+    /// The sum of some variables is at least another one.
     fn at_least(&mut self, variables: &[Variable], other: Variable) {
         let terms = variables.iter().map(|variable| (*variable, 1.0)).chain([(other, -1.0)]);
         self.problem.add_constraint(terms.collect::<Vec<_>>(), ComparisonOp::Ge, 0.0);
@@ -235,8 +262,8 @@ impl Program {
         options.node_limit = Some(MAX_TREE);
         options.warm_start = Some(self.assignment(region, &present));
         let solution = self.problem.solve_with(options).ok()?.into_solution().ok()?;
-        let is_taken = |variable: &Variable| solution.var_value(*variable) > 0.5;
-        let found = region.needed(|class| self.taken[&class].iter().position(is_taken).unwrap_or(0));
+        let is_one = |variable: &Variable| solution.var_value(*variable) > 0.5;
+        let found = region.needed(|class| self.takes[&class].iter().position(is_one).unwrap_or(0));
         (region.price(&found) < region.price(&present)).then_some(found)
     }
 
@@ -246,7 +273,7 @@ impl Program {
         let paid: BTreeSet<Id> = nodes.filter_map(|node| region.unpaid(node)).collect();
         let value = |is_one: bool| f64::from(u8::from(is_one));
         let needed = self.needed.iter().map(|(class, v)| (*v, value(choice.contains_key(class))));
-        let taken = self.taken.iter().flat_map(|(class, variables)| {
+        let taken = self.takes.iter().flat_map(|(class, variables)| {
             let node = choice.get(class);
             variables.iter().enumerate().map(move |(at, v)| (*v, value(node == Some(&at))))
         });

@@ -26,10 +26,19 @@ impl<'a> Prices<'a> {
         self.nominal.level(self.depth.saturating_sub(self.graph[class].data.depth))
     }
 
-    /// A node of a class alone. Nothing is free, so that less is always cheaper.
+    /// A node of a class alone. Nothing is free, so that less is always cheaper. What
+    /// takes a level that the class can do without pays for a rescale of its own.
     pub fn own(&self, class: Id, node: &Node) -> u64 {
         let (ops, level) = (self.nominal.ops(), self.level(class));
         let above = Level(level.0 + 1);
+        let depth_of = |id: &Id| self.graph[*id].data.depth;
+        let wastes_level = match node {
+            Node::MulScalar(_, operands) | Node::MulPlain(_, operands) => {
+                depth_of(&operands[0]) + 1 > depth_of(&class)
+            }
+            _ => false,
+        };
+        let waste = if wastes_level { ops.rescale(level, Basis::Reduced) } else { 0.0 };
         let ns = match node {
             Node::Input { .. } | Node::Zero => 0.0,
             Node::Add(terms) => (terms.len() - 1) as f64 * ops.add(level, Basis::Reduced),
@@ -40,7 +49,7 @@ impl<'a> Prices<'a> {
             }
             Node::Rotate(..) => ops.apply_key(level),
         };
-        pico(ns).max(1)
+        pico(ns + waste).max(1)
     }
 
     /// What the rotations of a class share.

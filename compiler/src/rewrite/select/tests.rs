@@ -35,13 +35,8 @@ fn graph() -> (Graph, Id) {
 fn total(graph: &Graph, prices: &Prices<'_>, roots: &[Id], chosen: &Choice) -> Option<u64> {
     let needed = ordered(graph, chosen, roots).ok()?;
     let own: u64 = needed.iter().map(|class| prices.own(*class, &chosen[class])).sum();
-    let decomposed: BTreeSet<Id> = needed
-        .iter()
-        .filter_map(|class| match &chosen[class] {
-            Node::Rotate(_, [operand]) => Some(graph.find(*operand)),
-            _ => None,
-        })
-        .collect();
+    let decomposed: BTreeSet<Id> =
+        needed.iter().filter_map(|class| exact::decomposed(graph, &chosen[class])).collect();
     Some(own + decomposed.iter().map(|class| prices.decomposition(*class)).sum::<u64>())
 }
 
