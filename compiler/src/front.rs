@@ -8,6 +8,7 @@
 pub mod data;
 pub mod hec;
 pub mod onnx;
+mod shapes;
 pub mod weights;
 
 use crate::diag::{Code, Diagnostic, Diagnostics, Label};

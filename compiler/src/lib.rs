@@ -11,10 +11,11 @@ pub mod diag;
 pub mod emit;
 pub mod front;
 pub mod lower;
-pub mod model;
 pub mod packing;
 pub mod pipeline;
 pub mod rewrite;
 pub mod schedule;
 pub mod sparsity;
 pub mod validate;
+
+pub use hecc_model as model;

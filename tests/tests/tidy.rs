@@ -56,9 +56,13 @@ fn imports(line: &str) -> Vec<&str> {
 
 #[test]
 fn crates_import_what_they_may() {
-    let ours = ["hecc", "hecc_ir", "hecc_ckks", "hecc_runtime", "hecc_tests", "hecc_examples"];
-    let rooms: [(&str, &[&str]); 3] =
-        [("ir-spec/src", &[]), ("runtime/ckks/src", &[]), ("runtime/src", &["hecc_ir", "hecc_ckks"])];
+    let ours = ["hecc", "hecc_model", "hecc_ir", "hecc_ckks", "hecc_runtime", "hecc_tests", "hecc_examples"];
+    let rooms: [(&str, &[&str]); 4] = [
+        ("ir-spec/src", &[]),
+        ("compiler/model/src", &["hecc_ir"]),
+        ("runtime/ckks/src", &[]),
+        ("runtime/src", &["hecc_ir", "hecc_ckks"]),
+    ];
     for (folder, allowed) in rooms {
         for (path, text) in files(folder, &["rs"]) {
             for line in code(&text) {
@@ -79,7 +83,7 @@ fn the_compiler_library_knows_no_runtime() {
     }
 }
 
-/// Modules of the compiler; each may import those before it.
+/// Modules of the compiler, `model` from its own crate; each may import those before it.
 const MODULES: [&str; 12] = [
     "diag", "model", "front", "sparsity", "cost", "packing", "lower", "schedule", "rewrite", "validate",
     "emit", "pipeline",
@@ -115,7 +119,7 @@ fn every_module_of_the_compiler_has_a_rank() {
     let declared: Vec<&str> =
         code(&text).filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
     declared.iter().for_each(|module| assert!(MODULES.contains(module), "{module}"));
-    assert_eq!(declared.len(), MODULES.len());
+    assert_eq!(declared.len() + 1, MODULES.len());
 }
 
 #[test]

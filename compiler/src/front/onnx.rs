@@ -15,6 +15,7 @@ mod tensor;
 
 use super::LoadOptions;
 use crate::diag::{Code, Diagnostic, Diagnostics, Label};
+use crate::front::shapes;
 use crate::model::{LayerId, LayerKind, Model};
 use graph::Signature;
 use hecc_ir::Shape;
@@ -170,7 +171,7 @@ fn add_input<'a>(
         }
         Err(error) => {
             let place = Label::item(shown, format!("input `{}`", signature.input), "");
-            diagnostics.push(error.diagnostic(signature.input).label(place));
+            diagnostics.push(shapes::diagnostic(&error, signature.input).label(place));
             None
         }
     }
@@ -223,6 +224,6 @@ fn report_broken(shown: &str, model: &Model, diagnostics: &mut Diagnostics) {
     for (id, error) in problems {
         let name = &model.layer(id).name;
         let place = Label::item(shown, format!("layer `{name}`"), "");
-        diagnostics.push(error.diagnostic(name).label(place));
+        diagnostics.push(shapes::diagnostic(&error, name).label(place));
     }
 }

@@ -5,6 +5,7 @@ use super::ast::Expression;
 use super::resolve::Resolver;
 use super::weights::Weights;
 use crate::diag::{Code, Diagnostic, Label};
+use crate::front::shapes;
 use crate::front::weights::Tensor;
 use crate::model::{AvgPool, Conv, Dense, LayerId, LayerKind, within_limits};
 use hecc_ir::Shape;
@@ -39,7 +40,7 @@ impl Resolver<'_> {
         }?;
         self.builder.push(name, kind, operands, stated).map_err(|error| {
             let whole = Label::text(self.source, arguments.call.span.clone(), "");
-            let mut diagnostic = error.diagnostic(name).label(whole);
+            let mut diagnostic = shapes::diagnostic(&error, name).label(whole);
             for (n, id) in operands.iter().enumerate() {
                 if let Ok((_, span)) = arguments.operand(n) {
                     let message = format!("has shape {}", self.builder.shape(*id));
@@ -171,7 +172,7 @@ impl Resolver<'_> {
         let placed = Shape(shape);
         let fits = within_limits(&placed).and_then(|()| self.builder.reserve(placed.n_elements()));
         fits.map_err(|error| {
-            let diagnostic = error.diagnostic(arguments.call.function.value);
+            let diagnostic = shapes::diagnostic(&error, arguments.call.function.value);
             diagnostic.label(Label::text(self.source, arguments.call.span.clone(), ""))
         })?;
         let fan_in: usize = placed.0[1..].iter().product();

@@ -6,6 +6,7 @@ use super::layers::{KINDS, unfriendly};
 use super::weights::{Random, Reader, Weights};
 use crate::diag::{Code, Diagnostic, Diagnostics, Label, Source, closest};
 use crate::front::LoadOptions;
+use crate::front::shapes;
 use crate::model::{LayerId, LayerKind, Model, ModelBuilder};
 use hecc_ir::Shape;
 use indexmap::IndexMap;
@@ -184,8 +185,8 @@ impl Resolver<'_> {
         let kind = LayerKind::Input { range };
         let span = input.range.as_ref().map_or(&input.shape.span, |range| &range.span).clone();
         self.builder.push(input.name.value, kind, &[], Some(Shape(extents))).map_err(|error| {
-            let span = if error.code() == Code::BadParameter { &span } else { &input.shape.span };
-            error.diagnostic(input.name.value).label(place(span))
+            let span = if shapes::code(&error) == Code::BadParameter { &span } else { &input.shape.span };
+            shapes::diagnostic(&error, input.name.value).label(place(span))
         })
     }
 

@@ -8,6 +8,7 @@
 use super::node::{Failure, Node};
 use super::polynomial::{Coefficient, Polynomial};
 use crate::diag::{Code, Diagnostics};
+use crate::front::shapes;
 use crate::front::weights::Tensor;
 use crate::model::{LayerId, LayerKind, ModelBuilder, ShapeError};
 use hecc_ir::Shape;
@@ -281,7 +282,7 @@ impl<'a> Importer<'a> {
 
 /// A shape error as a problem of a node.
 pub(super) fn shape_problem(node: Node<'_>, error: &ShapeError) -> Failure {
-    let mut diagnostic = error.diagnostic(node.layer_name());
+    let mut diagnostic = shapes::diagnostic(error, node.layer_name());
     diagnostic.labels.push(node.label(""));
     diagnostic.into()
 }

@@ -1,7 +1,7 @@
 //! Plain evaluation of a model in `f64`: what the encrypted program must agree
 //! with.
 
-use super::{AvgPool, Conv, Dense, LayerKind, Model};
+use crate::{AvgPool, Conv, Dense, LayerKind, Model};
 use hecc_ir::Shape;
 
 impl Model {
@@ -189,7 +189,7 @@ mod tests {
         let x_shape = Shape(vec![2, 5, 4]);
         let x: Vec<f64> = (0..40).map(|v| (v * 7 % 11) as f64).collect();
         let kind = LayerKind::Conv(conv.clone());
-        let shape = crate::model::result_shape(&kind, &[&x_shape], None).unwrap();
+        let shape = crate::result_shape(&kind, &[&x_shape], None).unwrap();
         assert_eq!(shape, Shape(vec![2, 3, 5]));
         let found = eval_conv(&conv, &x, &x_shape, &shape);
         for (index, &value) in found.iter().enumerate() {

@@ -10,7 +10,7 @@ mod fold;
 mod shape;
 
 pub use builder::ModelBuilder;
-pub(crate) use fold::permuted;
+pub use fold::permuted;
 pub use shape::{MAX_ELEMENTS, ShapeError, result_shape, within_limits};
 
 use hecc_ir::Shape;

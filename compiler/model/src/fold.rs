@@ -1,7 +1,7 @@
 //! What front ends do with layers: count their numbers, fold scaling into
 //! weights, permute axes.
 
-use super::LayerKind;
+use crate::LayerKind;
 
 impl LayerKind {
     /// Whether [`LayerKind::fold`] can work.
@@ -62,7 +62,7 @@ impl LayerKind {
 
 /// Source element of each element of a tensor of shape `old` with its axes in
 /// the given order.
-pub(crate) fn permuted(old: &[usize], order: &[usize]) -> Vec<usize> {
+pub fn permuted(old: &[usize], order: &[usize]) -> Vec<usize> {
     let mut strides = vec![1; old.len()];
     for axis in (1..old.len()).rev() {
         strides[axis - 1] = strides[axis] * old[axis];

@@ -3,8 +3,7 @@
 //! [`result_shape`] is what front ends call while they build a model,
 //! [`Model::check`] repeats it for a finished one.
 
-use super::{AvgPool, Conv, Dense, LayerId, LayerKind, Model};
-use crate::diag::{Code, Diagnostic};
+use crate::{AvgPool, Conv, Dense, LayerId, LayerKind, Model};
 use hecc_ir::Shape;
 use std::collections::HashSet;
 
@@ -92,55 +91,6 @@ pub enum ShapeError {
     /// Two layers share a name.
     #[error("another layer has the same name")]
     Name,
-}
-
-impl ShapeError {
-    /// The diagnostic code of this kind of problem.
-    pub fn code(&self) -> Code {
-        match self {
-            ShapeError::Arity { .. } | ShapeError::Order => Code::BadArgument,
-            ShapeError::Rank { .. }
-            | ShapeError::Extent { .. }
-            | ShapeError::Window { .. }
-            | ShapeError::Differ(..)
-            | ShapeError::Stated { .. } => Code::ShapeMismatch,
-            ShapeError::Parameter { .. } | ShapeError::LeadingZero | ShapeError::Range(..) => {
-                Code::BadParameter
-            }
-            ShapeError::TooLarge(_) | ShapeError::TooManyWeights(_) => Code::TensorTooLarge,
-            ShapeError::NotFinite(_) => Code::NotFinite,
-            ShapeError::Name => Code::DuplicateName,
-        }
-    }
-
-    /// The next step, where there is an obvious one.
-    pub fn help(&self) -> Option<&'static str> {
-        match self {
-            ShapeError::Rank { expected, .. } if expected.contains("vector") => {
-                Some("flatten the value first")
-            }
-            ShapeError::Window { .. } => Some("use a smaller kernel or more padding"),
-            ShapeError::Rank { .. }
-            | ShapeError::Arity { .. }
-            | ShapeError::Extent { .. }
-            | ShapeError::Differ(..)
-            | ShapeError::Parameter { .. }
-            | ShapeError::TooLarge(_)
-            | ShapeError::TooManyWeights(_)
-            | ShapeError::NotFinite(_)
-            | ShapeError::LeadingZero
-            | ShapeError::Range(..)
-            | ShapeError::Stated { .. }
-            | ShapeError::Order
-            | ShapeError::Name => None,
-        }
-    }
-
-    /// A diagnostic without places, about the layer called `name`.
-    pub fn diagnostic(&self, name: &str) -> Diagnostic {
-        let diagnostic = Diagnostic::error(self.code(), format!("layer `{name}`: {self}"));
-        Diagnostic { help: self.help().map(str::to_owned), ..diagnostic }
-    }
 }
 
 /// Shape of what `kind` computes from operands of the given shapes. `stated`

@@ -1,6 +1,6 @@
 //! Builds a model layer by layer with shapes computed and names kept unique.
 
-use super::{Layer, LayerId, LayerKind, Model, ShapeError, result_shape};
+use crate::{Layer, LayerId, LayerKind, Model, ShapeError, result_shape};
 use hecc_ir::Shape;
 use std::collections::HashMap;
 
