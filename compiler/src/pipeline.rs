@@ -113,6 +113,11 @@ pub enum CompileError {
     },
     /// A pass changed what the circuit computes: a defect of the compiler.
     Mismatch(Box<Mismatch>),
+    /// A layer has no encrypted form.
+    NotHeFriendly {
+        /// The layer.
+        layer: String,
+    },
     /// A value overflowed or became NaN on a sample input.
     NotFinite {
         /// The layer it belongs to.
@@ -126,6 +131,9 @@ pub enum CompileError {
 /// When no ring of the target is deep and precise enough, or the samples do
 /// not fit the model.
 pub fn compile(model: &Model, options: &Options) -> Result<Compiled, CompileError> {
+    if let Some(layer) = model.layers.iter().find(|layer| !layer.kind.is_he_friendly()) {
+        return Err(CompileError::NotHeFriendly { layer: layer.name.clone() });
+    }
     let network = Network::of(model);
     on_some_ring(model, options, |ring, samples| {
         let plan = |network: &Network| {

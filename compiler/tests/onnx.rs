@@ -46,6 +46,8 @@ fn kinds(model: &Model) -> Vec<&'static str> {
         LayerKind::Polynomial { .. } => "polynomial",
         LayerKind::Add => "add",
         LayerKind::Move { .. } => "move",
+        LayerKind::MaxPool(_) => "max_pool",
+        LayerKind::Nonlinear(function) => function.name(),
     };
     model.layers.iter().map(|layer| kind(&layer.kind)).collect()
 }

@@ -1,7 +1,7 @@
 //! Plain evaluation of a model in `f64`: what the encrypted program must agree
 //! with.
 
-use crate::{AvgPool, Conv, Dense, LayerKind, Model};
+use crate::{AvgPool, Conv, Dense, LayerKind, MaxPool, Model};
 use hecc_ir::Shape;
 
 impl Model {
@@ -27,6 +27,8 @@ impl Model {
                 LayerKind::Polynomial { coefficients } => {
                     operand(0).iter().map(|&x| horner(coefficients, x)).collect()
                 }
+                LayerKind::MaxPool(pool) => eval_max(pool, operand(0), operand_shape(0), &layer.shape),
+                LayerKind::Nonlinear(function) => operand(0).iter().map(|&x| function.value(x)).collect(),
                 LayerKind::Add => operand(0).iter().zip(operand(1)).map(|(a, b)| a + b).collect(),
                 LayerKind::Move { source } => source.iter().map(|&s| operand(0)[s]).collect(),
             };
@@ -161,6 +163,24 @@ fn add_window(pool: &AvgPool, x: &[f64], extent: [usize; 2], result: [usize; 2],
     }
 }
 
+fn eval_max(pool: &MaxPool, x: &[f64], x_shape: &Shape, shape: &Shape) -> Vec<f64> {
+    let (_, [height, width]) = extents(x_shape);
+    let (channels, [rows, columns]) = extents(shape);
+    let inside = |at: usize, axis: usize, extent: usize| {
+        let start = at * pool.stride[axis];
+        let before = pool.padding[axis];
+        start.saturating_sub(before)..(start + pool.kernel[axis] - before).min(extent)
+    };
+    let mut values = Vec::with_capacity(channels * rows * columns);
+    for pixel in 0..channels * rows * columns {
+        let (channel, row, column) = (pixel / (rows * columns), pixel / columns % rows, pixel % columns);
+        let plane = &x[channel * height * width..][..height * width];
+        let window = inside(row, 0, height).flat_map(|y| &plane[y * width..][inside(column, 1, width)]);
+        values.push(window.copied().fold(f64::NEG_INFINITY, f64::max));
+    }
+    values
+}
+
 /// One over the number of elements that each window averages.
 fn inverse_counts(pool: &AvgPool, extent: [usize; 2], result: [usize; 2]) -> Vec<f64> {
     if pool.count_include_pad {
@@ -209,6 +229,15 @@ mod tests {
             }
         }
         sum
+    }
+
+    #[test]
+    fn the_largest_element_is_none_of_the_padding() {
+        let pool = MaxPool { kernel: [2, 2], stride: [2, 1], padding: [1, 0, 0, 1] };
+        let (x_shape, x) = (Shape(vec![1, 3, 2]), [-4.0, -8.0, -3.0, -2.0, -7.0, -5.0]);
+        let shape = crate::result_shape(&LayerKind::MaxPool(pool.clone()), &[&x_shape], None).unwrap();
+        assert_eq!(shape, Shape(vec![1, 2, 2]));
+        assert_eq!(eval_max(&pool, &x, &x_shape, &shape), [-4.0, -8.0, -2.0, -2.0]);
     }
 
     #[test]

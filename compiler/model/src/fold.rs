@@ -12,6 +12,8 @@ impl LayerKind {
             | LayerKind::AvgPool(_)
             | LayerKind::Affine { .. }
             | LayerKind::Polynomial { .. }
+            | LayerKind::MaxPool(_)
+            | LayerKind::Nonlinear(_)
             | LayerKind::Add
             | LayerKind::Move { .. } => false,
         }
@@ -25,7 +27,11 @@ impl LayerKind {
             LayerKind::Affine { scale, shift } => scale.len() + shift.len(),
             LayerKind::Polynomial { coefficients } => coefficients.len(),
             LayerKind::Move { source } => source.len(),
-            LayerKind::Input { .. } | LayerKind::AvgPool(_) | LayerKind::Add => 0,
+            LayerKind::Input { .. }
+            | LayerKind::AvgPool(_)
+            | LayerKind::MaxPool(_)
+            | LayerKind::Nonlinear(_)
+            | LayerKind::Add => 0,
         }
     }
 
@@ -42,6 +48,8 @@ impl LayerKind {
             | LayerKind::AvgPool(_)
             | LayerKind::Affine { .. }
             | LayerKind::Polynomial { .. }
+            | LayerKind::MaxPool(_)
+            | LayerKind::Nonlinear(_)
             | LayerKind::Add
             | LayerKind::Move { .. } => return false,
         };

@@ -7,10 +7,12 @@
 mod builder;
 mod eval;
 mod fold;
+mod nonlinear;
 mod shape;
 
 pub use builder::ModelBuilder;
 pub use fold::permuted;
+pub use nonlinear::Nonlinear;
 pub use shape::{MAX_ELEMENTS, ShapeError, result_shape, within_limits};
 
 use hecc_ir::Shape;
@@ -70,6 +72,10 @@ pub enum LayerKind {
         /// Coefficients, constant first; the last is not zero.
         coefficients: Vec<f64>,
     },
+    /// Largest element of windows. Has no encrypted form.
+    MaxPool(MaxPool),
+    /// A function of every element that is no polynomial. Has no encrypted form.
+    Nonlinear(Nonlinear),
     /// Element-wise sum of two layers of equal shape.
     Add,
     /// Moves elements without computing: element `i` of the result is element
@@ -120,6 +126,24 @@ pub struct AvgPool {
     pub padding: [usize; 4],
     /// Whether padded zeros count in the mean.
     pub count_include_pad: bool,
+}
+
+/// A maximum pool; padding never is the largest element.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MaxPool {
+    /// Window rows and columns.
+    pub kernel: [usize; 2],
+    /// Rows and columns the window moves by.
+    pub stride: [usize; 2],
+    /// Elements added: top, left, bottom, right.
+    pub padding: [usize; 4],
+}
+
+impl LayerKind {
+    /// Whether the layer has an encrypted form.
+    pub fn is_he_friendly(&self) -> bool {
+        !matches!(self, LayerKind::MaxPool(_) | LayerKind::Nonlinear(_))
+    }
 }
 
 impl Model {

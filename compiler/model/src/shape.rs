@@ -3,7 +3,7 @@
 //! [`result_shape`] is what front ends call while they build a model,
 //! [`Model::check`] repeats it for a finished one.
 
-use crate::{AvgPool, Conv, Dense, LayerId, LayerKind, Model};
+use crate::{Conv, Dense, LayerId, LayerKind, Model};
 use hecc_ir::Shape;
 use std::collections::HashSet;
 
@@ -106,7 +106,9 @@ pub fn result_shape(
         (LayerKind::Input { range }, _) => input_shape(*range, stated)?,
         (LayerKind::Conv(conv), [x, ..]) => conv_shape(conv, x)?,
         (LayerKind::Dense(dense), [x, ..]) => dense_shape(dense, x)?,
-        (LayerKind::AvgPool(pool), [x, ..]) => pool_shape(pool, x)?,
+        (LayerKind::AvgPool(pool), [x, ..]) => pool_shape(pool.kernel, pool.stride, pool.padding, x)?,
+        (LayerKind::MaxPool(pool), [x, ..]) => pool_shape(pool.kernel, pool.stride, pool.padding, x)?,
+        (LayerKind::Nonlinear(_), [x, ..]) => (*x).clone(),
         (LayerKind::Affine { scale, shift }, [x, ..]) => affine_shape(scale, shift, x)?,
         (LayerKind::Polynomial { coefficients }, [x, ..]) => polynomial_shape(coefficients, x)?,
         (LayerKind::Add, [a, b, ..]) => add_shape(a, b)?,
@@ -131,6 +133,8 @@ impl LayerKind {
             | LayerKind::AvgPool(_)
             | LayerKind::Affine { .. }
             | LayerKind::Polynomial { .. }
+            | LayerKind::MaxPool(_)
+            | LayerKind::Nonlinear(_)
             | LayerKind::Move { .. } => 1,
         }
     }
@@ -201,20 +205,25 @@ fn conv_shape(conv: &Conv, x: &Shape) -> Result<Shape, ShapeError> {
     Ok(Shape(vec![out, result_rows, columns.windows(window_columns, conv.stride[1])?]))
 }
 
-fn pool_shape(pool: &AvgPool, x: &Shape) -> Result<Shape, ShapeError> {
+fn pool_shape(
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    padding: [usize; 4],
+    x: &Shape,
+) -> Result<Shape, ShapeError> {
     let [channels, height, width] = image(x)?;
-    positive("kernel", &pool.kernel)?;
-    let [top, left, bottom, right] = pool.padding;
-    // A window that lies wholly in the padding has no mean.
-    for (padding, kernel) in [(top.max(bottom), pool.kernel[0]), (left.max(right), pool.kernel[1])] {
+    positive("kernel", &kernel)?;
+    let [top, left, bottom, right] = padding;
+    // A window that lies wholly in the padding has no mean, and no largest element.
+    for (padding, kernel) in [(top.max(bottom), kernel[0]), (left.max(right), kernel[1])] {
         if padding >= kernel {
             return Err(ShapeError::Parameter { what: "padding", value: padding });
         }
     }
     let rows = Axis { name: "height", extent: height, before: top, after: bottom };
     let columns = Axis { name: "width", extent: width, before: left, after: right };
-    let result_rows = rows.windows(pool.kernel[0], pool.stride[0])?;
-    Ok(Shape(vec![channels, result_rows, columns.windows(pool.kernel[1], pool.stride[1])?]))
+    let result_rows = rows.windows(kernel[0], stride[0])?;
+    Ok(Shape(vec![channels, result_rows, columns.windows(kernel[1], stride[1])?]))
 }
 
 fn dense_shape(dense: &Dense, x: &Shape) -> Result<Shape, ShapeError> {

@@ -98,6 +98,8 @@ fn layer_kind(kind: &LayerKind) -> &'static str {
         LayerKind::AvgPool(_) => "avg_pool",
         LayerKind::Affine { .. } => "affine",
         LayerKind::Polynomial { .. } => "polynomial",
+        LayerKind::MaxPool(_) => "max_pool",
+        LayerKind::Nonlinear(function) => function.name(),
         LayerKind::Add => "add",
         LayerKind::Move { .. } => "move",
     }

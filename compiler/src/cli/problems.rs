@@ -38,6 +38,12 @@ pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
             Diagnostic::error(Code::DataMismatch, title).label(Label::file(&file, ""))
         }
         CompileError::Mismatch(mismatch) => return changed_meaning(&file, &mismatch),
+        CompileError::NotHeFriendly { layer } => {
+            let title = format!("layer `{layer}` has no encrypted form");
+            Diagnostic::error(Code::NotHeFriendly, title)
+                .label(Label::item(&file, format!("layer `{layer}`"), ""))
+                .help("`hecc prepare friendly` replaces it by training")
+        }
         CompileError::NotFinite { layer } => {
             let title = format!("layer `{layer}` overflows on sample inputs");
             Diagnostic::error(Code::Overflow, title)

@@ -192,6 +192,9 @@ impl Lowering<'_> {
             LayerKind::Polynomial { coefficients } => {
                 self.polynomial(only(operands), coefficients, &layer.name)
             }
+            LayerKind::MaxPool(_) | LayerKind::Nonlinear(_) => {
+                unreachable!("layers without encrypted form are refused before")
+            }
             LayerKind::Add => sum(operands),
             LayerKind::Move { source } => movement(only(operands), source, shape),
         };
