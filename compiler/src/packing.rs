@@ -9,6 +9,7 @@ mod assign;
 mod candidates;
 mod compose;
 mod diagonals;
+mod groups;
 mod placement;
 mod plan;
 mod split;
@@ -16,6 +17,7 @@ mod thin;
 
 pub use assign::{Diagonals, Fold, assign};
 pub(crate) use compose::composed_by_price;
+pub use groups::{Diagonal, WeightGroups};
 pub use placement::{Grid, Placement};
 pub(crate) use plan::depth;
 pub use plan::{LinearPlan, PackingPlan, Prefold, TermPlan, plan};

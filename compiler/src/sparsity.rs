@@ -10,6 +10,7 @@ mod layers;
 mod matrix;
 mod network;
 
+pub(crate) use layers::layer_matrix;
 pub use matrix::Matrix;
 pub(crate) use network::compose;
 pub use network::{Activation, Factor, Linear, Network, Node, NodeId, NodeKind, Pool, Term};

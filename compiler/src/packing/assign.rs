@@ -132,16 +132,28 @@ fn visit(
 ) {
     let n = operand.n_slots;
     for row in rows {
-        let out = result.home[row];
         for (col, weight) in matrix.row(row) {
-            let options = operand.positions(col).map(|from| {
-                let distance = (from.slot as usize + n - out.slot as usize) % n;
-                let (window, step) = fold.nearest(distance, n);
-                (rank(step), from.ct, window, step)
-            });
-            let (_, ct, window, step) = options.min().expect("an element has a position");
-            let slot = (out.slot as usize + window * fold.stride) % n;
-            place(Product { row, col, weight, key: (out.ct, ct, step), slot });
+            let (key, window) = diagonal_of(row, col, operand, result, fold);
+            let slot = (result.home[row].slot as usize + window * fold.stride) % n;
+            place(Product { row, col, weight, key, slot });
         }
     }
+}
+
+/// The diagonal of the product of a row and a column, and its window.
+pub(super) fn diagonal_of(
+    row: usize,
+    col: usize,
+    operand: &Layout,
+    result: &Layout,
+    fold: Fold,
+) -> (DiagonalKey, usize) {
+    let (out, n) = (result.home[row], operand.n_slots);
+    let options = operand.positions(col).map(|from| {
+        let distance = (from.slot as usize + n - out.slot as usize) % n;
+        let (window, step) = fold.nearest(distance, n);
+        (rank(step), from.ct, window, step)
+    });
+    let (_, ct, window, step) = options.min().expect("an element has a position");
+    ((out.ct, ct, step), window)
 }

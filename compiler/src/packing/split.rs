@@ -120,6 +120,11 @@ impl Price {
         self.rescale + n_folds as f64 * self.below.rotate + divisions as f64 * self.below.divide
     }
 
+    /// Price of the rotations and products of a map on one split.
+    pub(crate) fn map_alone(&self, keys: &BTreeSet<DiagonalKey>, split: Split, n_slots: usize) -> f64 {
+        if keys.is_empty() { 0.0 } else { self.map(keys, split, &mut Seen::new(keys, n_slots)) }
+    }
+
     /// Price of the rotations and products of a map. When the better half of the
     /// products are of babies, they are extended and giants divide one part;
     /// else the babies are divided whole.

@@ -85,7 +85,8 @@ fn compose_terms(linear: &mut Linear, outer: &Term, inner: &Linear) {
     for term in &inner.terms {
         let mut factors = term.factors.clone();
         outer.factors.iter().for_each(|factor| append(&mut factors, factor.clone()));
-        linear.terms.push(Term { operand: term.operand, scale: term.scale * outer.scale, factors });
+        let layers = term.layers.iter().chain(&outer.layers).copied().collect();
+        linear.terms.push(Term { operand: term.operand, scale: term.scale * outer.scale, factors, layers });
     }
 }
 

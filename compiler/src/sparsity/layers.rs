@@ -1,7 +1,21 @@
 //! The matrix of each linear layer kind.
 
 use super::matrix::Matrix;
-use crate::model::{AvgPool, Conv, Dense};
+use crate::model::{AvgPool, Conv, Dense, LayerId, LayerKind, Model};
+
+/// Matrix of a layer of `model` if it were of this kind, with the same shapes; the identity
+/// for what acts on each element alone.
+pub(crate) fn layer_matrix(model: &Model, id: LayerId, kind: &LayerKind) -> Matrix {
+    let layer = model.layer(id);
+    let input = &model.layer(layer.inputs[0]).shape;
+    match kind {
+        LayerKind::Conv(conv) => conv_matrix(conv, &input.0, &layer.shape.0),
+        LayerKind::Dense(dense) => dense_matrix(dense, input.n_elements()),
+        LayerKind::AvgPool(pool) => pool_matrix(pool, &input.0, &layer.shape.0),
+        LayerKind::Move { source } => Matrix::identity(input.n_elements()).select_rows(source),
+        _ => Matrix::identity(input.n_elements()),
+    }
+}
 
 /// Matrix of a convolution from `input` `[c, h, w]` to `output` `[c, h, w]`.
 pub fn conv_matrix(conv: &Conv, input: &[usize], output: &[usize]) -> Matrix {

@@ -78,6 +78,15 @@ impl Matrix {
         Matrix::from_rows(self.n_cols, source.iter().map(|&r| self.row(r).collect()))
     }
 
+    /// Rows and columns exchanged.
+    pub fn transposed(&self) -> Matrix {
+        let mut rows = vec![Vec::new(); self.n_cols];
+        for row in 0..self.n_rows() {
+            self.row(row).for_each(|(col, weight)| rows[col].push((row, weight)));
+        }
+        Matrix::from_rows(self.n_rows(), rows)
+    }
+
     /// Matrix-vector product.
     pub fn apply(&self, x: &[f64]) -> Vec<f64> {
         let dot = |r: usize| self.row(r).map(|(c, w)| w * x[c]).sum();

@@ -62,6 +62,8 @@ pub struct Term {
     pub scale: f64,
     /// Maps in order of application; none means the identity.
     pub factors: Vec<Factor>,
+    /// The model layers whose matrices they compose, in order of application.
+    pub layers: Vec<LayerId>,
 }
 
 /// A sparse map with what packing wants to know of its origin.
@@ -217,6 +219,13 @@ impl Lowering<'_> {
         if computes {
             expr.names.push(layer.name.clone());
         }
+        let has_matrix = matches!(
+            layer.kind,
+            LayerKind::Conv(_) | LayerKind::Dense(_) | LayerKind::AvgPool(_) | LayerKind::Move { .. }
+        );
+        if has_matrix {
+            expr.terms.iter_mut().for_each(|term| term.layers.push(id));
+        }
         let costs = expr.terms.len() > 1 || expr.terms.iter().any(|t| !t.factors.is_empty());
         if self.uses[id.0] > 1 && costs {
             let node = self.materialise(expr);
@@ -243,14 +252,14 @@ impl Lowering<'_> {
         Expr {
             names: Vec::new(),
             shape,
-            terms: vec![Term { operand: node, scale: 1.0, factors: Vec::new() }],
+            terms: vec![Term { operand: node, scale: 1.0, factors: Vec::new(), layers: Vec::new() }],
             bias,
         }
     }
 
     /// The node of an expression; no new one when it is just a node's value.
     fn materialise(&mut self, expr: Expr) -> NodeId {
-        if let [Term { operand, scale: 1.0, factors }] = &expr.terms[..]
+        if let [Term { operand, scale: 1.0, factors, .. }] = &expr.terms[..]
             && factors.is_empty()
             && expr.bias.iter().all(|&b| b == 0.0)
         {

@@ -1,0 +1,51 @@
+//! Why training stops.
+
+use thiserror::Error;
+
+/// Why training cannot start or go on.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum TrainError {
+    /// A label that the model has no output for.
+    #[error("sample {sample} has label {label}, the model has {n_classes} outputs")]
+    Label {
+        /// Position of the sample.
+        sample: usize,
+        /// Its label.
+        label: usize,
+        /// Outputs of the model.
+        n_classes: usize,
+    },
+    /// Samples that are no inputs of the model.
+    #[error("samples have {found} elements, the model takes {expected}")]
+    Shape {
+        /// Elements of the model's input.
+        expected: usize,
+        /// Elements of a sample.
+        found: usize,
+    },
+    /// Nothing to learn from.
+    #[error("there are {found} samples, training needs at least {needed}")]
+    TooFew {
+        /// Samples needed.
+        needed: usize,
+        /// Samples there are.
+        found: usize,
+    },
+    /// A loss that is no number. The weights are those before the epoch.
+    #[error("the loss is not a number any more: layer `{layer}` is the first that is not finite")]
+    Diverged {
+        /// First layer with a value that is not finite.
+        layer: String,
+    },
+    /// A setting that makes no sense.
+    #[error("{what} of {value} is out of range")]
+    Setting {
+        /// Which setting.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// The caller asked to stop.
+    #[error("training was stopped")]
+    Stopped,
+}

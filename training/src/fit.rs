@@ -1,0 +1,199 @@
+//! Training by gradient descent.
+
+use crate::TrainError;
+use crate::samples::Samples;
+use crate::trainee::{Role, Trainee, batch_tensor, floats};
+use burn::optim::{Adam, AdamConfig, Optimizer};
+use burn::tensor::{Gradients, Tensor, TensorData, activation};
+
+/// How to train.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recipe {
+    /// Times that every sample is seen.
+    pub epochs: usize,
+    /// Samples per step.
+    pub batch: usize,
+    /// Learning rate at the start; it falls to zero along a cosine.
+    pub rate: f64,
+    /// Weight, 0 to 1, of the teacher's outputs in the loss; the rest is the labels'.
+    pub distillation: f64,
+    /// Seed of the order of samples.
+    pub seed: u64,
+}
+
+impl Default for Recipe {
+    fn default() -> Recipe {
+        Recipe { epochs: 5, batch: 64, rate: 1e-3, distillation: 0.0, seed: 1 }
+    }
+}
+
+/// Where training is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// Epochs that are over.
+    pub epoch: usize,
+    /// Steps of this epoch that are over.
+    pub step: usize,
+    /// Steps of an epoch.
+    pub n_steps: usize,
+    /// Mean loss of this epoch so far.
+    pub loss: f64,
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// Stop as soon as possible.
+    Stop,
+}
+
+/// Weight of leaving the range that a polynomial was fitted for.
+const RANGE_WEIGHT: f64 = 1.0;
+/// Coefficients act on all elements at once: they move more slowly.
+const COEFFICIENT_RATE: f64 = 0.1;
+/// Softness of the teacher's outputs.
+const TEMPERATURE: f64 = 2.0;
+
+impl Trainee {
+    /// Trains on all samples. `watch` hears of every step.
+    ///
+    /// # Errors
+    /// When samples do not fit, the recipe makes no sense, the loss is no number any more,
+    /// or `watch` says stop. The weights are then those after the last whole epoch.
+    pub fn fit(
+        &mut self,
+        samples: &Samples,
+        recipe: &Recipe,
+        teacher: Option<&Trainee>,
+        watch: &mut dyn FnMut(Progress) -> Flow,
+    ) -> Result<(), TrainError> {
+        samples.fit(&self.model)?;
+        recipe.check(samples)?;
+        let adam = AdamConfig::new().build();
+        let n_steps = samples.len().div_ceil(recipe.batch);
+        let mut order: Vec<usize> = (0..samples.len()).collect();
+        for epoch in 0..recipe.epochs {
+            let kept = self.weights.clone();
+            fastrand::Rng::with_seed(recipe.seed.wrapping_add(epoch as u64)).shuffle(&mut order);
+            let mut total = 0.0;
+            for (step, batch) in order.chunks(recipe.batch).enumerate() {
+                let done = (epoch * n_steps + step) as f64 / (recipe.epochs * n_steps) as f64;
+                let rate = recipe.rate * (1.0 + (done * std::f64::consts::PI).cos()) / 2.0;
+                let taken = self.step(&samples.select(batch), recipe, teacher, rate, &adam);
+                let outcome = taken.and_then(|loss| {
+                    total += loss;
+                    let loss = total / (step + 1) as f64;
+                    match watch(Progress { epoch, step: step + 1, n_steps, loss }) {
+                        Flow::Continue => Ok(()),
+                        Flow::Stop => Err(TrainError::Stopped),
+                    }
+                });
+                if let Err(error) = outcome {
+                    self.weights = kept;
+                    return Err(error);
+                }
+            }
+            order.sort_unstable();
+        }
+        Ok(())
+    }
+
+    /// One step; returns the loss before it.
+    fn step(
+        &mut self,
+        batch: &Samples,
+        recipe: &Recipe,
+        teacher: Option<&Trainee>,
+        rate: f64,
+        adam: &Adam,
+    ) -> Result<f64, TrainError> {
+        let weights = self.leaves();
+        let (loss, gradients) = self.gradients(&weights, batch, recipe.distillation, teacher)?;
+        for (weight, leaf) in self.weights.iter_mut().zip(&weights) {
+            let Some(gradient) = leaf.grad(&gradients) else { continue };
+            let rate = if weight.role == Role::Coefficients { rate * COEFFICIENT_RATE } else { rate };
+            let (values, momentum) = adam.step(rate, weight.values.clone(), gradient, weight.momentum.take());
+            weight.momentum = momentum;
+            weight.values = match &weight.mask {
+                Some(mask) => values * mask.clone(),
+                None => values,
+            };
+        }
+        Ok(loss)
+    }
+
+    /// The weights as leaves of a computation with gradients.
+    pub(crate) fn leaves(&self) -> Vec<Tensor<1>> {
+        self.values().into_iter().map(|values| Tensor::from_inner(values).require_grad()).collect()
+    }
+
+    /// Loss on a batch and its gradients.
+    pub(crate) fn gradients(
+        &self,
+        weights: &[Tensor<1>],
+        batch: &Samples,
+        distillation: f64,
+        teacher: Option<&Trainee>,
+    ) -> Result<(f64, Gradients), TrainError> {
+        let x = batch_tensor(batch, &self.device);
+        let values = self.forward(weights, Tensor::from_inner(x.clone()));
+        let logits = values[self.model.output.0].clone();
+        let mut loss = cross_entropy(&logits, Tensor::from_inner(self.one_hot(batch)), 1.0);
+        if let Some(teacher) = teacher.filter(|_| distillation > 0.0) {
+            let expected = teacher.forward(&teacher.values(), x);
+            let expected = activation::softmax(expected[teacher.model.output.0].clone() / TEMPERATURE, 1);
+            let taught = cross_entropy(&logits, Tensor::from_inner(expected), TEMPERATURE);
+            loss = loss * (1.0 - distillation) + taught * (distillation * TEMPERATURE * TEMPERATURE);
+        }
+        for &(layer, limit) in &self.limits {
+            let operand = values[self.model.layer(layer).inputs[0].0].clone();
+            let beyond = activation::relu(operand.abs() - limit) / limit;
+            loss = loss + beyond.powi_scalar(2).mean() * RANGE_WEIGHT;
+        }
+        let number = f64::from(floats(&loss)[0]);
+        if !number.is_finite() {
+            return Err(self.diverged(&values));
+        }
+        Ok((number, loss.backward()))
+    }
+
+    fn one_hot(&self, batch: &Samples) -> Tensor<2> {
+        let n_classes = self.model.layer(self.model.output).shape.n_elements();
+        let mut rows = vec![0.0f32; batch.len() * n_classes];
+        batch.labels.iter().enumerate().for_each(|(row, label)| rows[row * n_classes + label] = 1.0);
+        Tensor::from_data(TensorData::new(rows, [batch.len(), n_classes]), &self.device)
+    }
+
+    fn diverged(&self, values: &[Tensor<2>]) -> TrainError {
+        let is_finite = |value: &Tensor<2>| floats(value).iter().all(|x| x.is_finite());
+        let first = values.iter().position(|value| !is_finite(value));
+        let layer = first.map_or(self.model.output.0, |first| first);
+        TrainError::Diverged { layer: self.model.layers[layer].name.clone() }
+    }
+}
+
+impl Recipe {
+    fn check(&self, samples: &Samples) -> Result<(), TrainError> {
+        if samples.is_empty() {
+            return Err(TrainError::TooFew { needed: 1, found: 0 });
+        }
+        let settings = [
+            ("the batch size", self.batch as f64, self.batch > 0),
+            ("the learning rate", self.rate, self.rate > 0.0 && self.rate.is_finite()),
+            ("the weight of the teacher", self.distillation, (0.0..=1.0).contains(&self.distillation)),
+        ];
+        match settings.into_iter().find(|(_, _, is_sound)| !is_sound) {
+            Some((what, value, _)) => Err(TrainError::Setting { what, value }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Mean over the rows of the cross entropy between expected shares and outputs.
+fn cross_entropy(logits: &Tensor<2>, expected: Tensor<2>, temperature: f64) -> Tensor<1> {
+    let n = logits.dims()[0] as f64;
+    let log = activation::log_softmax(logits.clone() / temperature, 1);
+    (log * expected).sum().neg() / n
+}

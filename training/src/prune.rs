@@ -1,0 +1,415 @@
+//! Iterative pruning of groups of weights.
+//!
+//! A group is a set of weights that are worth removing together; groups may overlap. What
+//! the groups that are left cost is for the caller to say. In every step
+//! those go that save most for the loss they are expected to cause, and the network is
+//! trained on with what is left, from the full learning rate again.
+
+use crate::TrainError;
+use crate::fit::{Flow, Progress, Recipe};
+use crate::samples::Samples;
+use crate::trainee::{Role, Trainee, floats, tensor};
+use hecc_model::{LayerId, LayerKind, Model};
+use std::collections::BTreeMap;
+
+/// Weights of one layer that become zero together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The layer.
+    pub layer: LayerId,
+    /// Positions in its weights, row-major.
+    pub weights: Vec<u32>,
+}
+
+/// What groups cost.
+pub trait Pricing {
+    /// Cost of a network with these groups left, in any unit.
+    fn cost(&self, is_left: &[bool]) -> f64;
+
+    /// Sets of groups that may be worth more together than one by one.
+    fn bundles(&self, is_left: &[bool]) -> Vec<Vec<usize>>;
+}
+
+/// Every group costs as many as it has weights.
+pub struct ByCount(Vec<usize>);
+
+impl ByCount {
+    /// For some groups.
+    pub fn of(groups: &[Group]) -> ByCount {
+        ByCount(groups.iter().map(|group| group.weights.len()).collect())
+    }
+}
+
+impl Pricing for ByCount {
+    fn cost(&self, is_left: &[bool]) -> f64 {
+        self.0.iter().zip(is_left).filter(|(_, is_left)| **is_left).map(|(n, _)| *n as f64).sum()
+    }
+
+    fn bundles(&self, is_left: &[bool]) -> Vec<Vec<usize>> {
+        singles(is_left)
+    }
+}
+
+/// Each group that is left by itself.
+pub fn singles(is_left: &[bool]) -> Vec<Vec<usize>> {
+    (0..is_left.len()).filter(|&group| is_left[group]).map(|group| vec![group]).collect()
+}
+
+/// How important weights are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Score {
+    /// The square of the weight.
+    Magnitude,
+    /// The square of what the loss would change by to first order, mean over batches.
+    #[default]
+    Taylor,
+    /// Nothing: groups go at random.
+    Random,
+}
+
+/// How fast the cost falls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Schedule {
+    /// All at once.
+    OneShot,
+    /// The same in every step.
+    Linear,
+    /// Fast at first, when much is superfluous.
+    #[default]
+    Cubic,
+}
+
+impl Schedule {
+    /// Share of the whole reduction that is done after `step` of `n` steps.
+    fn done(self, step: usize, n: usize) -> f64 {
+        let left = 1.0 - step as f64 / n as f64;
+        match self {
+            Schedule::OneShot => 1.0,
+            Schedule::Linear => 1.0 - left,
+            Schedule::Cubic => 1.0 - left.powi(3),
+        }
+    }
+}
+
+/// How to prune.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pruning {
+    /// Cost at the end, as a share of that at the start.
+    pub target: f64,
+    /// Steps to get there.
+    pub steps: usize,
+    /// How the cost falls.
+    pub schedule: Schedule,
+    /// How important weights are.
+    pub score: Score,
+    /// Share of the validation samples that must stay right: the last state at which
+    /// they do is the result.
+    pub min_accuracy: f64,
+    /// Training after each step.
+    pub between: Recipe,
+    /// Training after the last one.
+    pub last: Recipe,
+}
+
+/// State after one step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Number of the step, from 1.
+    pub step: usize,
+    /// Steps in all.
+    pub n_steps: usize,
+    /// Cost as a share of that at the start.
+    pub cost: f64,
+    /// Share of all weights in groups that are zero.
+    pub sparsity: f64,
+    /// Share of validation samples that are right.
+    pub accuracy: f64,
+}
+
+/// What happens.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A step is over.
+    Step(Step),
+    /// Training goes on.
+    Training(Progress),
+}
+
+/// Samples that scores are taken from, by batch.
+const SCORE_BATCHES: usize = 64;
+const SCORE_BATCH: usize = 32;
+/// Share of a step's reduction after which savings are looked at anew.
+const ROUND: f64 = 0.2;
+
+/// Prunes until the target or the least accuracy is reached; returns the state kept.
+///
+/// # Errors
+/// As [`Trainee::fit`], and when a setting makes no sense.
+pub fn prune(
+    trainee: &mut Trainee,
+    groups: &[Group],
+    pricing: &dyn Pricing,
+    samples: [&Samples; 2],
+    pruning: &Pruning,
+    watch: &mut dyn FnMut(Event) -> Flow,
+) -> Result<Option<Step>, TrainError> {
+    pruning.check()?;
+    let [train, validation] = samples;
+    let teacher = trainee.clone();
+    let mut state = State::new(trainee, groups, pricing);
+    let start = pricing.cost(&state.is_left);
+    let (mut kept, mut reached) = (trainee.clone(), None);
+    for step in 1..=pruning.steps {
+        let share = 1.0 - pruning.schedule.done(step, pruning.steps) * (1.0 - pruning.target);
+        state.score(trainee, train, pruning)?;
+        state.remove_down_to(start * share);
+        state.mask(trainee);
+        let recipe = if step == pruning.steps { &pruning.last } else { &pruning.between };
+        trainee.fit(train, recipe, Some(&teacher), &mut |progress| watch(Event::Training(progress)))?;
+        let accuracy = trainee.accuracy(validation)?;
+        let cost = pricing.cost(&state.is_left) / start;
+        let (n_steps, sparsity) = (pruning.steps, state.sparsity());
+        let now = Step { step, n_steps, cost, sparsity, accuracy };
+        let flow = watch(Event::Step(now.clone()));
+        if accuracy < pruning.min_accuracy {
+            break;
+        }
+        (kept, reached) = (trainee.clone(), Some(now));
+        if flow == Flow::Stop {
+            break;
+        }
+    }
+    *trainee = kept;
+    Ok(reached)
+}
+
+impl Pruning {
+    fn check(&self) -> Result<(), TrainError> {
+        let settings = [
+            ("the target", self.target, (0.0..1.0).contains(&self.target)),
+            ("the number of steps", self.steps as f64, self.steps > 0),
+            ("the least accuracy", self.min_accuracy, (0.0..=1.0).contains(&self.min_accuracy)),
+        ];
+        match settings.into_iter().find(|(_, _, is_sound)| !is_sound) {
+            Some((what, value, _)) => Err(TrainError::Setting { what, value }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Which weights and groups are left.
+struct State<'a> {
+    groups: &'a [Group],
+    pricing: &'a dyn Pricing,
+    is_left: Vec<bool>,
+    /// Of each layer that has groups, of each weight.
+    alive: BTreeMap<LayerId, Vec<bool>>,
+    scores: BTreeMap<LayerId, Vec<f64>>,
+}
+
+impl<'a> State<'a> {
+    /// Weights that are zero already are not left.
+    fn new(trainee: &Trainee, groups: &'a [Group], pricing: &'a dyn Pricing) -> State<'a> {
+        let kernels = trainee.weights.iter().filter(|weight| weight.role == Role::Kernel);
+        let has_groups = |layer: LayerId| groups.iter().any(|group| group.layer == layer);
+        let alive = kernels
+            .filter(|weight| has_groups(weight.layer))
+            .map(|weight| (weight.layer, floats(&weight.values).iter().map(|x| *x != 0.0).collect()));
+        let mut state = State {
+            groups,
+            pricing,
+            is_left: vec![true; groups.len()],
+            alive: alive.collect(),
+            scores: BTreeMap::new(),
+        };
+        state.update();
+        state
+    }
+
+    /// A group is left while one of its weights is.
+    fn update(&mut self) {
+        for (is_left, group) in self.is_left.iter_mut().zip(self.groups) {
+            let alive = &self.alive[&group.layer];
+            *is_left = group.weights.iter().any(|&weight| alive[weight as usize]);
+        }
+    }
+
+    fn sparsity(&self) -> f64 {
+        let n: usize = self.alive.values().map(Vec::len).sum();
+        let n_zero = self.alive.values().flatten().filter(|alive| !**alive).count();
+        n_zero as f64 / n.max(1) as f64
+    }
+
+    fn score(&mut self, trainee: &Trainee, samples: &Samples, pruning: &Pruning) -> Result<(), TrainError> {
+        let mut scores: Vec<Vec<f64>> = match pruning.score {
+            Score::Magnitude => trainee.weights.iter().map(|w| squares(&floats(&w.values))).collect(),
+            Score::Taylor => taylor(trainee, samples, pruning.between.seed)?,
+            Score::Random => {
+                let mut rng = fastrand::Rng::with_seed(pruning.between.seed);
+                let random = |n: usize, rng: &mut fastrand::Rng| (0..n).map(|_| rng.f64()).collect();
+                trainee.weights.iter().map(|w| random(w.values.dims()[0], &mut rng)).collect()
+            }
+        };
+        let kernels = trainee.weights.iter().zip(&mut scores).filter(|(w, _)| w.role == Role::Kernel);
+        self.scores = kernels.map(|(weight, scores)| (weight.layer, std::mem::take(scores))).collect();
+        Ok(())
+    }
+
+    /// Loss to expect without some groups.
+    fn loss(&self, bundle: &[usize]) -> f64 {
+        let weights = bundle.iter().flat_map(|&group| {
+            let Group { layer, weights } = &self.groups[group];
+            weights.iter().map(move |&weight| (*layer, weight as usize))
+        });
+        let alive = weights.filter(|(layer, weight)| self.alive[layer][*weight]);
+        // Groups of a bundle may overlap.
+        let mut seen: Vec<(LayerId, usize)> = alive.collect();
+        seen.sort_unstable();
+        seen.dedup();
+        seen.into_iter().map(|(layer, weight)| self.scores[&layer][weight]).sum()
+    }
+
+    fn remove(&mut self, bundle: &[usize]) {
+        for &group in bundle {
+            let Group { layer, weights } = &self.groups[group];
+            let alive = self.alive.get_mut(layer).expect("layers of groups have weights");
+            weights.iter().for_each(|&weight| alive[weight as usize] = false);
+        }
+        self.update();
+    }
+
+    /// Removes what saves most for its loss, in rounds.
+    fn remove_down_to(&mut self, target: f64) {
+        loop {
+            let cost = self.pricing.cost(&self.is_left);
+            if cost <= target {
+                return;
+            }
+            let goal = (cost - (cost - target) * ROUND).max(target);
+            let ranked = self.ranked(cost);
+            if ranked.is_empty() {
+                return;
+            }
+            for bundle in ranked {
+                self.remove(&bundle);
+                if self.pricing.cost(&self.is_left) <= goal {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Bundles that save anything, those first that save most for their loss.
+    fn ranked(&self, cost: f64) -> Vec<Vec<usize>> {
+        let bundles = self.pricing.bundles(&self.is_left).into_iter();
+        let mut ranked: Vec<(f64, Vec<usize>)> = bundles
+            .filter_map(|bundle| {
+                let mut without = self.is_left.clone();
+                bundle.iter().for_each(|&group| without[group] = false);
+                let saving = cost - self.pricing.cost(&without);
+                (saving > 0.0).then(|| (saving / self.loss(&bundle).max(f64::MIN_POSITIVE), bundle))
+            })
+            .collect();
+        ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        ranked.into_iter().map(|(_, bundle)| bundle).collect()
+    }
+
+    /// Makes the weights that are not left zero, for good.
+    fn mask(&self, trainee: &mut Trainee) {
+        let device = trainee.device.clone();
+        for weight in trainee.weights.iter_mut().filter(|weight| weight.role == Role::Kernel) {
+            let Some(alive) = self.alive.get(&weight.layer) else { continue };
+            let mask = tensor(alive.iter().map(|alive| f32::from(u8::from(*alive))).collect(), &device);
+            weight.values = weight.values.clone() * mask.clone();
+            weight.mask = Some(mask);
+            weight.momentum = None;
+        }
+    }
+}
+
+fn squares(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|x| f64::from(*x).powi(2)).collect()
+}
+
+/// Mean over batches of the squared product of weight and gradient, of every tensor.
+fn taylor(trainee: &Trainee, samples: &Samples, seed: u64) -> Result<Vec<Vec<f64>>, TrainError> {
+    let mut order: Vec<usize> = (0..samples.len()).collect();
+    fastrand::Rng::with_seed(seed).shuffle(&mut order);
+    let mut scores: Vec<Vec<f64>> =
+        trainee.weights.iter().map(|weight| vec![0.0; weight.values.dims()[0]]).collect();
+    for batch in order.chunks(SCORE_BATCH).take(SCORE_BATCHES) {
+        let leaves = trainee.leaves();
+        let (_, gradients) = trainee.gradients(&leaves, &samples.select(batch), 0.0, None)?;
+        for ((weight, leaf), scores) in trainee.weights.iter().zip(&leaves).zip(&mut scores) {
+            let Some(gradient) = leaf.grad(&gradients) else { continue };
+            let change = floats(&(gradient * weight.values.clone()));
+            scores.iter_mut().zip(change).for_each(|(sum, x)| *sum += f64::from(x).powi(2));
+        }
+    }
+    Ok(scores)
+}
+
+/// Why weights cannot be divided into blocks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BlockError {
+    /// No layer of that name.
+    #[error("there is no layer `{0}`")]
+    UnknownLayer(String),
+    /// The layer has no weights.
+    #[error("layer `{0}` has no weights")]
+    NoWeights(String),
+    /// The block has another number of axes than the weights.
+    #[error("the weights of `{layer}` have shape {shape:?}, the block has {found} extents")]
+    Rank {
+        /// The layer.
+        layer: String,
+        /// Shape of its weights.
+        shape: Vec<usize>,
+        /// Extents of the block.
+        found: usize,
+    },
+    /// An extent of zero.
+    #[error("a block of layer `{0}` has an extent of zero")]
+    Empty(String),
+}
+
+/// Divides the weights of a layer into blocks of a shape, `[out, in, rows, columns]` for
+/// convolutions and `[out, in]` for dense layers. Blocks at the ends are smaller where
+/// the shape does not divide that of the weights.
+///
+/// # Errors
+/// When there is no such layer or the block does not fit it.
+pub fn blocks(model: &Model, layer: &str, block: &[usize]) -> Result<Vec<Group>, BlockError> {
+    let found = model.layers.iter().position(|known| known.name == layer);
+    let id = LayerId(found.ok_or_else(|| BlockError::UnknownLayer(layer.to_owned()))?);
+    let shape = weight_shape(model, id).ok_or_else(|| BlockError::NoWeights(layer.to_owned()))?;
+    if shape.len() != block.len() {
+        return Err(BlockError::Rank { layer: layer.to_owned(), shape, found: block.len() });
+    }
+    if block.contains(&0) {
+        return Err(BlockError::Empty(layer.to_owned()));
+    }
+    let mut groups: BTreeMap<Vec<usize>, Vec<u32>> = BTreeMap::new();
+    for weight in 0..shape.iter().product::<usize>() {
+        let mut rest = weight;
+        let mut place = vec![0; shape.len()];
+        for axis in (0..shape.len()).rev() {
+            place[axis] = rest % shape[axis] / block[axis];
+            rest /= shape[axis];
+        }
+        groups.entry(place).or_default().push(weight as u32);
+    }
+    Ok(groups.into_values().map(|weights| Group { layer: id, weights }).collect())
+}
+
+/// Shape of a layer's weights, if it has any.
+pub fn weight_shape(model: &Model, id: LayerId) -> Option<Vec<usize>> {
+    match &model.layer(id).kind {
+        LayerKind::Conv(conv) => Some(conv.weight_shape.to_vec()),
+        LayerKind::Dense(dense) => {
+            let n_outputs = model.layer(id).shape.n_elements();
+            Some(vec![n_outputs, dense.weight.len() / n_outputs])
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,68 @@
+//! Labelled samples in memory.
+
+use crate::TrainError;
+use hecc_model::Model;
+
+/// Labelled samples of equal shape.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Samples {
+    /// Elements of one sample.
+    pub n_elements: usize,
+    /// All samples one after the other, row-major.
+    pub elements: Vec<f32>,
+    /// Class of each sample.
+    pub labels: Vec<usize>,
+}
+
+impl Samples {
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// One sample.
+    pub fn sample(&self, index: usize) -> &[f32] {
+        &self.elements[index * self.n_elements..][..self.n_elements]
+    }
+
+    /// The samples of some indices, in their order.
+    pub fn select(&self, indices: &[usize]) -> Samples {
+        Samples {
+            n_elements: self.n_elements,
+            elements: indices.iter().flat_map(|&index| self.sample(index)).copied().collect(),
+            labels: indices.iter().map(|&index| self.labels[index]).collect(),
+        }
+    }
+
+    /// Two parts at random: `share` (0 to 1) of the samples, at least one, is the second.
+    pub fn split(&self, share: f64, seed: u64) -> (Samples, Samples) {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        fastrand::Rng::with_seed(seed).shuffle(&mut order);
+        let n_second = ((self.len() as f64 * share).round() as usize).clamp(1, self.len());
+        let (second, first) = order.split_at_mut(n_second);
+        [&mut *second, &mut *first].into_iter().for_each(|part| part.sort_unstable());
+        (self.select(first), self.select(second))
+    }
+
+    /// Whether the samples are inputs of a model and their labels outputs of it.
+    ///
+    /// # Errors
+    /// [`TrainError::Shape`] or [`TrainError::Label`].
+    pub fn fit(&self, model: &Model) -> Result<(), TrainError> {
+        let (input, _) = model.input();
+        let expected = model.layer(input).shape.n_elements();
+        if self.n_elements != expected {
+            return Err(TrainError::Shape { expected, found: self.n_elements });
+        }
+        let n_classes = model.layer(model.output).shape.n_elements();
+        match self.labels.iter().position(|&label| label >= n_classes) {
+            Some(sample) => Err(TrainError::Label { sample, label: self.labels[sample], n_classes }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! A model whose weights are tensors.
+
+use crate::TrainError;
+use crate::samples::Samples;
+use burn::optim::AdamState;
+use burn::tensor::{Device, Tensor, TensorData};
+use hecc_model::{LayerId, LayerKind, Model};
+
+/// Samples evaluated at once.
+const EVALUATION_BATCH: usize = 250;
+
+/// A model in training.
+#[derive(Clone)]
+pub struct Trainee {
+    /// Layers; the numbers in them are those at the start, see [`Trainee::model`].
+    pub(crate) model: Model,
+    pub(crate) weights: Vec<Weight>,
+    /// Largest magnitude that the operand of a polynomial should have.
+    pub(crate) limits: Vec<(LayerId, f64)>,
+    pub(crate) device: Device,
+}
+
+/// What a tensor of weights is to its layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Weights of a convolution or dense layer.
+    Kernel,
+    /// Summands per channel or output.
+    Bias,
+    /// Factors per channel.
+    Scale,
+    /// Coefficients of a polynomial.
+    Coefficients,
+}
+
+/// Trainable numbers of one layer, flat.
+#[derive(Clone)]
+pub(crate) struct Weight {
+    pub layer: LayerId,
+    pub role: Role,
+    pub values: Tensor<1>,
+    /// 1 where the number is trained, 0 where it stays zero.
+    pub mask: Option<Tensor<1>>,
+    pub momentum: Option<AdamState<1>>,
+}
+
+impl Trainee {
+    /// A model to be trained on the CPU.
+    pub fn new(model: Model) -> Trainee {
+        let device = Device::flex();
+        let tensor = |values: &[f64]| tensor(values.iter().map(|&x| x as f32).collect(), &device);
+        let mut weights = Vec::new();
+        for (index, layer) in model.layers.iter().enumerate() {
+            let parts: Vec<(Role, &[f64])> = match &layer.kind {
+                LayerKind::Conv(conv) => vec![(Role::Kernel, &conv.weight), (Role::Bias, &conv.bias)],
+                LayerKind::Dense(dense) => vec![(Role::Kernel, &dense.weight), (Role::Bias, &dense.bias)],
+                LayerKind::Affine { scale, shift } => vec![(Role::Scale, scale), (Role::Bias, shift)],
+                LayerKind::Polynomial { coefficients } => vec![(Role::Coefficients, coefficients)],
+                LayerKind::Input { .. }
+                | LayerKind::AvgPool(_)
+                | LayerKind::MaxPool(_)
+                | LayerKind::Nonlinear(_)
+                | LayerKind::Add
+                | LayerKind::Move { .. } => Vec::new(),
+            };
+            for (role, values) in parts.into_iter().filter(|(_, values)| !values.is_empty()) {
+                let (layer, values) = (LayerId(index), tensor(values));
+                weights.push(Weight { layer, role, values, mask: None, momentum: None });
+            }
+        }
+        Trainee { model, weights, limits: Vec::new(), device }
+    }
+
+    /// The model with the weights as they are now.
+    pub fn model(&self) -> Model {
+        let mut model = self.model.clone();
+        for weight in &self.weights {
+            let values = floats(&weight.values).into_iter().map(f64::from).collect();
+            match (weight.role, &mut model.layers[weight.layer.0].kind) {
+                (Role::Kernel, LayerKind::Conv(conv)) => conv.weight = values,
+                (Role::Bias, LayerKind::Conv(conv)) => conv.bias = values,
+                (Role::Kernel, LayerKind::Dense(dense)) => dense.weight = values,
+                (Role::Bias, LayerKind::Dense(dense)) => dense.bias = values,
+                (Role::Scale, LayerKind::Affine { scale, .. }) => *scale = values,
+                (Role::Bias, LayerKind::Affine { shift, .. }) => *shift = values,
+                (Role::Coefficients, LayerKind::Polynomial { coefficients }) => *coefficients = values,
+                (role, kind) => unreachable!("{role:?} of {kind:?}"),
+            }
+        }
+        model
+    }
+
+    /// Puts another layer in the place of one with operands and result of the same shape,
+    /// with weights of its own.
+    pub(crate) fn replace(&mut self, layer: LayerId, kind: LayerKind) {
+        let mut model = self.model();
+        model.layers[layer.0].kind = kind;
+        let masks: Vec<(LayerId, Role, Option<Tensor<1>>)> =
+            self.weights.iter().map(|w| (w.layer, w.role, w.mask.clone())).collect();
+        let limits = std::mem::take(&mut self.limits);
+        *self = Trainee { limits, ..Trainee::new(model) };
+        for (id, role, mask) in masks {
+            let same = |w: &&mut Weight| (w.layer, w.role) == (id, role) && id != layer;
+            if let Some(weight) = self.weights.iter_mut().find(same) {
+                weight.mask = mask;
+            }
+        }
+    }
+
+    /// Share of samples whose largest output is at their label.
+    ///
+    /// # Errors
+    /// When the samples do not fit the model or there are none.
+    pub fn accuracy(&self, samples: &Samples) -> Result<f64, TrainError> {
+        samples.fit(&self.model)?;
+        if samples.is_empty() {
+            return Err(TrainError::TooFew { needed: 1, found: 0 });
+        }
+        let tensors = self.values();
+        let indices: Vec<usize> = (0..samples.len()).collect();
+        let mut n_correct = 0;
+        for batch in indices.chunks(EVALUATION_BATCH) {
+            let batch = samples.select(batch);
+            let values = self.forward(&tensors, batch_tensor(&batch, &self.device));
+            let logits = floats(&values[self.model.output.0]);
+            let rows = logits.chunks(logits.len() / batch.len());
+            n_correct += rows.zip(&batch.labels).filter(|(row, label)| largest(row) == **label).count();
+        }
+        Ok(n_correct as f64 / samples.len() as f64)
+    }
+
+    /// All weights as tensors without gradients.
+    pub(crate) fn values(&self) -> Vec<Tensor<1>> {
+        self.weights.iter().map(|weight| weight.values.clone()).collect()
+    }
+}
+
+/// Index of the largest number, the first of equal ones.
+fn largest(row: &[f32]) -> usize {
+    (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]).then(b.cmp(&a))).unwrap_or(0)
+}
+
+pub(crate) fn tensor(values: Vec<f32>, device: &Device) -> Tensor<1> {
+    let n = values.len();
+    Tensor::from_data(TensorData::new(values, [n]), device)
+}
+
+/// Samples as rows.
+pub(crate) fn batch_tensor(samples: &Samples, device: &Device) -> Tensor<2> {
+    let shape = [samples.len(), samples.n_elements];
+    Tensor::from_data(TensorData::new(samples.elements.clone(), shape), device)
+}
+
+/// The numbers of a tensor, row-major.
+pub(crate) fn floats<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
+    tensor.clone().into_data().iter::<f32>().collect()
+}
