@@ -30,7 +30,8 @@ pub enum WriteError {
 
 /// The text of a `.hec` file whose weights are in `weights_file`, a path as seen
 /// from the text. Expects a sound model whose values have at least one axis, as
-/// front ends make them.
+/// front ends make them. Layers that the output does not depend on are written
+/// too, but left out with a warning by whoever reads them.
 pub fn to_hec(model: &Model, weights_file: &str) -> Result<String, WriteError> {
     if weights_file.contains(['"', '\n']) {
         return Err(WriteError::WeightsFile(weights_file.to_owned()));
