@@ -24,6 +24,9 @@ pub struct LoadOptions {
     /// Smallest and largest element of the input, in place of what the model
     /// file says.
     pub input_range: Option<(f64, f64)>,
+    /// Whether max pools and activations other than polynomials are read, for
+    /// models that training will change; else they are refused.
+    pub accept_unfriendly: bool,
 }
 
 /// Reads a model; the extension, or else the content, says in which format.

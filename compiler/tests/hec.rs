@@ -5,7 +5,7 @@
 use hecc::diag::Diagnostics;
 use hecc::front::weights::TensorFile;
 use hecc::front::{LoadOptions, data::DataSet, hec, load};
-use hecc::model::Model;
+use hecc::model::{LayerKind, MaxPool, Model, Nonlinear};
 use std::path::{Path, PathBuf};
 
 fn repository() -> PathBuf {
@@ -30,10 +30,13 @@ fn small_weights() -> TensorFile {
 }
 
 fn translate(text: &str) -> (Option<Model>, Diagnostics) {
+    translate_with(text, &LoadOptions::default())
+}
+
+fn translate_with(text: &str, options: &LoadOptions) -> (Option<Model>, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
     let mut read = |_: &str| Ok(small_weights());
-    let options = LoadOptions::default();
-    let model = hec::translate("test.hec", text, &mut read, &options, &mut diagnostics);
+    let model = hec::translate("test.hec", text, &mut read, options, &mut diagnostics);
     assert_eq!(model.is_none(), diagnostics.has_errors());
     (model, diagnostics)
 }
@@ -93,6 +96,57 @@ fn every_layer_computes() {
     assert!((affine[16] - (norm[16] * 2.0 - 1.0)).abs() < 1e-12);
     assert!((values[5][3] - (affine[3] * affine[3] + conv[3])).abs() < 1e-12);
     assert_eq!(values[7][1], values[6][16]);
+}
+
+/// Reads layers without encrypted form too.
+const ACCEPTING: LoadOptions = LoadOptions { input_range: None, accept_unfriendly: true };
+
+#[test]
+fn layers_without_encrypted_form_are_read_if_accepted() {
+    let text = "model unfriendly {
+      input x: [1, 6, 6] in -1..1
+      a = relu(x)
+      b = max_pool(a, kernel = [3, 2])
+      c = sigmoid(b)
+      d = max_pool(c, kernel = 2, stride = 1, padding = [1, 0, 0, 1])
+      e = tanh(d)
+      f = silu(e)
+      g = gelu(f)
+      output g
+    }";
+    let (model, diagnostics) = translate_with(text, &ACCEPTING);
+    assert!(diagnostics.is_empty(), "{diagnostics}");
+    let model = model.unwrap();
+    let pool = |kernel, stride, padding| LayerKind::MaxPool(MaxPool { kernel, stride, padding });
+    let kinds = [
+        LayerKind::Nonlinear(Nonlinear::Relu),
+        pool([3, 2], [3, 2], [0; 4]),
+        LayerKind::Nonlinear(Nonlinear::Sigmoid),
+        pool([2, 2], [1, 1], [1, 0, 0, 1]),
+        LayerKind::Nonlinear(Nonlinear::Tanh),
+        LayerKind::Nonlinear(Nonlinear::Silu),
+        LayerKind::Nonlinear(Nonlinear::Gelu),
+    ];
+    assert!(model.layers[1..].iter().map(|layer| &layer.kind).eq(&kinds));
+    insta::assert_snapshot!(refused(text));
+}
+
+#[test]
+fn mistakes_in_layers_without_encrypted_form_are_reported() {
+    let text = "model unfriendly {
+  input x: [1, 6, 6] in -1..1
+  a = relu(x, 6)
+  b = max_pool(x, stride = 2)
+  c = max_pool(x, kernel = 2, padding = 2)
+  d = max_pool(x, kernel = 2, count_include_pad = true)
+  e = rellu(x)
+  f = leaky_relu(x)
+  output f
+}
+";
+    let (model, diagnostics) = translate_with(text, &ACCEPTING);
+    assert!(model.is_none());
+    insta::assert_snapshot!(diagnostics.render(false));
 }
 
 #[test]

@@ -137,6 +137,53 @@ fn the_batch_that_a_model_was_exported_for_does_not_matter() {
     }
 }
 
+/// A network of every layer that training replaces, with SiLU as PyTorch spells
+/// it and as one operator.
+fn unfriendly() -> Vec<u8> {
+    use support::{Tensor, float, int, ints, node, node_with, text};
+    let window = [ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2]), int("ceil_mode", 1)];
+    let same = [ints("kernel_shape", &[3, 3]), text("auto_pad", "SAME_UPPER")];
+    let nodes = [
+        node("Conv", "conv", &["x", "w"], "a"),
+        node("Relu", "relu", &["a"], "b"),
+        node_with("MaxPool", "pool", &["b"], "c", &window),
+        node_with("MaxPool", "same", &["c"], "d", &same),
+        node("Mul", "half", &["d", "by_channel"], "e"),
+        node("Sigmoid", "sigmoid", &["e"], "s"),
+        node("Mul", "silu", &["s", "e"], "f"),
+        node_with("Swish", "swish", &["f"], "g", &[float("alpha", 1.0)]),
+        node("Tanh", "tanh", &["g"], "h"),
+        node_with("Gelu", "gelu", &["h"], "i", &[text("approximate", "tanh")]),
+        node("Sigmoid", "last", &["i"], "j"),
+        node("GlobalMaxPool", "largest", &["j"], "k"),
+        node("Flatten", "flatten", &["k"], "y"),
+    ];
+    let constants = [Tensor::new("w", &[2, 1, 3, 3]), Tensor::new("by_channel", &[2, 1, 1])];
+    support::model(&nodes, &constants, &[1, 1, 6, 6], "y")
+}
+
+#[test]
+fn layers_without_encrypted_form_are_read_if_accepted() {
+    let options = LoadOptions { accept_unfriendly: true, ..LoadOptions::default() };
+    let mut diagnostics = Diagnostics::new();
+    let model = onnx::import(Path::new("net.onnx"), &unfriendly(), &options, &mut diagnostics);
+    let model = model.unwrap_or_else(|| panic!("{diagnostics}"));
+    assert_eq!(model.check(), Ok(()));
+    let expected = "input conv relu max_pool max_pool affine silu silu tanh gelu sigmoid max_pool move";
+    assert_eq!(kinds(&model).join(" "), expected);
+    let x: Vec<f64> = (0..36).map(|i| (i as f64 * 0.7).sin()).collect();
+    let values = model.eval(&x);
+    let scaled = &values[5];
+    for (found, x) in values[6].iter().zip(scaled) {
+        assert!((found - x / (1.0 + (-x).exp())).abs() < 1e-12, "{found} for {x}");
+    }
+    let padding = |layer: usize| match &model.layers[layer].kind {
+        LayerKind::MaxPool(pool) => pool.padding,
+        _ => unreachable!("layer {layer} is a max pool"),
+    };
+    assert_eq!([padding(3), padding(4)], [[0; 4], [1; 4]]);
+}
+
 #[test]
 fn example_models_agree_with_their_reference() {
     let data = DataSet::read(&repository().join("examples/data/mnist_test_sample.npz")).unwrap();

@@ -6,12 +6,15 @@ mod support;
 use hecc::diag::Diagnostics;
 use hecc::front::{LoadOptions, onnx};
 use std::path::Path;
-use support::{Tensor, int, ints, model, node, node_with};
+use support::{Tensor, float, int, ints, model, node, node_with, text};
 
 fn refused(bytes: &[u8]) -> String {
+    refused_with(bytes, &LoadOptions::default())
+}
+
+fn refused_with(bytes: &[u8], options: &LoadOptions) -> String {
     let mut diagnostics = Diagnostics::new();
-    let options = LoadOptions::default();
-    let model = onnx::import(Path::new("net.onnx"), bytes, &options, &mut diagnostics);
+    let model = onnx::import(Path::new("net.onnx"), bytes, options, &mut diagnostics);
     assert!(model.is_none(), "the model should be refused");
     diagnostics.render(false)
 }
@@ -31,6 +34,29 @@ fn unfriendly_operators_are_all_reported() {
     ];
     let constants = [Tensor::new("w", &[2, 1, 3, 3]), Tensor::new("fc", &[8, 3])];
     insta::assert_snapshot!(refused(&model(&nodes, &constants, &[1, 1, 6, 6], "z")));
+}
+
+#[test]
+fn what_training_cannot_replace_is_refused_always() {
+    let window = ints("kernel_shape", &[2, 2]);
+    let pool = |name: &str, settings: &[Vec<u8>]| {
+        let settings = [std::slice::from_ref(&window), settings].concat();
+        node_with("MaxPool", name, &["x"], name, &settings)
+    };
+    let nodes = [
+        pool("gaps", &[ints("dilations", &[2, 2])]),
+        pool("rounded", &[ints("strides", &[3, 3]), int("ceil_mode", 1)]),
+        pool("columns", &[int("storage_order", 1)]),
+        node("MaxPool", "unstated", &["x"], "unstated"),
+        node_with("Gelu", "gelu", &["x"], "gelu", &[text("approximate", "cubic")]),
+        node_with("Swish", "swish", &["x"], "swish", &[float("alpha", 2.0)]),
+        node("LeakyRelu", "leaky", &["x"], "leaky"),
+        node("Sigmoid", "gate", &["leaky"], "gate"),
+        node("Mul", "gated", &["x", "gate"], "gated"),
+        node("Sum", "join", &["gaps", "rounded", "columns", "unstated", "gelu", "swish", "gated"], "y"),
+    ];
+    let options = LoadOptions { accept_unfriendly: true, ..LoadOptions::default() };
+    insta::assert_snapshot!(refused_with(&model(&nodes, &[], &[1, 1, 6, 6], "y"), &options));
 }
 
 #[test]

@@ -62,9 +62,14 @@ fn apply(bytes: &[u8], edits: &[Edit]) -> Vec<u8> {
 }
 
 fn import(bytes: &[u8]) {
+    for accept_unfriendly in [false, true] {
+        import_with(bytes, &LoadOptions { accept_unfriendly, ..LoadOptions::default() });
+    }
+}
+
+fn import_with(bytes: &[u8], options: &LoadOptions) {
     let mut diagnostics = Diagnostics::new();
-    let options = LoadOptions::default();
-    let model = onnx::import(Path::new("no/such/folder/net.onnx"), bytes, &options, &mut diagnostics);
+    let model = onnx::import(Path::new("no/such/folder/net.onnx"), bytes, options, &mut diagnostics);
     assert_eq!(model.is_none(), diagnostics.has_errors());
     if let Some(model) = model {
         assert_eq!(model.check(), Ok(()));
@@ -73,11 +78,16 @@ fn import(bytes: &[u8]) {
 }
 
 fn translate(text: &str) {
+    for accept_unfriendly in [false, true] {
+        translate_with(text, &LoadOptions { accept_unfriendly, ..LoadOptions::default() });
+    }
+}
+
+fn translate_with(text: &str, options: &LoadOptions) {
     let weights = TensorFile::parse("w", &tiny_weights()).unwrap();
     let mut diagnostics = Diagnostics::new();
-    let options = LoadOptions::default();
     let mut read = |_: &str| Ok(weights.clone());
-    let model = hec::translate("m.hec", text, &mut read, &options, &mut diagnostics);
+    let model = hec::translate("m.hec", text, &mut read, options, &mut diagnostics);
     assert_eq!(model.is_none(), diagnostics.has_errors());
     if let Some(model) = model {
         assert_eq!(model.check(), Ok(()));
@@ -118,7 +128,9 @@ const TEXT: &str = "model m {
   q = poly(p, [0.1, 0.5, 0.25])
   a = add(q, q)
   t = transpose(a, [2, 0, 1])
-  f = reshape(t, [8])
+  u = max_pool(t, kernel = 1, stride = 1, padding = 0)
+  g = gelu(u)
+  f = reshape(g, [8])
   output f
 }
 ";

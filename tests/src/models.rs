@@ -250,6 +250,8 @@ fn levels(kind: &LayerKind) -> u32 {
         | LayerKind::Dense(_)
         | LayerKind::AvgPool(_)
         | LayerKind::Affine { .. }
+        | LayerKind::MaxPool(_)
+        | LayerKind::Nonlinear(_)
         | LayerKind::Add
         | LayerKind::Move { .. } => 0,
     }

@@ -1,7 +1,10 @@
 //! Random models keep their meaning through every stage, and compile to the
 //! same bytes whatever the number of threads.
 
-use hecc::model::Model;
+use hecc::diag::Diagnostics;
+use hecc::front::hec::{self, WriteError};
+use hecc::front::{LoadOptions, weights::TensorFile};
+use hecc::model::{LayerKind, Model};
 use hecc::packing::TermPlan;
 use hecc::pipeline::{CompileError, Compiled, Options, compile};
 use hecc::schedule::{Placed, Policy, Request, choose, magnitudes, place_rescales};
@@ -127,6 +130,34 @@ proptest! {
         }
         let bytes = artifact::write_program(&compiled.program);
         prop_assert_eq!(artifact::read_program(&bytes).unwrap(), compiled.program);
+    }
+}
+
+/// The model that a text of the model language describes, with its weights.
+fn read_hec(text: &str, weights: &[u8]) -> Model {
+    let mut problems = Diagnostics::new();
+    let mut read = |name: &str| TensorFile::parse(name, weights);
+    let model = hec::translate("random.hec", text, &mut read, &LoadOptions::default(), &mut problems);
+    model.unwrap_or_else(|| panic!("{problems}\n{text}"))
+}
+
+proptest! {
+    #![proptest_config(config(1))]
+
+    #[test]
+    fn models_survive_the_model_language(model in models()) {
+        // `random` is a word of the language.
+        let model = Model { name: "model_of_chance".to_owned(), ..model };
+        match hec::to_hec(&model, "random.npz") {
+            Ok(text) => prop_assert_eq!(read_hec(&text, &hec::to_npz(&model)), model),
+            Err(WriteError::Move { layer }) => {
+                let layer = model.layers.iter().find(|l| l.name == layer).unwrap();
+                let LayerKind::Move { source } = &layer.kind else { panic!("`{}` moves nothing", layer.name) };
+                let n = model.layer(layer.inputs[0]).shape.n_elements();
+                prop_assert!(!source.iter().copied().eq(0..n), "`{}` only reshapes", layer.name);
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 

@@ -55,6 +55,11 @@ impl ModelBuilder {
         &self.layers[id.0].shape
     }
 
+    /// Layers that a layer added before reads.
+    pub fn inputs(&self, id: LayerId) -> &[LayerId] {
+        &self.layers[id.0].inputs
+    }
+
     /// What a layer added before computes.
     pub fn kind(&self, id: LayerId) -> &LayerKind {
         &self.layers[id.0].kind

@@ -48,7 +48,7 @@ pub fn samples(args: &DataArgs) -> Result<DataSet, Diagnostics> {
 /// its values become, unless others were named for that.
 pub fn build(args: &ModelArgs, data: Option<&DataSet>, form: Form) -> Result<Built, Diagnostics> {
     let mut notices = Diagnostics::new();
-    let load = LoadOptions { input_range: args.input_range };
+    let load = LoadOptions { input_range: args.input_range, ..LoadOptions::default() };
     let model = front::load_reporting(&args.model, &load, &mut notices);
     let Some(model) = model else { return Err(notices) };
     if !notices.is_empty() {

@@ -20,9 +20,13 @@ mod ast;
 mod build;
 mod layers;
 mod lexer;
+mod names;
 mod resolve;
 mod syntax;
 mod weights;
+mod write;
+
+pub use write::{WriteError, to_hec, to_npz};
 
 use super::{LoadOptions, weights::TensorFile};
 use crate::diag::{Code, Diagnostic, Diagnostics, Label, Source};

@@ -3,6 +3,10 @@
 //! Batch normalisation and scaling vanish in the weights before them,
 //! activations spelt as products and sums become one polynomial layer, and
 //! shape arithmetic is computed away. The batch is one sample.
+//!
+//! Where layers without encrypted form are accepted, `Gelu` is read as the exact
+//! function, also if the file asks for its approximation by `tanh`, and a value
+//! times its own `Sigmoid` as one activation.
 
 mod fold;
 mod graph;
@@ -72,7 +76,7 @@ fn translate(
     let signature = graph::signature(shown, graph, diagnostics)?;
     let view = |proto| Node { proto, file: shown };
     let order = graph::order(graph, signature.output, view, diagnostics);
-    let mut importer = Importer::new(order.uses, signature.batch);
+    let mut importer = Importer::new(order.uses, signature.batch, options.accept_unfriendly);
     importer.values.extend(order.cyclic.iter().map(|name| (*name, Value::Unknown)));
     read_constants(path, shown, graph, &mut importer, diagnostics);
     add_input(shown, &signature, range, &mut importer, diagnostics)?;

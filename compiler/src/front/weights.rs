@@ -6,8 +6,10 @@
 mod element;
 mod npz;
 mod safetensors;
+mod save;
 
 pub(crate) use element::ElementType;
+pub(crate) use save::{NamedTensor, npz_archive};
 
 use super::{MAX_BYTES, read_bounded};
 use crate::diag::{Code, Diagnostic, Label, closest};

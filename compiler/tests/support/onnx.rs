@@ -62,6 +62,23 @@ pub fn int(name: &str, value: i64) -> Vec<u8> {
     out
 }
 
+/// A numeric setting.
+pub fn float(name: &str, value: f32) -> Vec<u8> {
+    let mut out = Vec::new();
+    bytes_field(1, name.as_bytes(), &mut out);
+    encode_key(2, WireType::ThirtyTwoBit, &mut out);
+    out.extend(value.to_le_bytes());
+    out
+}
+
+/// A text setting.
+pub fn text(name: &str, value: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    bytes_field(1, name.as_bytes(), &mut out);
+    bytes_field(4, value.as_bytes(), &mut out);
+    out
+}
+
 /// A list setting.
 pub fn ints(name: &str, values: &[i64]) -> Vec<u8> {
     let mut out = Vec::new();

@@ -7,7 +7,7 @@ use super::weights::Weights;
 use crate::diag::{Code, Diagnostic, Label};
 use crate::front::shapes;
 use crate::front::weights::Tensor;
-use crate::model::{AvgPool, Conv, Dense, LayerId, LayerKind, within_limits};
+use crate::model::{AvgPool, Conv, Dense, LayerId, LayerKind, MaxPool, Nonlinear, within_limits};
 use hecc_ir::Shape;
 use std::ops::Range;
 
@@ -36,7 +36,8 @@ impl Resolver<'_> {
             "flatten" => Ok(stay(&x, vec![x.n_elements()])),
             "reshape" => reshape(arguments, &x),
             "transpose" => transpose(arguments, &x),
-            other => unreachable!("`{other}` is listed but not built"),
+            "max_pool" => max_pool(arguments),
+            function => Ok((LayerKind::Nonlinear(nonlinear(function)), None)),
         }?;
         self.builder.push(name, kind, operands, stated).map_err(|error| {
             let whole = Label::text(self.source, arguments.call.span.clone(), "");
@@ -248,9 +249,25 @@ fn polynomial(arguments: &Arguments<'_, '_>) -> Built {
     Ok((LayerKind::Polynomial { coefficients: arguments.numbers("coefficients")? }, None))
 }
 
-fn average_pool(arguments: &Arguments<'_, '_>) -> Built {
+fn nonlinear(name: &str) -> Nonlinear {
+    let found = Nonlinear::ALL.into_iter().find(|function| function.name() == name);
+    found.unwrap_or_else(|| unreachable!("`{name}` is listed but not built"))
+}
+
+/// Kernel of a pool and its stride, which is the kernel unless it is given.
+fn window(arguments: &Arguments<'_, '_>) -> Result<([usize; 2], [usize; 2]), Diagnostic> {
     let kernel = arguments.pair("kernel")?.ok_or_else(|| arguments.missing("kernel"))?;
-    let stride = arguments.pair("stride")?.unwrap_or(kernel);
+    Ok((kernel, arguments.pair("stride")?.unwrap_or(kernel)))
+}
+
+fn max_pool(arguments: &Arguments<'_, '_>) -> Built {
+    let (kernel, stride) = window(arguments)?;
+    let padding = arguments.padding()?;
+    Ok((LayerKind::MaxPool(MaxPool { kernel, stride, padding }), None))
+}
+
+fn average_pool(arguments: &Arguments<'_, '_>) -> Built {
+    let (kernel, stride) = window(arguments)?;
     let count_include_pad = arguments.truth("count_include_pad", true)?;
     let padding = arguments.padding()?;
     Ok((LayerKind::AvgPool(AvgPool { kernel, stride, padding, count_include_pad }), None))

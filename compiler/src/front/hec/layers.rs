@@ -19,8 +19,8 @@ const fn kind(name: &'static str, settings: &'static [&'static str], usage: &'st
     Kind { name, n_operands: 1, settings, first_unnamed: false, usage }
 }
 
-/// All kinds.
-pub(super) const KINDS: &[Kind] = &[
+/// Kinds that have an encrypted form.
+const KINDS: &[Kind] = &[
     kind(
         "conv",
         &["weight", "bias", "stride", "padding", "dilation", "groups", "out_channels", "kernel"],
@@ -46,16 +46,35 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { first_unnamed: true, ..kind("transpose", &["axes"], "write transpose(x, [1, 2, 0])") },
 ];
 
+/// Kinds without encrypted form that training can replace.
+const UNFRIENDLY_KINDS: &[Kind] = &[
+    kind("relu", &[], "write relu(x)"),
+    kind("sigmoid", &[], "write sigmoid(x)"),
+    kind("tanh", &[], "write tanh(x)"),
+    kind("silu", &[], "write silu(x)"),
+    kind("gelu", &[], "write gelu(x)"),
+    kind("max_pool", &["kernel", "stride", "padding"], "write max_pool(x, kernel = 2)"),
+];
+
+/// The kinds that a model may use.
+pub(super) fn kinds(accept_unfriendly: bool) -> impl Iterator<Item = &'static Kind> + Clone {
+    let unfriendly = if accept_unfriendly { UNFRIENDLY_KINDS } else { &[] };
+    KINDS.iter().chain(unfriendly)
+}
+
 /// What to do about a layer that has no encrypted form, if it is one.
 pub(super) fn unfriendly(name: &str) -> Option<&'static str> {
     match name {
-        "relu" | "relu6" | "leaky_relu" | "prelu" | "elu" | "selu" | "gelu" | "silu" | "swish" | "mish"
-        | "sigmoid" | "tanh" | "softplus" | "hard_swish" | "hard_sigmoid" | "exp" | "log" | "abs"
-        | "sign" | "clip" => Some(
+        "relu" | "sigmoid" | "tanh" | "silu" | "gelu" => {
+            Some("`hecc prepare friendly` replaces it by a polynomial through training")
+        }
+        "max_pool" => Some("`hecc prepare friendly` replaces it by an average pool through training"),
+        "relu6" | "leaky_relu" | "prelu" | "elu" | "selu" | "swish" | "mish" | "softplus" | "hard_swish"
+        | "hard_sigmoid" | "exp" | "log" | "abs" | "sign" | "clip" => Some(
             "hecc cannot yet make it HE-friendly: replace it by square(x) or poly(x, [...]) and \
              retrain",
         ),
-        "max_pool" | "global_max_pool" | "maxpool" => {
+        "global_max_pool" | "maxpool" => {
             Some("hecc cannot yet make it HE-friendly: replace it by avg_pool and retrain")
         }
         "softmax" | "log_softmax" | "argmax" => Some(

@@ -2,7 +2,7 @@
 
 use super::arguments::{Arguments, size};
 use super::ast::{Argument, Call, Expression, File, Input, Spanned, Statement};
-use super::layers::{KINDS, unfriendly};
+use super::layers::{kinds, unfriendly};
 use super::weights::{Random, Reader, Weights};
 use crate::diag::{Code, Diagnostic, Diagnostics, Label, Source, closest};
 use crate::front::LoadOptions;
@@ -36,6 +36,8 @@ pub(super) struct Resolver<'r> {
     has_input: bool,
     /// Every statement parses, so that every definition is known.
     is_whole: bool,
+    /// Layers without encrypted form may be used.
+    accept_unfriendly: bool,
 }
 
 /// The model that a text describes; problems go to `diagnostics`.
@@ -51,7 +53,9 @@ pub(super) fn resolve(
     let has_input = diagnostics.take(single(source, file, "input", input_span)).flatten().is_some();
     let weights = weights(source, file, read, diagnostics);
     let (builder, definitions) = (ModelBuilder::new(), IndexMap::new());
-    let mut resolver = Resolver { source, builder, weights, definitions, has_input, is_whole };
+    let accept_unfriendly = options.accept_unfriendly;
+    let mut resolver =
+        Resolver { source, builder, weights, definitions, has_input, is_whole, accept_unfriendly };
     for statement in &file.statements {
         if diagnostics.is_full() {
             break;
@@ -196,7 +200,8 @@ impl Resolver<'_> {
     }
 
     fn translate(&mut self, name: &str, call: &Call<'_>, diagnostics: &mut Diagnostics) -> Option<LayerId> {
-        let Some(kind) = KINDS.iter().find(|kind| kind.name == call.function.value) else {
+        let mut kinds = kinds(self.accept_unfriendly);
+        let Some(kind) = kinds.find(|kind| kind.name == call.function.value) else {
             diagnostics.push(self.unknown_kind(call));
             return None;
         };
@@ -227,7 +232,7 @@ impl Resolver<'_> {
             let title = format!("`{name}` has no encrypted form");
             return Diagnostic::error(Code::NotHeFriendly, title).label(label("")).help(help);
         }
-        let names = KINDS.iter().map(|kind| kind.name);
+        let names = kinds(self.accept_unfriendly).map(|kind| kind.name);
         let help = match closest(name, names.clone()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("the layers are {}", names.collect::<Vec<_>>().join(", ")),

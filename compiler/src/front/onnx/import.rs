@@ -55,13 +55,15 @@ pub(super) struct Importer<'a> {
     pub batch: usize,
     /// Elements that constants and coefficients may still take.
     pub budget: usize,
+    /// Layers without encrypted form may be made.
+    pub accept_unfriendly: bool,
 }
 
 impl<'a> Importer<'a> {
     /// Nothing known but how often values will be read.
-    pub fn new(uses: HashMap<&'a str, usize>, batch: usize) -> Importer<'a> {
+    pub fn new(uses: HashMap<&'a str, usize>, batch: usize, accept_unfriendly: bool) -> Importer<'a> {
         let (builder, values) = (ModelBuilder::new(), HashMap::new());
-        Importer { builder, values, uses, batch, budget: BUDGET }
+        Importer { builder, values, uses, batch, budget: BUDGET, accept_unfriendly }
     }
 
     /// Translates one node and records its results.

@@ -1,5 +1,6 @@
 //! What each ONNX operator becomes.
 
+mod activation;
 mod linear;
 mod pointwise;
 pub(super) mod reshape;
@@ -46,7 +47,8 @@ pub(super) fn translate<'a>(
     node: Node<'a>,
     diagnostics: &mut Diagnostics,
 ) -> Result<Value, Failure> {
-    if let Some(problem) = unfriendly(node) {
+    let is_accepted = importer.accept_unfriendly && is_replaceable(node);
+    if let Some(problem) = unfriendly(node).filter(|_| !is_accepted) {
         diagnostics.push(problem);
         return stand_in(importer, node);
     }
@@ -75,6 +77,9 @@ pub(super) fn translate<'a>(
         "Identity" | "Cast" | "Dropout" => same(importer, node),
         "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => reshape::reshape(importer, node),
         "Transpose" => reshape::transpose(importer, node),
+        "Relu" | "Sigmoid" | "Tanh" | "Gelu" | "Swish" => activation::nonlinear(importer, node),
+        "MaxPool" => window::max_pool(importer, node),
+        "GlobalMaxPool" => window::global_max_pool(importer, node),
         _ => Err(unsupported(node).into()),
     }
 }
@@ -102,17 +107,25 @@ fn stand_in<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Fa
     }
 }
 
+/// Whether the operator has no encrypted form but can become a layer that
+/// training replaces.
+fn is_replaceable(node: Node<'_>) -> bool {
+    matches!(node.op(), "Relu" | "Sigmoid" | "Tanh" | "Gelu" | "Swish" | "MaxPool" | "GlobalMaxPool")
+}
+
 /// The message for an operator that needs a polynomial in its place.
 fn unfriendly(node: Node<'_>) -> Option<Diagnostic> {
     let help = match node.op() {
-        "Relu" | "LeakyRelu" | "PRelu" | "Elu" | "Selu" | "Celu" | "Clip" | "HardSwish" | "HardSigmoid"
-        | "ThresholdedRelu" | "Mish" | "Sigmoid" | "Tanh" | "Gelu" | "Erf" | "Softplus" | "Softsign"
-        | "Swish" | "Exp" | "Log" | "Abs" | "Sign" => {
-            "hecc cannot yet make it HE-friendly: replace it by a square (x * x) or another \
-             low-degree polynomial and retrain"
+        "Relu" | "Sigmoid" | "Tanh" | "Gelu" | "Swish" => {
+            "`hecc prepare friendly` replaces it by a polynomial through training"
         }
         "MaxPool" | "GlobalMaxPool" => {
-            "hecc cannot yet make it HE-friendly: replace it by an average pool and retrain"
+            "`hecc prepare friendly` replaces it by an average pool through training"
+        }
+        "LeakyRelu" | "PRelu" | "Elu" | "Selu" | "Celu" | "Clip" | "HardSwish" | "HardSigmoid"
+        | "ThresholdedRelu" | "Mish" | "Erf" | "Softplus" | "Softsign" | "Exp" | "Log" | "Abs" | "Sign" => {
+            "hecc cannot yet make it HE-friendly: replace it by a square (x * x) or another \
+             low-degree polynomial and retrain"
         }
         "Softmax" | "LogSoftmax" | "Hardmax" => {
             "leave it out of the export: the largest output stays the largest, and the client \

@@ -3,6 +3,7 @@
 use super::super::import::{Flow, Importer, Value};
 use super::super::node::{Failure, Node};
 use super::super::polynomial::{Coefficient, Polynomial};
+use super::activation;
 use crate::diag::{Code, Diagnostic};
 use crate::front::weights::Tensor;
 use crate::model::LayerKind;
@@ -188,7 +189,9 @@ pub(super) fn product<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result
             finish(importer, node, Flow { polynomial, ..x })
         }
         Operands::Flows(x, _) if node.input(0) == node.input(1) => raise(importer, node, x, 2),
-        Operands::Flows(x, y) if x.base != y.base => Err(two_values(node).into()),
+        Operands::Flows(x, y) if x.base != y.base => {
+            activation::gated(importer, node, x, y)?.ok_or_else(|| two_values(node).into())
+        }
         Operands::Flows(x, y) => {
             let degree = x.polynomial.degree() + y.polynomial.degree();
             if degree > MAX_DEGREE {

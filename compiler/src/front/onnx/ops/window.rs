@@ -1,10 +1,10 @@
-//! Convolutions and means over windows.
+//! Convolutions and pools.
 
 use super::super::fold::integers;
 use super::super::import::{Importer, Value};
 use super::super::node::{Failure, Node, axis};
 use crate::diag::{Code, Diagnostic};
-use crate::model::{AvgPool, Conv, LayerId, LayerKind};
+use crate::model::{AvgPool, Conv, LayerId, LayerKind, MaxPool};
 use hecc_ir::Shape;
 
 /// A convolution with constant weights.
@@ -66,37 +66,94 @@ fn padding(
     }
 }
 
+/// The windows of a pool.
+struct Windows {
+    /// Rows and columns of a window.
+    kernel: [usize; 2],
+    /// Rows and columns that it moves by.
+    stride: [usize; 2],
+    /// Elements added at top, left, bottom and right.
+    padding: [usize; 4],
+}
+
+impl Windows {
+    /// As the settings of a pool of `x` say.
+    fn of(importer: &Importer<'_>, node: Node<'_>, x: LayerId) -> Result<Windows, Diagnostic> {
+        if !node.has("kernel_shape") {
+            return Err(node.problem(Code::BadParameter, "the pool has no `kernel_shape`"));
+        }
+        let kernel: [usize; 2] = node.sizes("kernel_shape", 1)?;
+        let stride = node.sizes("strides", 1)?;
+        if node.sizes::<2>("dilations", 1)? != [1, 1] {
+            return Err(node.unsupported("dilations", "use a pool without gaps"));
+        }
+        let extents = &importer.builder.shape(x).0;
+        let padding = padding(node, extents, kernel, stride)?;
+        let windows = Windows { kernel, stride, padding };
+        if node.int("ceil_mode", 0) != 0 && !windows.are_exact(extents) {
+            let help = "choose a kernel and stride that divide the image, or ceil_mode = False";
+            return Err(node.unsupported("ceil_mode", help));
+        }
+        Ok(windows)
+    }
+
+    /// One window, over all of an image.
+    fn all(importer: &Importer<'_>, x: LayerId) -> Windows {
+        let extents = &importer.builder.shape(x).0;
+        let kernel = [extents[1], extents[2]];
+        Windows { kernel, stride: kernel, padding: [0; 4] }
+    }
+
+    /// Whether windows end where the image does, so that rounding has no effect.
+    fn are_exact(&self, extents: &[usize]) -> bool {
+        (0..2).all(|along| {
+            let padded = extents[along + 1]
+                .saturating_add(self.padding[along])
+                .saturating_add(self.padding[along + 2]);
+            let room = padded.checked_sub(self.kernel[along]);
+            room.is_some_and(|room| room.checked_rem(self.stride[along]) == Some(0))
+        })
+    }
+
+    fn mean(self, count_include_pad: bool) -> LayerKind {
+        let Windows { kernel, stride, padding } = self;
+        LayerKind::AvgPool(AvgPool { kernel, stride, padding, count_include_pad })
+    }
+
+    fn largest(self) -> LayerKind {
+        let Windows { kernel, stride, padding } = self;
+        LayerKind::MaxPool(MaxPool { kernel, stride, padding })
+    }
+}
+
 /// A mean over windows.
 pub(super) fn average_pool<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
     let x = image(importer, node)?;
-    if !node.has("kernel_shape") {
-        return Err(node.problem(Code::BadParameter, "the pool has no `kernel_shape`").into());
-    }
-    let kernel: [usize; 2] = node.sizes("kernel_shape", 1)?;
-    let stride = node.sizes("strides", 1)?;
-    if node.sizes::<2>("dilations", 1)? != [1, 1] {
-        return Err(node.unsupported("dilations", "use a pool without gaps").into());
-    }
-    let extents = importer.builder.shape(x).0.clone();
-    let padding = padding(node, &extents, kernel, stride)?;
-    let count_include_pad = node.int("count_include_pad", 0) != 0;
-    let pool = AvgPool { kernel, stride, padding, count_include_pad };
-    if node.int("ceil_mode", 0) != 0 && !is_exact(&pool, &extents) {
-        let help = "choose a kernel and stride that divide the image, or ceil_mode = False";
-        return Err(node.unsupported("ceil_mode", help).into());
-    }
-    let layer = importer.push(node, LayerKind::AvgPool(pool), &[x], None)?;
+    let pool = Windows::of(importer, node, x)?.mean(node.int("count_include_pad", 0) != 0);
+    let layer = importer.push(node, pool, &[x], None)?;
     Ok(importer.fresh(layer))
 }
 
-/// Whether windows end where the image does, so that rounding has no effect.
-fn is_exact(pool: &AvgPool, extents: &[usize]) -> bool {
-    (0..2).all(|along| {
-        let padded =
-            extents[along + 1].saturating_add(pool.padding[along]).saturating_add(pool.padding[along + 2]);
-        let room = padded.checked_sub(pool.kernel[along]);
-        room.is_some_and(|room| room.checked_rem(pool.stride[along]) == Some(0))
-    })
+/// The largest element of windows.
+pub(super) fn max_pool<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
+    let x = image(importer, node)?;
+    if node.proto.output.get(1).is_some_and(|indices| !indices.is_empty()) {
+        return Err(node.unsupported("indices of the largest elements", "use its first result only").into());
+    }
+    if node.int("storage_order", 0) != 0 {
+        return Err(node.unsupported("storage_order", "use row-major order, which is 0").into());
+    }
+    let pool = Windows::of(importer, node, x)?.largest();
+    let layer = importer.push(node, pool, &[x], None)?;
+    Ok(importer.fresh(layer))
+}
+
+/// The largest element of each channel.
+pub(super) fn global_max_pool<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
+    let x = image(importer, node)?;
+    let pool = Windows::all(importer, x).largest();
+    let layer = importer.push(node, pool, &[x], None)?;
+    Ok(importer.fresh(layer))
 }
 
 /// A mean over all of each channel.
@@ -107,9 +164,7 @@ pub(super) fn global_average_pool<'a>(importer: &mut Importer<'a>, node: Node<'a
 }
 
 fn mean_layer<'a>(importer: &mut Importer<'a>, node: Node<'a>, x: LayerId) -> Result<LayerId, Failure> {
-    let kernel = [importer.builder.shape(x).0[1], importer.builder.shape(x).0[2]];
-    let pool = AvgPool { kernel, stride: kernel, padding: [0; 4], count_include_pad: true };
-    importer.push(node, LayerKind::AvgPool(pool), &[x], None)
+    importer.push(node, Windows::all(importer, x).mean(true), &[x], None)
 }
 
 /// A mean over height and width.
