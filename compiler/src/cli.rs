@@ -15,6 +15,8 @@ mod files;
 mod form;
 mod inspect;
 mod memory;
+#[cfg(feature = "train")]
+mod prepare;
 mod problems;
 mod progress;
 mod rewriting;
@@ -72,6 +74,8 @@ fn dispatch(command: &Command, form: Form) -> Result<(), Diagnostics> {
         Command::Eval(args) => deploy::eval(args, form),
         Command::Decrypt(args) => deploy::decrypt(args, form),
         Command::Calibrate(args) => calibrate::calibrate(args, form),
+        #[cfg(feature = "train")]
+        Command::Prepare(args) => prepare::prepare(&args.step, form),
         Command::Explain(args) => explain(&args.code, form),
     }
 }

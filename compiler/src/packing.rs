@@ -17,7 +17,7 @@ mod thin;
 
 pub use assign::{Diagonals, Fold, assign};
 pub(crate) use compose::composed_by_price;
-pub use groups::{Diagonal, WeightGroups};
+pub use groups::{Diagonal, LayerSparsity, WeightGroups};
 pub use placement::{Grid, Placement};
 pub(crate) use plan::depth;
 pub use plan::{LinearPlan, PackingPlan, Prefold, TermPlan, plan};

@@ -32,6 +32,8 @@ impl Default for Recipe {
 pub struct Progress {
     /// Epochs that are over.
     pub epoch: usize,
+    /// Epochs in all.
+    pub n_epochs: usize,
     /// Steps of this epoch that are over.
     pub step: usize,
     /// Steps of an epoch.
@@ -72,6 +74,8 @@ impl Trainee {
         samples.fit(&self.model)?;
         recipe.check(samples)?;
         let adam = AdamConfig::new().build();
+        // Every fit starts anew, so that the weights alone say where training stands.
+        self.weights.iter_mut().for_each(|weight| weight.momentum = None);
         let n_steps = samples.len().div_ceil(recipe.batch);
         let mut order: Vec<usize> = (0..samples.len()).collect();
         for epoch in 0..recipe.epochs {
@@ -85,7 +89,7 @@ impl Trainee {
                 let outcome = taken.and_then(|loss| {
                     total += loss;
                     let loss = total / (step + 1) as f64;
-                    match watch(Progress { epoch, step: step + 1, n_steps, loss }) {
+                    match watch(Progress { epoch, n_epochs: recipe.epochs, step: step + 1, n_steps, loss }) {
                         Flow::Continue => Ok(()),
                         Flow::Stop => Err(TrainError::Stopped),
                     }

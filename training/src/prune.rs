@@ -322,7 +322,6 @@ impl<'a> State<'a> {
             let mask = tensor(alive.iter().map(|alive| f32::from(u8::from(*alive))).collect(), &device);
             weight.values = weight.values.clone() * mask.clone();
             weight.mask = Some(mask);
-            weight.momentum = None;
         }
     }
 }

@@ -46,6 +46,9 @@ pub enum Command {
     Decrypt(DecryptArgs),
     /// Measure the engine on this machine and write a target profile.
     Calibrate(CalibrateArgs),
+    /// Train a network for encrypted inference.
+    #[cfg(feature = "train")]
+    Prepare(super::prepare::PrepareArgs),
     /// Explain a diagnostic code (`all` lists them).
     Explain(ExplainArgs),
 }

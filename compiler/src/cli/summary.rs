@@ -6,6 +6,8 @@ use super::form::Form;
 use super::session::{self, Built};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hecc::diag::Diagnostics;
+use hecc::model::LayerKind;
+use hecc::packing::{LayerSparsity, WeightGroups};
 use hecc_ir::artifact;
 use hecc_ir::program::{OpCounts, Program};
 use serde_json::json;
@@ -19,15 +21,55 @@ pub fn compile(args: &CompileArgs, form: Form) -> Result<(), Diagnostics> {
     let (program_path, manifest_path) = (path("hecp"), path("hecm"));
     files::write(&program_path, &artifact::write_program(program), Access::Normal)?;
     files::write(&manifest_path, &artifact::write_manifest(&program.manifest), Access::Normal)?;
-    form.result(&as_object(&built, &program_path, &manifest_path), || {
+    let sparsity = sparsity(&built, args)?;
+    let mut object = as_object(&built, &program_path, &manifest_path);
+    object["sparsity"] = json!(sparsity);
+    form.result(&object, || {
         let wrote = format!("wrote {} and {}\n", program_path.display(), manifest_path.display());
-        format!("{}\n{}{wrote}", layer_table(program), facts(&built))
+        format!("{}\n{}{}{wrote}", layer_table(program), sparsity_table(&sparsity), facts(&built))
     });
     Ok(())
 }
 
+/// What zero weights save, by layer; nothing for a model that has none.
+fn sparsity(built: &Built, args: &CompileArgs) -> Result<Vec<LayerSparsity>, Diagnostics> {
+    let Built { model, compiled, .. } = built;
+    let has_zeros = |kind: &LayerKind| match kind {
+        LayerKind::Conv(conv) => conv.weight.contains(&0.0),
+        LayerKind::Dense(dense) => dense.weight.contains(&0.0),
+        _ => false,
+    };
+    if !model.layers.iter().any(|layer| has_zeros(&layer.kind)) {
+        return Ok(Vec::new());
+    }
+    let nominal = compiled.nominal(&session::target_of(&args.model)?);
+    let groups = nominal.map(|nominal| WeightGroups::of(model, &compiled.network, &compiled.plan, &nominal));
+    Ok(groups.map_or_else(Vec::new, |groups| groups.by_layer(model)))
+}
+
+fn sparsity_table(layers: &[LayerSparsity]) -> String {
+    if layers.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    let columns = ["layer", "zero weights", "beside others", "products", "rotations"];
+    table.set_header(columns);
+    for layer in layers {
+        let of = |[all, left]: [usize; 2]| format!("{left} of {all}");
+        table.add_row([
+            layer.layer.clone(),
+            format!("{} of {}", layer.zeros, layer.weights),
+            layer.stranded.to_string(),
+            of(layer.products),
+            of(layer.rotations),
+        ]);
+    }
+    format!("{table}\nzero weights beside others lie on diagonals that a weight keeps: they save nothing\n")
+}
+
 /// The model's name without what does not belong in a file name.
-fn file_name(name: &str) -> String {
+pub(super) fn file_name(name: &str) -> String {
     let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
     let name: String = name.chars().map(safe).collect();
     name.trim_start_matches('.').to_owned()

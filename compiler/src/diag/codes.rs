@@ -113,6 +113,10 @@ codes! {
         "The text is no circuit, or the circuit breaks an invariant that passes rely on.";
     Bounded = "H066", "rewriting stopped at a bound",
         "The search for equal circuits is bounded in rounds and nodes. The best circuit found so far is used.";
+    TrainingFailed = "H067", "training cannot go on",
+        "The loss became infinite or is no number, or a setting of training makes no sense. What was trained before is kept.";
+    BadBlocks = "H068", "weights cannot be divided into these blocks",
+        "`--block LAYER=AxBxCxD` names a layer with weights and one extent per axis of them: `[out, in, rows, columns]` for convolutions, `[out, in]` for dense layers.";
     UnwritableFile = "H070", "cannot write a file",
         "The system refused to create or replace the file. Nothing was left half-written.";
     BadProgram = "H071", "program or manifest refused",

@@ -9,6 +9,7 @@ mod safetensors;
 mod save;
 
 pub(crate) use element::ElementType;
+pub use save::to_npz;
 pub(crate) use save::{NamedTensor, npz_archive};
 
 use super::{MAX_BYTES, read_bounded};

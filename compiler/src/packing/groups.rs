@@ -10,6 +10,7 @@ use crate::cost::Nominal;
 use crate::model::{Conv, Dense, LayerId, LayerKind, Model};
 use crate::sparsity::{Matrix, Network, NodeKind, layer_matrix};
 use rayon::prelude::*;
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Weights of one layer that one plaintext product computes.
@@ -112,6 +113,67 @@ impl WeightGroups {
     }
 }
 
+/// What zero weights of one layer are worth in a packing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LayerSparsity {
+    /// The layer's name.
+    pub layer: String,
+    /// Weights.
+    pub weights: usize,
+    /// Weights that are zero.
+    pub zeros: usize,
+    /// Zero weights on diagonals that other weights keep.
+    pub stranded: usize,
+    /// Plaintext products without zeros, and those that are left.
+    pub products: [usize; 2],
+    /// Rotations for them, likewise.
+    pub rotations: [usize; 2],
+}
+
+impl WeightGroups {
+    /// What the zeros of a model save in this packing, by layer.
+    pub fn by_layer(&self, model: &Model) -> Vec<LayerSparsity> {
+        let layers: BTreeSet<LayerId> = self.diagonals.iter().map(|diagonal| diagonal.layer).collect();
+        layers.into_iter().filter_map(|layer| self.of_layer(model, layer)).collect()
+    }
+
+    fn of_layer(&self, model: &Model, id: LayerId) -> Option<LayerSparsity> {
+        let layer = model.layer(id);
+        let weights = match &layer.kind {
+            LayerKind::Conv(conv) => &conv.weight,
+            LayerKind::Dense(dense) => &dense.weight,
+            _ => return None,
+        };
+        let is_alive = |weight: u32| weights[weight as usize] != 0.0;
+        let all: Vec<&Diagonal> = self.diagonals.iter().filter(|diagonal| diagonal.layer == id).collect();
+        let left: Vec<&Diagonal> =
+            all.iter().filter(|diagonal| diagonal.weights.iter().any(|&w| is_alive(w))).copied().collect();
+        let stranded: BTreeSet<u32> =
+            left.iter().flat_map(|diagonal| &diagonal.weights).copied().filter(|&w| !is_alive(w)).collect();
+        Some(LayerSparsity {
+            layer: layer.name.clone(),
+            weights: weights.len(),
+            zeros: weights.iter().filter(|weight| **weight == 0.0).count(),
+            stranded: stranded.len(),
+            products: [all.len(), left.len()],
+            rotations: [&all, &left].map(|diagonals| self.n_rotations(diagonals)),
+        })
+    }
+
+    fn n_rotations(&self, diagonals: &[&Diagonal]) -> usize {
+        let rotations = diagonals.iter().flat_map(|diagonal| {
+            let (out, operand, step) = diagonal.key;
+            let split = self.maps[diagonal.map].split;
+            let steps = [
+                (Bundle::Baby(operand, split.baby(step)), split.baby(step)),
+                (Bundle::Giant(out, split.giant(step)), split.giant(step)),
+            ];
+            steps.into_iter().filter(|(_, step)| *step != 0).map(|(rotation, _)| (diagonal.map, rotation))
+        });
+        rotations.collect::<BTreeSet<_>>().len()
+    }
+}
+
 /// What some diagonals of a map have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Bundle {
@@ -192,5 +254,122 @@ fn numbered(kind: &LayerKind) -> LayerKind {
             LayerKind::Dense(Dense { weight: numbers(dense.weight.len()), ..dense.clone() })
         }
         other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::cost::default_target;
+    use crate::model::{AvgPool, ModelBuilder};
+    use crate::packing::assign::assign;
+    use crate::packing::plan::{depth, plan};
+    use hecc_ir::Shape;
+
+    const N_SLOTS: usize = 512;
+
+    fn conv(n_in: usize, n_out: usize, stride: usize) -> LayerKind {
+        LayerKind::Conv(Conv {
+            weight: (0..n_in * n_out * 9).map(|i| 1.0 + (i % 13) as f64).collect(),
+            weight_shape: [n_out, n_in, 3, 3],
+            bias: Vec::new(),
+            stride: [stride; 2],
+            padding: [1; 4],
+            dilation: [1; 2],
+            groups: 1,
+        })
+    }
+
+    fn model() -> Model {
+        let mut builder = ModelBuilder::new();
+        let mut push =
+            |kind, operands: &[LayerId], shape| builder.push("layer", kind, operands, shape).unwrap();
+        let square = || LayerKind::Polynomial { coefficients: vec![0.0, 0.5, 1.0] };
+        let pool = AvgPool { kernel: [2; 2], stride: [2; 2], padding: [0; 4], count_include_pad: true };
+        let x = push(LayerKind::Input { range: (-1.0, 1.0) }, &[], Some(Shape(vec![1, 8, 8])));
+        let y = push(conv(1, 4, 1), &[x], None);
+        let y = push(square(), &[y], None);
+        let y = push(LayerKind::AvgPool(pool.clone()), &[y], None);
+        let y = push(conv(4, 4, 1), &[y], None);
+        let y = push(square(), &[y], None);
+        let y = push(LayerKind::AvgPool(pool), &[y], None);
+        let y = push(LayerKind::Move { source: (0..16).rev().collect() }, &[y], Some(Shape(vec![16])));
+        let weight = (0..160).map(|i| 1.0 + (i % 7) as f64).collect();
+        let y = push(LayerKind::Dense(Dense { weight, bias: Vec::new() }), &[y], None);
+        builder.finish("groups", y)
+    }
+
+    fn weights(kind: &mut LayerKind) -> Option<&mut Vec<f64>> {
+        match kind {
+            LayerKind::Conv(conv) => Some(&mut conv.weight),
+            LayerKind::Dense(dense) => Some(&mut dense.weight),
+            _ => None,
+        }
+    }
+
+    /// The diagonals that the plan's layouts need for the weights of a model.
+    fn needed(model: &Model, plan: &PackingPlan) -> Vec<BTreeSet<DiagonalKey>> {
+        let network = Network::of(model);
+        let mut needed = Vec::new();
+        for (index, node) in network.nodes.iter().enumerate() {
+            let (NodeKind::Linear(linear), Some(planned)) = (&node.kind, &plan.linear[index]) else {
+                continue;
+            };
+            for (term, planned_term) in linear.terms.iter().zip(&planned.terms) {
+                let TermPlan::Map { prefold, .. } = planned_term else { continue };
+                let (operand, factor) = planned_leg(&network, &plan.placements, term, *prefold);
+                let result = &plan.placements[index].layout;
+                let diagonals = assign(&factor.matrix, &operand.layout, result, planned.fold);
+                needed.push(diagonals.into_keys().collect());
+            }
+        }
+        needed
+    }
+
+    #[test]
+    fn groups_are_what_the_plan_drops_together() {
+        let model = model();
+        let network = Network::of(&model);
+        let target = default_target();
+        let nominal = Nominal::new(target.ring(2 * N_SLOTS).unwrap(), depth(&network));
+        let plan = plan(&network, N_SLOTS, &nominal);
+        let groups = WeightGroups::of(&model, &network, &plan, &nominal);
+        for every in [2, 3, 7] {
+            let mut sparse = model.clone();
+            for diagonal in groups.diagonals.iter().step_by(every) {
+                let weights = weights(&mut sparse.layers[diagonal.layer.0].kind).unwrap();
+                diagonal.weights.iter().for_each(|&weight| weights[weight as usize] = 0.0);
+            }
+            let is_left = |diagonal: &Diagonal| {
+                let kind = &mut sparse.clone().layers[diagonal.layer.0].kind;
+                let weights = weights(kind).unwrap();
+                diagonal.weights.iter().any(|&weight| weights[weight as usize] != 0.0)
+            };
+            let mut left = vec![BTreeSet::new(); groups.maps.len()];
+            for diagonal in groups.diagonals.iter().filter(|diagonal| is_left(diagonal)) {
+                left[diagonal.map].insert(diagonal.key);
+            }
+            assert_eq!(left, needed(&sparse, &plan), "every {every}");
+        }
+    }
+
+    #[test]
+    fn less_costs_less() {
+        let model = model();
+        let network = Network::of(&model);
+        let target = default_target();
+        let nominal = Nominal::new(target.ring(2 * N_SLOTS).unwrap(), depth(&network));
+        let plan = plan(&network, N_SLOTS, &nominal);
+        let groups = WeightGroups::of(&model, &network, &plan, &nominal);
+        let all = vec![true; groups.diagonals.len()];
+        let whole = groups.price(&all);
+        assert!((whole / plan.cost_ns - 1.0).abs() < 1e-9);
+        for bundle in groups.bundles(&all) {
+            let mut without = all.clone();
+            bundle.iter().for_each(|&diagonal| without[diagonal] = false);
+            assert!(groups.price(&without) < whole, "{bundle:?}");
+        }
     }
 }

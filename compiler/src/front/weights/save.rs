@@ -25,6 +25,11 @@ pub(crate) fn npz_archive(tensors: &[NamedTensor<'_>]) -> Vec<u8> {
     bytes.into_inner()
 }
 
+/// The bytes of an `.npz` file of one tensor.
+pub fn to_npz(name: &str, shape: &[usize], values: &[f64]) -> Vec<u8> {
+    npz_archive(&[NamedTensor { name: name.to_owned(), shape: shape.to_vec(), values }])
+}
+
 fn write(tensors: &[NamedTensor<'_>], writer: &mut NpzWriter<&mut Cursor<Vec<u8>>>) -> io::Result<()> {
     // Equal tensors give equal bytes, whenever they are written.
     let options = FileOptions::default()

@@ -1,0 +1,162 @@
+//! What `hecc prepare` takes.
+
+use crate::cli::args::ModelArgs;
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Arguments of `prepare`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct PrepareArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub step: PrepareStep,
+}
+
+const EXAMPLES: &str = "Example, from a network with ReLU to one that is pruned for its packing:
+  hecc prepare train lenet.hec --data mnist -o dense
+  hecc prepare friendly dense/lenet.hec --data mnist -o friendly
+  hecc prepare prune friendly/lenet.hec --data mnist --target 0.1 -o pruned
+  hecc compile pruned/lenet.hec --calibrate pruned/lenet-samples.npz";
+
+/// Steps of preparation.
+#[derive(Debug, Subcommand)]
+pub enum PrepareStep {
+    /// Train a network from where its weights are.
+    Train(TrainArgs),
+    /// Replace activations and maximum pools by what has an encrypted form, and train on.
+    Friendly(FriendlyArgs),
+    /// Make weights zero that the encrypted program computes together, and train on.
+    Prune(PruneArgs),
+}
+
+/// Model, samples and training.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// The model and what it is compiled for.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Samples: an `.npz` file with `x` and `y`, or a folder with MNIST's idx files.
+    #[arg(long, value_name = "DATA")]
+    pub data: PathBuf,
+    /// Samples that the result is tested on; of a folder its test files, of an `.npz`
+    /// file none unless named.
+    #[arg(long, value_name = "DATA")]
+    pub test: Option<PathBuf>,
+    /// Folder for the model (NAME.hec, NAME.npz) and samples for `--calibrate`.
+    #[arg(short, long, default_value = ".", value_name = "DIR")]
+    pub output: PathBuf,
+    /// Times that every sample is seen in each training.
+    #[arg(long, default_value_t = 3, value_name = "COUNT")]
+    pub epochs: usize,
+    /// Samples per step.
+    #[arg(long, default_value_t = 128, value_name = "COUNT")]
+    pub batch: usize,
+    /// Learning rate at the start of each training.
+    #[arg(long, default_value_t = 1e-3, value_name = "RATE")]
+    pub rate: f64,
+    /// Seed of everything that is random.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Use no more than so many samples.
+    #[arg(long, value_name = "COUNT")]
+    pub limit: Option<usize>,
+}
+
+/// Arguments of `prepare friendly`.
+#[derive(Debug, Args)]
+pub struct FriendlyArgs {
+    /// Model, samples and training.
+    #[command(flatten)]
+    pub train: TrainArgs,
+    /// Degree of the polynomials.
+    #[arg(long, default_value_t = 2)]
+    pub degree: usize,
+    /// Weight, 0 to 1, of the original network's outputs in the loss.
+    #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
+    pub distill: f64,
+}
+
+/// Arguments of `prepare prune`.
+#[derive(Debug, Args)]
+pub struct PruneArgs {
+    /// Model, samples and training.
+    #[command(flatten)]
+    pub train: TrainArgs,
+    /// What remains at the end, as a share of what there was: of the predicted latency
+    /// (`--objective latency`) or of the weights (`--objective ratio`).
+    #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
+    pub target: f64,
+    /// What is to become small.
+    #[arg(long, value_enum, default_value = "latency")]
+    pub objective: ObjectiveArg,
+    /// Divide a layer's weights into blocks of this shape instead of by the packing:
+    /// `conv2=4x4x1x1`. Only layers that are named are pruned then.
+    #[arg(long = "block", value_name = "LAYER=SHAPE", value_parser = parse_block)]
+    pub blocks: Vec<BlockArg>,
+    /// Steps to the target.
+    #[arg(long, default_value_t = 10, value_name = "COUNT")]
+    pub steps: usize,
+    /// How fast weights go.
+    #[arg(long, value_enum, default_value = "cubic")]
+    pub schedule: ScheduleArg,
+    /// Which weights go first.
+    #[arg(long, value_enum, default_value = "taylor")]
+    pub score: ScoreArg,
+    /// Percentage points of accuracy that may be lost before pruning stops.
+    #[arg(long, default_value_t = 0.5, value_name = "POINTS")]
+    pub max_loss: f64,
+    /// Weight, 0 to 1, of the network before pruning in the loss.
+    #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
+    pub distill: f64,
+    /// Go on from the last step that is in the output folder.
+    #[arg(long)]
+    pub resume: bool,
+}
+
+/// What pruning makes small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ObjectiveArg {
+    /// Predicted latency.
+    Latency,
+    /// Number of weights.
+    Ratio,
+}
+
+/// How fast weights go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScheduleArg {
+    /// All at once.
+    OneShot,
+    /// As many in every step.
+    Linear,
+    /// Most in the first steps.
+    Cubic,
+}
+
+/// Which weights go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScoreArg {
+    /// Small ones.
+    Magnitude,
+    /// Those whose loss changes least to first order.
+    Taylor,
+    /// Any.
+    Random,
+}
+
+/// A layer and the shape of its blocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockArg {
+    /// Name of the layer.
+    pub layer: String,
+    /// Extents along the axes of its weights.
+    pub shape: Vec<usize>,
+}
+
+fn parse_block(text: &str) -> Result<BlockArg, String> {
+    let refused = || String::from("LAYER=SHAPE, such as conv2=4x4x1x1");
+    let (layer, shape) = text.rsplit_once('=').ok_or_else(refused)?;
+    let shape: Result<Vec<usize>, _> = shape.split('x').map(str::parse).collect();
+    Ok(BlockArg { layer: layer.to_owned(), shape: shape.map_err(|_| refused())? })
+}

@@ -1,0 +1,136 @@
+//! `hecc prepare prune`.
+
+use super::args::{ObjectiveArg, PruneArgs, ScheduleArg, ScoreArg};
+use super::data::Data;
+use super::groups::ByLatency;
+use super::{Bar, failure, load, percent, write_model, wrote};
+use crate::cli::form::Form;
+use crate::cli::{problems, session};
+use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
+use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
+use hecc::model::Model;
+use hecc::packing::WeightGroups;
+use hecc::pipeline;
+use hecc_train::prune::{self, ByCount, Event, Group, Pricing, Pruning, Schedule, Score, Step};
+use hecc_train::{Flow, TrainError, Trainee};
+use serde_json::json;
+
+/// Runs the command.
+pub fn prune(args: &PruneArgs, form: Form) -> Result<(), Diagnostics> {
+    let model = load(&args.train, form)?;
+    let data = Data::read(&args.train, &model)?;
+    let failed = |e: TrainError| failure(&args.train.model.model, &e);
+    let (groups, pricing) = groups(args, &model)?;
+    let mut trainee = Trainee::new(model);
+    let before = data.accuracy(&trainee).map_err(failed)?;
+    let start = trainee.accuracy(&data.validation).map_err(failed)?;
+    let recipe = args.train.recipe(args.distill);
+    let pruning = Pruning {
+        target: args.target,
+        steps: args.steps,
+        schedule: schedule(args.schedule),
+        score: score(args.score),
+        min_accuracy: (start - args.max_loss / 100.0).max(0.0),
+        between: recipe.clone(),
+        last: recipe,
+    };
+    let bar = Bar::new("pruning", args.train.epochs);
+    let mut steps: Vec<Step> = Vec::new();
+    let mut watch = |event: Event| match event {
+        Event::Training(now) => bar.show(now),
+        Event::Step(step) => {
+            bar.say(&line(&step));
+            steps.push(step);
+            Flow::Continue
+        }
+    };
+    let samples = [&data.train, &data.validation];
+    let reached = prune::prune(&mut trainee, &groups, &*pricing, samples, &pruning, &mut watch);
+    let reached = reached.map_err(failed)?;
+    bar.finish();
+    let after = data.accuracy(&trainee).map_err(failed)?;
+    let paths = write_model(&args.train.output, &trainee.model(), &data)?;
+    let steps_json: Vec<_> = steps
+        .iter()
+        .map(|s| json!({ "step": s.step, "cost": s.cost, "sparsity": s.sparsity, "accuracy": s.accuracy }))
+        .collect();
+    let report = json!({
+        "accuracy_before": before,
+        "accuracy": after,
+        "sparsity": reached.as_ref().map_or(0.0, |step| step.sparsity),
+        "cost": reached.as_ref().map_or(1.0, |step| step.cost),
+        "steps": steps_json,
+        "files": paths,
+    });
+    form.result(&report, || {
+        let kept = match &reached {
+            Some(step) => format!("kept step {} of {}\n", step.step, step.n_steps),
+            None => {
+                String::from("no step kept the accuracy: the model is as it was; try a larger --max-loss\n")
+            }
+        };
+        let accuracy = format!("accuracy {} before, {} now\n", percent(before), percent(after));
+        format!("{}\n{kept}{accuracy}{}", table(&steps), wrote(&paths))
+    });
+    Ok(())
+}
+
+/// Groups of weights and their prices.
+fn groups(args: &PruneArgs, model: &Model) -> Result<(Vec<Group>, Box<dyn Pricing>), Diagnostics> {
+    if !args.blocks.is_empty() {
+        let blocks = args.blocks.iter().map(|block| prune::blocks(model, &block.layer, &block.shape));
+        let blocks: Vec<Vec<Group>> = blocks.collect::<Result<_, _>>().map_err(|e| {
+            let place = Label::file(args.train.model.model.display().to_string(), "");
+            Diagnostics::from(Diagnostic::error(Code::BadBlocks, e.to_string()).label(place))
+        })?;
+        let groups = blocks.concat();
+        let pricing = ByCount::of(&groups);
+        return Ok((groups, Box::new(pricing)));
+    }
+    let options = session::options(&args.train.model, model, None)?;
+    let failed = |e| problems::compile(&args.train.model.model, e);
+    let compiled = pipeline::compile(model, &options).map_err(failed)?;
+    let nominal = compiled.nominal(&options.target).expect("the ring is one of the target's");
+    let packed = ByLatency(WeightGroups::of(model, &compiled.network, &compiled.plan, &nominal));
+    let groups = packed.groups();
+    match args.objective {
+        ObjectiveArg::Latency => Ok((groups, Box::new(packed))),
+        ObjectiveArg::Ratio => {
+            let pricing = ByCount::of(&groups);
+            Ok((groups, Box::new(pricing)))
+        }
+    }
+}
+
+fn schedule(asked: ScheduleArg) -> Schedule {
+    match asked {
+        ScheduleArg::OneShot => Schedule::OneShot,
+        ScheduleArg::Linear => Schedule::Linear,
+        ScheduleArg::Cubic => Schedule::Cubic,
+    }
+}
+
+fn score(asked: ScoreArg) -> Score {
+    match asked {
+        ScoreArg::Magnitude => Score::Magnitude,
+        ScoreArg::Taylor => Score::Taylor,
+        ScoreArg::Random => Score::Random,
+    }
+}
+
+fn line(step: &Step) -> String {
+    let Step { step, n_steps, cost, sparsity, accuracy } = step;
+    let [cost, sparsity, accuracy] = [cost, sparsity, accuracy].map(|share| percent(*share));
+    format!("step {step} of {n_steps}: cost {cost}, zeros {sparsity}, accuracy {accuracy}")
+}
+
+fn table(steps: &[Step]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    table.set_header(["step", "cost", "zeros", "accuracy on held-back samples"]);
+    for step in steps {
+        let shares = [step.cost, step.sparsity, step.accuracy].map(percent);
+        table.add_row(std::iter::once(step.step.to_string()).chain(shares));
+    }
+    table
+}
