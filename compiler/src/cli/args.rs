@@ -64,7 +64,7 @@ pub struct ModelArgs {
     /// Smallest and largest input element, instead of what the model says.
     #[arg(long, value_name = "LOW,HIGH", value_parser = parse_range, allow_hyphen_values = true)]
     pub input_range: Option<(f64, f64)>,
-    /// Samples, as for `run --data`, that show how large values inside the network become.
+    /// Samples (`.npz`, or MNIST's folder) that show how large values inside the network become.
     #[arg(long, value_name = "SAMPLES.npz")]
     pub calibrate: Option<PathBuf>,
     /// Target profile (JSON) instead of the built-in one.
