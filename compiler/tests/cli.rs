@@ -4,6 +4,9 @@
 // Helpers of tests are not recognised as tests by this lint.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/idx.rs"]
+mod idx;
+
 use hecc::front::{LoadOptions, load};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -71,6 +74,15 @@ impl Folder {
         let mut npz = npyz::npz::NpzWriter::new(std::io::BufWriter::new(file));
         array(&mut npz, "x", &[&[3], shape].concat(), values);
         array(&mut npz, "y", &[3], vec![0i64, 1, 2]);
+    }
+
+    /// Three images in MNIST's files, labelled 0, 1, 2, as a test part.
+    fn digits(&self, name: &str, [rows, columns]: [u32; 2]) {
+        let pixels: Vec<u8> = (0..3 * rows * columns).map(|i| (i * 37 % 256) as u8).collect();
+        std::fs::create_dir(self.path(name)).unwrap();
+        let images = idx::idx(&[3, rows, columns], &pixels);
+        self.write(&format!("{name}/t10k-images-idx3-ubyte"), images);
+        self.write(&format!("{name}/t10k-labels-idx1-ubyte"), idx::idx(&[3], &[0, 1, 2]));
     }
 
     fn hecc(&self, line: &str) -> Output {
@@ -348,6 +360,8 @@ fn samples_that_do_not_fit_are_refused() {
     folder.samples("wide.npz", &[1, 5, 5], 0.5);
     folder.samples("bright.npz", &[1, 4, 4], 200.0);
     folder.write("text.npz", "samples");
+    folder.digits("wide", [5, 5]);
+    std::fs::create_dir(folder.path("empty")).unwrap();
     assert_messages!(folder.all_refused(&[
         "run small.hec --data wide.npz",
         "run small.hec --data bright.npz",
@@ -357,7 +371,18 @@ fn samples_that_do_not_fit_are_refused() {
         "encrypt small.hecm --data bright.npz -o new.hect",
         "encrypt small.hecm --data data.npz --index 3 -o new.hect",
         "encrypt small.hecm --data nowhere.npz -o new.hect",
+        "encrypt small.hecm --data empty -o new.hect",
+        "run small.hec --data wide",
     ]));
+}
+
+#[test]
+fn samples_may_be_a_folder() {
+    let folder = Folder::new();
+    folder.digits("digits", [4, 4]);
+    let run = folder.prints_json("run small.hec --data digits --count 2 --json");
+    let labels: Vec<_> = run["samples"].as_array().unwrap().iter().map(|s| &s["label"]).collect();
+    assert_eq!(labels, [0, 1]);
 }
 
 #[test]

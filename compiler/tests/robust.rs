@@ -6,6 +6,9 @@
 #[allow(dead_code)]
 mod support;
 
+#[path = "support/idx.rs"]
+mod idx;
+
 use hecc::diag::Diagnostics;
 use hecc::front::weights::TensorFile;
 use hecc::front::{LoadOptions, data::DataSet, hec, onnx};
@@ -119,6 +122,23 @@ fn tiny_archive() -> Vec<u8> {
     bytes.into_inner()
 }
 
+/// Images and labels that MNIST could have held.
+fn tiny_digits() -> [Vec<u8>; 2] {
+    [idx::idx(&[3, 2, 2], &[0, 50, 100, 150, 200, 250, 1, 2, 3, 4, 5, 6]), idx::idx(&[3], &[9, 0, 4])]
+}
+
+/// What is read has as many labels as samples, and every pixel in range.
+fn read_digits(images: &[u8], labels: &[u8]) {
+    match DataSet::parse_idx(("images", images), ("labels", labels)) {
+        Ok(data) => {
+            assert_eq!(data.labels.map(|labels| labels.len()), Some(data.samples.len()));
+            assert!(data.samples.iter().all(|sample| sample.len() == data.shape.n_elements()));
+            assert!(data.samples.iter().flatten().all(|pixel| (0.0..=1.0).contains(pixel)));
+        }
+        Err(diagnostics) => assert!(diagnostics.has_errors()),
+    }
+}
+
 const TEXT: &str = "model m {
   weights \"w\"
   input x: [1, 6, 6] in 0..1
@@ -163,6 +183,15 @@ proptest! {
     fn damaged_npz(edits in edits()) {
         let _ = DataSet::parse("d", &apply(&tiny_archive(), &edits));
     }
+
+    #[test]
+    fn damaged_idx(of_images in edits(), of_labels in edits()) {
+        let [images, labels] = tiny_digits();
+        let (damaged_images, damaged_labels) = (apply(&images, &of_images), apply(&labels, &of_labels));
+        read_digits(&damaged_images, &labels);
+        read_digits(&images, &damaged_labels);
+        read_digits(&damaged_images, &damaged_labels);
+    }
 }
 
 #[test]
@@ -188,6 +217,8 @@ fn undamaged_seeds_are_read() {
     assert!(TensorFile::parse("w", &tiny_weights()).unwrap().get("w").is_ok());
     let x = TensorFile::parse("d", &tiny_archive()).unwrap().get("x").unwrap().clone();
     assert_eq!(x.values, [1.0, 2.0, 3.0, 4.0]);
+    let [images, labels] = tiny_digits();
+    assert!(DataSet::parse_idx(("images", &images), ("labels", &labels)).is_ok());
 }
 
 #[test]

@@ -67,7 +67,7 @@ pub struct ModelArgs {
     /// Smallest and largest input element, instead of what the model says.
     #[arg(long, value_name = "LOW,HIGH", value_parser = parse_range, allow_hyphen_values = true)]
     pub input_range: Option<(f64, f64)>,
-    /// Samples (`.npz`) that show how large values inside the network become.
+    /// Samples (`.npz`, or MNIST's folder) that show how large values inside the network become.
     #[arg(long, value_name = "SAMPLES.npz")]
     pub calibrate: Option<PathBuf>,
     /// Target profile (JSON) instead of the built-in one.
@@ -186,7 +186,7 @@ pub struct DataArgs {
     /// The model.
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Samples: `x` [n, channels, height, width], labels `y` [n].
+    /// Samples `x` [n, channels, height, width], labels `y` [n]; or a folder with MNIST's test files.
     #[arg(long, value_name = "SAMPLES.npz")]
     pub data: PathBuf,
     /// How many samples to use.
@@ -280,7 +280,7 @@ pub struct EncryptArgs {
     /// Secret key.
     #[arg(long, default_value = "secret.hecs")]
     pub secret: PathBuf,
-    /// Samples.
+    /// Samples, as for `run --data`.
     #[arg(long, value_name = "SAMPLES.npz")]
     pub data: PathBuf,
     /// Which sample to encrypt.

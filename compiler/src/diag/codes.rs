@@ -40,7 +40,7 @@ codes! {
     UnreadableFile = "H001", "cannot read a file",
         "The file does not exist, is not a file, or the system refused to open it.";
     UnknownFormat = "H002", "unknown file format",
-        "hecc reads models from .hec and .onnx files, weights from .npz and .safetensors files, and data sets from .npz files.";
+        "hecc reads models from .hec and .onnx files, weights from .npz and .safetensors files, and data sets from .npz files and folders with MNIST's idx files.";
     MalformedFile = "H003", "damaged or truncated file",
         "The file has the right kind but its contents contradict themselves. Write or download it again.";
     FileTooLarge = "H004", "file or tensor beyond the size limit",
@@ -48,7 +48,7 @@ codes! {
     UnknownTensor = "H005", "tensor not found",
         "The model asks for a tensor that the weights file does not hold. Names are compared exactly.";
     ElementType = "H006", "unsupported element type",
-        "Weights may be f16, bf16, f32, f64 or integers. Convert strings, complex numbers and objects before saving.";
+        "Weights may be f16, bf16, f32, f64 or integers; idx files hold unsigned bytes. Convert strings, complex numbers and objects before saving.";
     NotFinite = "H007", "weight is NaN or infinite",
         "An encrypted program cannot compute with NaN or infinity. Training has usually diverged; use an earlier checkpoint.";
     Syntax = "H010", "the model text does not parse",
@@ -96,7 +96,7 @@ codes! {
     OnnxVersion = "H040", "ONNX version not supported",
         "Export with a common operator set, such as 17.";
     BadDataSet = "H050", "data set not usable",
-        "A data set file holds `x` with one sample per first index and, optionally, integer labels `y`.";
+        "A data set file holds `x` with one sample per first index and, optionally, integer labels `y`. A folder holds as many images as labels, in files named as those of MNIST.";
     DataMismatch = "H051", "data set does not fit the model",
         "Samples must have as many elements as the model's input, within its declared range.";
     PrecisionNotReached = "H060", "requested precision not reached",

@@ -1,6 +1,11 @@
-//! Labelled samples from an `.npz` file: `x`, one sample per first index, and
-//! optionally `y`, one class number per sample.
+//! Labelled samples: from an `.npz` file with `x`, one sample per first index,
+//! and optionally `y`, one class number per sample; or from a folder with
+//! MNIST's files.
 
+mod folder;
+mod idx;
+
+use super::read_bounded;
 use super::weights::{Tensor, TensorFile};
 use crate::diag::{Code, Diagnostic, Diagnostics, Label};
 use crate::model::Model;
@@ -10,26 +15,88 @@ use std::path::Path;
 /// Samples of equal shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DataSet {
-    /// Path, for messages.
+    /// Path of the samples, for messages.
     pub path: String,
     /// Shape of one sample.
     pub shape: Shape,
-    /// Elements of each sample, row-major, as stored (pixels stored as
-    /// `uint8` stay within 0..255).
+    /// Elements of each sample, row-major. Those of an `.npz` file are as stored
+    /// (pixels stored as `uint8` stay within 0..255), those of MNIST's files
+    /// are divided by 255 and lie within 0..1.
     pub samples: Vec<Vec<f64>>,
     /// Class of each sample.
     pub labels: Option<Vec<usize>>,
 }
 
+/// Which part of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What networks are trained on.
+    Train,
+    /// What they have not seen.
+    Test,
+}
+
 impl DataSet {
-    /// Reads a file.
+    /// Reads an `.npz` file, or the test part of a folder with MNIST's files.
     pub fn read(path: &Path) -> Result<DataSet, Diagnostics> {
-        DataSet::from_tensors(&path.display().to_string(), &TensorFile::read(path)?)
+        DataSet::read_part(path, Part::Test)
     }
 
-    /// Reads a file that is in memory; `path` is for messages.
+    /// Reads a part. An `.npz` file holds one part, which is read whichever is
+    /// asked for. In a folder, the files are `train-images-idx3-ubyte` and
+    /// `train-labels-idx1-ubyte`, or with `t10k` for `train` those of the test
+    /// part; `.` may stand for the `-` before `idx`. Images have the shape
+    /// [1, rows, columns]; their pixels, bytes, are divided by 255 and so lie
+    /// within 0..1.
+    pub fn read_part(path: &Path, part: Part) -> Result<DataSet, Diagnostics> {
+        match path.is_dir() {
+            true => DataSet::read_folder(path, part),
+            false => DataSet::parse(&path.display().to_string(), &read_bounded(path)?),
+        }
+    }
+
+    /// Reads an `.npz` file that is in memory; `path` is for messages.
     pub fn parse(path: &str, bytes: &[u8]) -> Result<DataSet, Diagnostics> {
+        if idx::is_idx(bytes) {
+            let title = "this is one of several files of a data set";
+            let diagnostic = Diagnostic::error(Code::BadDataSet, title).label(Label::file(path, ""));
+            return Err(diagnostic.help("name the folder that holds them").into());
+        }
         DataSet::from_tensors(path, &TensorFile::parse(path, bytes)?)
+    }
+
+    /// Reads a file of images and one of labels in MNIST's format, each a path
+    /// for messages and the content, as [`DataSet::read_part`] does.
+    pub fn parse_idx(images: (&str, &[u8]), labels: (&str, &[u8])) -> Result<DataSet, Diagnostics> {
+        let mut diagnostics = Diagnostics::new();
+        let (path, bytes) = images;
+        let samples = diagnostics.take(idx::images(idx::File { path, item: "images", bytes }));
+        let (labels_path, bytes) = labels;
+        let labels = diagnostics.take(idx::labels(idx::File { path: labels_path, item: "labels", bytes }));
+        match (samples, labels) {
+            (Some((_, samples)), Some(labels)) if samples.len() != labels.len() => {
+                Err(disagreement((path, samples.len()), (labels_path, labels.len())).into())
+            }
+            (Some((shape, samples)), Some(labels)) => {
+                Ok(DataSet { path: path.to_owned(), shape, samples, labels: Some(labels) })
+            }
+            (_, _) => Err(diagnostics),
+        }
+    }
+
+    fn read_folder(folder: &Path, part: Part) -> Result<DataSet, Diagnostics> {
+        let mut diagnostics = Diagnostics::new();
+        let paths = [folder::images(folder, part), folder::labels(folder, part)];
+        let files = paths.map(|path| {
+            let path = diagnostics.take(path)?;
+            Some((path.display().to_string(), diagnostics.take(read_bounded(&path))?))
+        });
+        match &files {
+            [Some((images_path, images)), Some((labels_path, labels))] => {
+                DataSet::parse_idx((images_path, images), (labels_path, labels))
+            }
+            [_, _] => Err(diagnostics),
+        }
     }
 
     fn from_tensors(path: &str, file: &TensorFile) -> Result<DataSet, Diagnostics> {
@@ -54,7 +121,7 @@ impl DataSet {
         let (id, (low, high)) = model.input();
         let expected = &model.layer(id).shape;
         let mut diagnostics = Diagnostics::new();
-        let place = |message: &str| Label::item(&self.path, "array `x`", message);
+        let place = |message: &str| Label::item(&self.path, "samples", message);
         if self.shape.n_elements() != expected.n_elements() {
             let title = format!("samples have shape {}, the model takes {expected}", self.shape);
             diagnostics.push(Diagnostic::error(Code::DataMismatch, title).label(place("")));
@@ -72,6 +139,14 @@ impl DataSet {
         }
         if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics) }
     }
+}
+
+/// The paths and how many each holds.
+fn disagreement((images, n_images): (&str, usize), (labels, n_labels): (&str, usize)) -> Diagnostic {
+    Diagnostic::error(Code::BadDataSet, format!("there are {n_images} images but {n_labels} labels"))
+        .label(Label::item(labels, "labels", format!("has {n_labels}")))
+        .label(Label::item(images, "images", format!("has {n_images}")))
+        .help("use files of the same part of the same data set")
 }
 
 fn unusable(path: &str, array: &str, title: String) -> Diagnostic {
