@@ -18,7 +18,7 @@ fi
 
 hecc prepare train examples/lenet/lenet.hec --data "$mnist" --epochs 6 --rate 2e-3 -o "$out/dense"
 hecc prepare friendly "$out/dense/lenet.hec" --data "$mnist" --epochs 4 -o "$out/friendly"
-hecc prepare prune "$out/friendly/lenet.hec" --data "$mnist" --target 0.1 --steps 10 --epochs 2 -o "$out/pruned"
+hecc prepare prune "$out/friendly/lenet.hec" --data "$mnist" --keep 0.1 --steps 10 --epochs 2 -o "$out/pruned"
 for step in friendly pruned; do
     hecc bench "$out/$step/lenet.hec" --data "$mnist" --count 200 --threads 1
 done

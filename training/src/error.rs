@@ -37,6 +37,14 @@ pub enum TrainError {
         /// First layer with a value that is not finite.
         layer: String,
     },
+    /// A group of weights that the model does not have.
+    #[error("group {group} names weights that layer `{layer}` does not have")]
+    Group {
+        /// Position of the group.
+        group: usize,
+        /// The layer that it names.
+        layer: String,
+    },
     /// A setting that makes no sense.
     #[error("{what} of {value} is out of range")]
     Setting {

@@ -72,7 +72,8 @@ impl Trainee {
         watch: &mut dyn FnMut(Progress) -> Flow,
     ) -> Result<(), TrainError> {
         samples.fit(&self.model)?;
-        recipe.check(samples)?;
+        recipe.check()?;
+        teacher.map_or(Ok(()), |teacher| self.can_learn_from(teacher))?;
         let adam = AdamConfig::new().build();
         // Every fit starts anew, so that the weights alone say where training stands.
         self.weights.iter_mut().for_each(|weight| weight.momentum = None);
@@ -100,8 +101,32 @@ impl Trainee {
                 }
             }
             order.sort_unstable();
+            if let Some(layer) = self.infinite_layer() {
+                self.weights = kept;
+                return Err(TrainError::Diverged { layer });
+            }
         }
         Ok(())
+    }
+
+    /// The first layer with a weight that is not finite.
+    fn infinite_layer(&self) -> Option<String> {
+        let is_finite = |values: &Tensor<1>| floats(values).iter().all(|x| x.is_finite());
+        let found = self.weights.iter().find(|weight| !is_finite(&weight.values));
+        found.map(|weight| self.model.layer(weight.layer).name.clone())
+    }
+
+    /// A teacher reads the same samples and has as many outputs.
+    fn can_learn_from(&self, teacher: &Trainee) -> Result<(), TrainError> {
+        let ends = |trainee: &Trainee| {
+            let (input, _) = trainee.model.input();
+            [input, trainee.model.output].map(|id| trainee.model.layer(id).shape.n_elements())
+        };
+        let mut pairs = ends(self).into_iter().zip(ends(teacher));
+        match pairs.find(|(expected, found)| expected != found) {
+            Some((expected, found)) => Err(TrainError::Shape { expected, found }),
+            None => Ok(()),
+        }
     }
 
     /// One step; returns the loss before it.
@@ -179,10 +204,8 @@ impl Trainee {
 }
 
 impl Recipe {
-    fn check(&self, samples: &Samples) -> Result<(), TrainError> {
-        if samples.is_empty() {
-            return Err(TrainError::TooFew { needed: 1, found: 0 });
-        }
+    /// Whether the settings make sense.
+    pub(crate) fn check(&self) -> Result<(), TrainError> {
         let settings = [
             ("the batch size", self.batch as f64, self.batch > 0),
             ("the learning rate", self.rate, self.rate > 0.0 && self.rate.is_finite()),

@@ -92,7 +92,7 @@ fn conv_options(conv: &Conv) -> ConvOptions<2> {
 }
 
 fn horner(coefficients: &Tensor<1>, n: usize, x: Tensor<2>) -> Tensor<2> {
-    let coefficient = |k: usize| coefficients.clone().slice([k..k + 1]).reshape([1, 1]);
+    let coefficient = |k: usize| coefficients.clone().narrow(0, k, 1).reshape([1, 1]);
     let leading: Tensor<2> = x.clone().zeros_like() + coefficient(n - 1);
     (0..n - 1).rev().fold(leading, |sum, k| sum * x.clone() + coefficient(k))
 }

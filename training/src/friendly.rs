@@ -8,7 +8,7 @@
 use crate::TrainError;
 use crate::fit::{Flow, Progress, Recipe};
 use crate::samples::Samples;
-use crate::trainee::{Trainee, batch_tensor, floats};
+use crate::trainee::{Trainee, batch_tensor, floats, keep_degree};
 use hecc_model::{AvgPool, LayerId, LayerKind, MaxPool, Nonlinear};
 
 /// How to convert.
@@ -48,7 +48,8 @@ pub enum Event {
 /// Replaces all layers without encrypted form and trains the network to make up for it.
 ///
 /// # Errors
-/// As [`Trainee::fit`], and when the degree is less than 2 or more than [`MAX_DEGREE`].
+/// As [`Trainee::fit`], and when the degree is less than 2 or more than [`MAX_DEGREE`]. The
+/// trainee is then as it was.
 pub fn convert(
     trainee: &mut Trainee,
     samples: &Samples,
@@ -59,16 +60,31 @@ pub fn convert(
         return Err(TrainError::Setting { what: "the degree", value: conversion.degree as f64 });
     }
     samples.fit(&trainee.model)?;
+    [&conversion.between, &conversion.last].into_iter().try_for_each(Recipe::check)?;
     let teacher = trainee.clone();
+    let converted = convert_from(trainee, &teacher, samples, conversion, watch);
+    if converted.is_err() {
+        *trainee = teacher;
+    }
+    converted
+}
+
+fn convert_from(
+    trainee: &mut Trainee,
+    teacher: &Trainee,
+    samples: &Samples,
+    conversion: &Conversion,
+    watch: &mut dyn FnMut(Event) -> Flow,
+) -> Result<(), TrainError> {
     let calibration = calibration(samples, conversion.between.seed);
     if replace_pools(trainee, watch)? {
-        train(trainee, samples, &conversion.between, &teacher, watch)?;
+        train(trainee, samples, &conversion.between, teacher, watch)?;
     }
     for id in nonlinear_layers(trainee) {
         replace_activation(trainee, id, &calibration, conversion.degree, watch)?;
-        train(trainee, samples, &conversion.between, &teacher, watch)?;
+        train(trainee, samples, &conversion.between, teacher, watch)?;
     }
-    train(trainee, samples, &conversion.last, &teacher, watch)
+    train(trainee, samples, &conversion.last, teacher, watch)
 }
 
 /// Largest degree that is fitted.
@@ -170,10 +186,7 @@ fn fit_polynomial(function: Nonlinear, seen: &[f64], range: f64, degree: usize) 
     let solution = solve(rows);
     let mut coefficients: Vec<f64> =
         solution.iter().enumerate().map(|(k, c)| c / range.powi(k as i32)).collect();
-    // The degree stays what was asked for, so that it can be trained.
-    if let Some(leading) = coefficients.last_mut().filter(|leading| **leading == 0.0) {
-        *leading = f64::from(f32::EPSILON);
-    }
+    keep_degree(&mut coefficients);
     coefficients
 }
 

@@ -42,7 +42,8 @@ impl ByCount {
 
 impl Pricing for ByCount {
     fn cost(&self, is_left: &[bool]) -> f64 {
-        self.0.iter().zip(is_left).filter(|(_, is_left)| **is_left).map(|(n, _)| *n as f64).sum()
+        let left = self.0.iter().zip(is_left).filter(|(_, is_left)| **is_left);
+        left.map(|(n, _)| *n).sum::<usize>() as f64
     }
 
     fn bundles(&self, is_left: &[bool]) -> Vec<Vec<usize>> {
@@ -120,7 +121,7 @@ pub struct Step {
     pub n_steps: usize,
     /// Cost as a share of that at the start.
     pub cost: f64,
-    /// Share of all weights in groups that are zero.
+    /// Share of the weights of all layers with groups that are zero.
     pub sparsity: f64,
     /// Share of validation samples that are right.
     pub accuracy: f64,
@@ -142,9 +143,11 @@ const SCORE_BATCH: usize = 32;
 const ROUND: f64 = 0.2;
 
 /// Prunes until the target or the least accuracy is reached; returns the state kept.
+/// Weights that are zero in layers with groups stay zero.
 ///
 /// # Errors
-/// As [`Trainee::fit`], and when a setting makes no sense.
+/// As [`Trainee::fit`], and when a setting makes no sense or a group is none of the
+/// model's. The trainee is then in the last state that kept the accuracy.
 pub fn prune(
     trainee: &mut Trainee,
     groups: &[Group],
@@ -154,24 +157,26 @@ pub fn prune(
     watch: &mut dyn FnMut(Event) -> Flow,
 ) -> Result<Option<Step>, TrainError> {
     pruning.check()?;
-    let [train, validation] = samples;
+    samples.into_iter().try_for_each(|samples| samples.fit(&trainee.model))?;
+    check_groups(&trainee.model, groups)?;
     let teacher = trainee.clone();
     let mut state = State::new(trainee, groups, pricing);
     let start = pricing.cost(&state.is_left);
+    if start.is_nan() || start <= 0.0 {
+        return Err(TrainError::Setting { what: "the cost of all groups", value: start });
+    }
     let (mut kept, mut reached) = (trainee.clone(), None);
     for step in 1..=pruning.steps {
-        let share = 1.0 - pruning.schedule.done(step, pruning.steps) * (1.0 - pruning.target);
-        state.score(trainee, train, pruning)?;
-        state.remove_down_to(start * share);
-        state.mask(trainee);
-        let recipe = if step == pruning.steps { &pruning.last } else { &pruning.between };
-        trainee.fit(train, recipe, Some(&teacher), &mut |progress| watch(Event::Training(progress)))?;
-        let accuracy = trainee.accuracy(validation)?;
-        let cost = pricing.cost(&state.is_left) / start;
-        let (n_steps, sparsity) = (pruning.steps, state.sparsity());
-        let now = Step { step, n_steps, cost, sparsity, accuracy };
+        let now = state.step(trainee, &teacher, samples, pruning, (step, start), watch);
+        let now = match now {
+            Ok(now) => now,
+            Err(error) => {
+                *trainee = kept;
+                return Err(error);
+            }
+        };
         let flow = watch(Event::Step(now.clone()));
-        if accuracy < pruning.min_accuracy {
+        if now.accuracy < pruning.min_accuracy {
             break;
         }
         (kept, reached) = (trainee.clone(), Some(now));
@@ -183,6 +188,25 @@ pub fn prune(
     Ok(reached)
 }
 
+/// Whether all groups name weights that there are.
+fn check_groups(model: &Model, groups: &[Group]) -> Result<(), TrainError> {
+    let n_weights = |layer: LayerId| {
+        let shape = (layer.0 < model.layers.len()).then(|| weight_shape(model, layer)).flatten();
+        shape.map_or(0, |shape| shape.iter().product())
+    };
+    let is_foreign = |group: &Group| {
+        let n_weights = n_weights(group.layer);
+        n_weights == 0 || group.weights.iter().any(|&weight| weight as usize >= n_weights)
+    };
+    match groups.iter().position(is_foreign) {
+        Some(group) => {
+            let layer = model.layers.get(groups[group].layer.0).map(|layer| layer.name.clone());
+            Err(TrainError::Group { group, layer: layer.unwrap_or_default() })
+        }
+        None => Ok(()),
+    }
+}
+
 impl Pruning {
     fn check(&self) -> Result<(), TrainError> {
         let settings = [
@@ -190,10 +214,10 @@ impl Pruning {
             ("the number of steps", self.steps as f64, self.steps > 0),
             ("the least accuracy", self.min_accuracy, (0.0..=1.0).contains(&self.min_accuracy)),
         ];
-        match settings.into_iter().find(|(_, _, is_sound)| !is_sound) {
-            Some((what, value, _)) => Err(TrainError::Setting { what, value }),
-            None => Ok(()),
+        if let Some((what, value, _)) = settings.into_iter().find(|(_, _, is_sound)| !is_sound) {
+            return Err(TrainError::Setting { what, value });
         }
+        [&self.between, &self.last].into_iter().try_for_each(Recipe::check)
     }
 }
 
@@ -224,6 +248,28 @@ impl<'a> State<'a> {
         };
         state.update();
         state
+    }
+
+    /// Removes groups down to the cost of one step, of so much at the start, and trains.
+    fn step(
+        &mut self,
+        trainee: &mut Trainee,
+        teacher: &Trainee,
+        [train, validation]: [&Samples; 2],
+        pruning: &Pruning,
+        (step, start): (usize, f64),
+        watch: &mut dyn FnMut(Event) -> Flow,
+    ) -> Result<Step, TrainError> {
+        let n_steps = pruning.steps;
+        let share = 1.0 - pruning.schedule.done(step, n_steps) * (1.0 - pruning.target);
+        self.score(trainee, train, pruning)?;
+        self.remove_down_to(start * share);
+        self.mask(trainee);
+        let recipe = if step == n_steps { &pruning.last } else { &pruning.between };
+        trainee.fit(train, recipe, Some(teacher), &mut |progress| watch(Event::Training(progress)))?;
+        let accuracy = trainee.accuracy(validation)?;
+        let cost = self.pricing.cost(&self.is_left) / start;
+        Ok(Step { step, n_steps, cost, sparsity: self.sparsity(), accuracy })
     }
 
     /// A group is left while one of its weights is.

@@ -25,6 +25,11 @@ impl Samples {
         self.labels.is_empty()
     }
 
+    /// Samples that have all of their elements.
+    fn n_whole(&self) -> usize {
+        self.elements.len() / self.n_elements.max(1)
+    }
+
     /// One sample.
     pub fn sample(&self, index: usize) -> &[f32] {
         &self.elements[index * self.n_elements..][..self.n_elements]
@@ -39,21 +44,25 @@ impl Samples {
         }
     }
 
-    /// Two parts at random: `share` (0 to 1) of the samples, at least one, is the second.
+    /// Two parts at random: `share` (0 to 1) of the samples, at least one if there is any,
+    /// is the second.
     pub fn split(&self, share: f64, seed: u64) -> (Samples, Samples) {
         let mut order: Vec<usize> = (0..self.len()).collect();
         fastrand::Rng::with_seed(seed).shuffle(&mut order);
-        let n_second = ((self.len() as f64 * share).round() as usize).clamp(1, self.len());
+        let n_second = ((self.len() as f64 * share).round() as usize).max(1).min(self.len());
         let (second, first) = order.split_at_mut(n_second);
         [&mut *second, &mut *first].into_iter().for_each(|part| part.sort_unstable());
         (self.select(first), self.select(second))
     }
 
-    /// Whether the samples are inputs of a model and their labels outputs of it.
+    /// Whether there are samples, inputs of a model with outputs of it as labels.
     ///
     /// # Errors
-    /// [`TrainError::Shape`] or [`TrainError::Label`].
+    /// [`TrainError::TooFew`], [`TrainError::Shape`] or [`TrainError::Label`].
     pub fn fit(&self, model: &Model) -> Result<(), TrainError> {
+        if self.is_empty() || self.elements.len() != self.n_elements * self.len() {
+            return Err(TrainError::TooFew { needed: self.len().max(1), found: self.n_whole() });
+        }
         let (input, _) = model.input();
         let expected = model.layer(input).shape.n_elements();
         if self.n_elements != expected {

@@ -48,7 +48,8 @@ impl Trainee {
     /// A model to be trained on the CPU.
     pub fn new(model: Model) -> Trainee {
         let device = Device::flex();
-        let tensor = |values: &[f64]| tensor(values.iter().map(|&x| x as f32).collect(), &device);
+        let narrow = |x: &f64| x.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32;
+        let tensor = |values: &[f64]| tensor(values.iter().map(narrow).collect(), &device);
         let mut weights = Vec::new();
         for (index, layer) in model.layers.iter().enumerate() {
             let parts: Vec<(Role, &[f64])> = match &layer.kind {
@@ -75,7 +76,7 @@ impl Trainee {
     pub fn model(&self) -> Model {
         let mut model = self.model.clone();
         for weight in &self.weights {
-            let values = floats(&weight.values).into_iter().map(f64::from).collect();
+            let mut values: Vec<f64> = floats(&weight.values).into_iter().map(f64::from).collect();
             match (weight.role, &mut model.layers[weight.layer.0].kind) {
                 (Role::Kernel, LayerKind::Conv(conv)) => conv.weight = values,
                 (Role::Bias, LayerKind::Conv(conv)) => conv.bias = values,
@@ -83,7 +84,10 @@ impl Trainee {
                 (Role::Bias, LayerKind::Dense(dense)) => dense.bias = values,
                 (Role::Scale, LayerKind::Affine { scale, .. }) => *scale = values,
                 (Role::Bias, LayerKind::Affine { shift, .. }) => *shift = values,
-                (Role::Coefficients, LayerKind::Polynomial { coefficients }) => *coefficients = values,
+                (Role::Coefficients, LayerKind::Polynomial { coefficients }) => {
+                    keep_degree(&mut values);
+                    *coefficients = values;
+                }
                 (role, kind) => unreachable!("{role:?} of {kind:?}"),
             }
         }
@@ -113,9 +117,6 @@ impl Trainee {
     /// When the samples do not fit the model or there are none.
     pub fn accuracy(&self, samples: &Samples) -> Result<f64, TrainError> {
         samples.fit(&self.model)?;
-        if samples.is_empty() {
-            return Err(TrainError::TooFew { needed: 1, found: 0 });
-        }
         let tensors = self.values();
         let indices: Vec<usize> = (0..samples.len()).collect();
         let mut n_correct = 0;
@@ -132,6 +133,13 @@ impl Trainee {
     /// All weights as tensors without gradients.
     pub(crate) fn values(&self) -> Vec<Tensor<1>> {
         self.weights.iter().map(|weight| weight.values.clone()).collect()
+    }
+}
+
+/// A polynomial keeps its degree, so that it can be trained and is a layer still.
+pub(crate) fn keep_degree(coefficients: &mut [f64]) {
+    if let Some(leading) = coefficients.last_mut().filter(|leading| **leading as f32 == 0.0) {
+        *leading = f64::from(f32::MIN_POSITIVE);
     }
 }
 

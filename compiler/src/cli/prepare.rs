@@ -203,6 +203,7 @@ fn failure(model: &Path, error: &TrainError) -> Diagnostics {
         TrainError::Diverged { .. } => {
             (Code::TrainingFailed, "use a smaller --rate; polynomials of a lower degree are more robust")
         }
+        TrainError::Group { .. } => (Code::BadBlocks, "name weights of the model"),
         TrainError::Setting { .. } => (Code::BadArguments, "`hecc prepare --help` says what is possible"),
         TrainError::Stopped => (Code::TrainingFailed, "start again"),
     };

@@ -16,7 +16,7 @@ pub struct PrepareArgs {
 const EXAMPLES: &str = "Example, from a network with ReLU to one that is pruned for its packing:
   hecc prepare train lenet.hec --data mnist -o dense
   hecc prepare friendly dense/lenet.hec --data mnist -o friendly
-  hecc prepare prune friendly/lenet.hec --data mnist --target 0.1 -o pruned
+  hecc prepare prune friendly/lenet.hec --data mnist --keep 0.1 -o pruned
   hecc compile pruned/lenet.hec --calibrate pruned/lenet-samples.npz";
 
 /// Steps of preparation.
@@ -86,7 +86,7 @@ pub struct PruneArgs {
     /// What remains at the end, as a share of what there was: of the predicted latency
     /// (`--objective latency`) or of the weights (`--objective ratio`).
     #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
-    pub target: f64,
+    pub keep: f64,
     /// What is to become small.
     #[arg(long, value_enum, default_value = "latency")]
     pub objective: ObjectiveArg,
@@ -94,7 +94,7 @@ pub struct PruneArgs {
     /// `conv2=4x4x1x1`. Only layers that are named are pruned then.
     #[arg(long = "block", value_name = "LAYER=SHAPE", value_parser = parse_block)]
     pub blocks: Vec<BlockArg>,
-    /// Steps to the target.
+    /// Steps to get there.
     #[arg(long, default_value_t = 10, value_name = "COUNT")]
     pub steps: usize,
     /// How fast weights go.
@@ -109,9 +109,6 @@ pub struct PruneArgs {
     /// Weight, 0 to 1, of the network before pruning in the loss.
     #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
     pub distill: f64,
-    /// Go on from the last step that is in the output folder.
-    #[arg(long)]
-    pub resume: bool,
 }
 
 /// What pruning makes small.

@@ -26,7 +26,7 @@ pub fn prune(args: &PruneArgs, form: Form) -> Result<(), Diagnostics> {
     let start = trainee.accuracy(&data.validation).map_err(failed)?;
     let recipe = args.train.recipe(args.distill);
     let pruning = Pruning {
-        target: args.target,
+        target: args.keep,
         steps: args.steps,
         schedule: schedule(args.schedule),
         score: score(args.score),

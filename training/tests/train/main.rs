@@ -1,0 +1,13 @@
+//! Training, conversion and pruning of small networks on small data made from a seed.
+
+#![allow(clippy::unwrap_used)]
+
+mod blocks;
+mod bundles;
+mod fit;
+mod forward;
+mod friendly;
+mod nets;
+mod prune;
+mod refuse;
+mod samples;
