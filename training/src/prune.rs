@@ -106,6 +106,8 @@ pub struct Pruning {
     /// Share of the validation samples that must stay right: the last state at which
     /// they do is the result.
     pub min_accuracy: f64,
+    /// Times that a step which falls below that is trained again before it is given up.
+    pub retries: usize,
     /// Training after each step.
     pub between: Recipe,
     /// Training after the last one.
@@ -139,10 +141,13 @@ pub enum Event {
 /// Samples that scores are taken from, by batch.
 const SCORE_BATCHES: usize = 64;
 const SCORE_BATCH: usize = 32;
+/// Distance between the seeds of attempts.
+const RETRY_SEED: u64 = 1 << 32;
 /// Share of a step's reduction after which savings are looked at anew.
 const ROUND: f64 = 0.2;
 
 /// Prunes until the target or the least accuracy is reached; returns the state kept.
+/// Every layer keeps a group.
 /// Weights that are zero in layers with groups stay zero.
 ///
 /// # Errors
@@ -266,8 +271,17 @@ impl<'a> State<'a> {
         self.remove_down_to(start * share);
         self.mask(trainee);
         let recipe = if step == n_steps { &pruning.last } else { &pruning.between };
-        trainee.fit(train, recipe, Some(teacher), &mut |progress| watch(Event::Training(progress)))?;
-        let accuracy = trainee.accuracy(validation)?;
+        let mut accuracy = 0.0;
+        for attempt in 0..=pruning.retries {
+            let recipe =
+                Recipe { seed: recipe.seed.wrapping_add(attempt as u64 * RETRY_SEED), ..recipe.clone() };
+            let mut watch = |progress| watch(Event::Training(progress));
+            trainee.fit(train, &recipe, Some(teacher), &mut watch)?;
+            accuracy = trainee.accuracy(validation)?;
+            if accuracy >= pruning.min_accuracy {
+                break;
+            }
+        }
         let cost = self.pricing.cost(&self.is_left) / start;
         Ok(Step { step, n_steps, cost, sparsity: self.sparsity(), accuracy })
     }
@@ -333,16 +347,33 @@ impl<'a> State<'a> {
             }
             let goal = (cost - (cost - target) * ROUND).max(target);
             let ranked = self.ranked(cost);
-            if ranked.is_empty() {
-                return;
-            }
+            let mut is_stuck = true;
             for bundle in ranked {
+                if self.empties_a_layer(&bundle) {
+                    continue;
+                }
                 self.remove(&bundle);
+                is_stuck = false;
                 if self.pricing.cost(&self.is_left) <= goal {
                     break;
                 }
             }
+            if is_stuck {
+                return;
+            }
         }
+    }
+
+    /// True when no group of some layer would be left: what passes through it would be
+    /// lost, whatever the scores say.
+    fn empties_a_layer(&self, bundle: &[usize]) -> bool {
+        let mut n_left: BTreeMap<LayerId, usize> = BTreeMap::new();
+        let left = self.groups.iter().zip(&self.is_left).filter(|(_, is_left)| **is_left);
+        left.for_each(|(group, _)| *n_left.entry(group.layer).or_default() += 1);
+        for &group in bundle.iter().filter(|&&group| self.is_left[group]) {
+            *n_left.entry(self.groups[group].layer).or_default() -= 1;
+        }
+        n_left.values().any(|n| *n == 0)
     }
 
     /// Bundles that save anything, those first that save most for their loss.

@@ -94,6 +94,7 @@ fn prunings_out_of_range_are_refused() {
         schedule: Schedule::Linear,
         score: Score::Magnitude,
         min_accuracy: 0.0,
+        retries: 0,
         between: recipe(1),
         last: recipe(1),
     };

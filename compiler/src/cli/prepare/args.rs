@@ -106,6 +106,9 @@ pub struct PruneArgs {
     /// Percentage points of accuracy that may be lost before pruning stops.
     #[arg(long, default_value_t = 0.5, value_name = "POINTS")]
     pub max_loss: f64,
+    /// Times that a step which loses more is trained again before pruning stops.
+    #[arg(long, default_value_t = 2, value_name = "COUNT")]
+    pub retries: usize,
     /// Weight, 0 to 1, of the network before pruning in the loss.
     #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
     pub distill: f64,

@@ -31,6 +31,7 @@ pub fn prune(args: &PruneArgs, form: Form) -> Result<(), Diagnostics> {
         schedule: schedule(args.schedule),
         score: score(args.score),
         min_accuracy: (start - args.max_loss / 100.0).max(0.0),
+        retries: args.retries,
         between: recipe.clone(),
         last: recipe,
     };

@@ -1,0 +1,167 @@
+//! `hecc prepare` from random weights to a pruned network that compiles.
+
+#![cfg(feature = "train")]
+// Helpers of tests are not recognised as tests by this lint.
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/idx.rs"]
+mod idx;
+
+use hecc::front::{LoadOptions, load};
+use hecc::model::{LayerKind, Model};
+use serde_json::Value;
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+const MODEL: &str = "model bars {
+  weights random(seed = 1)
+  input x: [1, 8, 8] in 0..1
+  c = conv(x, out_channels = 4, kernel = 3)
+  r = relu(c)
+  p = max_pool(r, kernel = 2)
+  f = flatten(p)
+  h = dense(f, features = 16)
+  s = silu(h)
+  y = dense(s, features = 3)
+  output y
+}
+";
+
+/// A folder with the model `bars.hec` and images of bars in MNIST's files, `bars/`:
+/// class 0 has a row, class 1 a column, class 2 both.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Folder {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        std::fs::write(folder.0.path().join("bars.hec"), MODEL).unwrap();
+        std::fs::create_dir(folder.0.path().join("bars")).unwrap();
+        folder.images("train", 600, 1);
+        folder.images("t10k", 90, 2);
+        folder
+    }
+
+    fn images(&self, part: &str, n: u32, seed: u64) {
+        let mut state = seed;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+        for sample in 0..n {
+            let class = sample % 3;
+            let (row, column) = (random(8), random(8));
+            for pixel in 0..64 {
+                let is_bar = (class != 1 && pixel / 8 == row) || (class != 0 && pixel % 8 == column);
+                pixels.push((random(60) + if is_bar { 180 } else { 0 }) as u8);
+            }
+            labels.push(class as u8);
+        }
+        let write = |kind: &str, bytes: Vec<u8>| {
+            std::fs::write(self.0.path().join(format!("bars/{part}-{kind}-ubyte")), bytes).unwrap();
+        };
+        write("images-idx3", idx::idx(&[n, 8, 8], &pixels));
+        write("labels-idx1", idx::idx(&[n], &labels));
+    }
+
+    fn run(&self, line: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hecc"));
+        command.current_dir(self.0.path()).args(line.split(' ')).output().unwrap()
+    }
+
+    fn json(&self, line: &str) -> Value {
+        let output = self.run(&format!("{line} --json"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn code(&self, line: &str) -> String {
+        let output = self.run(&format!("{line} --json"));
+        assert!(!output.status.success(), "`{line}` should be refused");
+        let diagnostics: Value = serde_json::from_slice(&output.stderr).unwrap();
+        diagnostics[0]["code"].as_str().unwrap().to_owned()
+    }
+
+    fn model(&self, name: &str) -> Model {
+        load(&self.0.path().join(name), &LoadOptions::default()).unwrap()
+    }
+}
+
+fn n_zeros(model: &Model) -> usize {
+    let zeros = |layer: &LayerKind| match layer {
+        LayerKind::Conv(conv) => conv.weight.iter().filter(|w| **w == 0.0).count(),
+        LayerKind::Dense(dense) => dense.weight.iter().filter(|w| **w == 0.0).count(),
+        _ => 0,
+    };
+    model.layers.iter().map(|layer| zeros(&layer.kind)).sum()
+}
+
+#[test]
+fn from_random_weights_to_a_pruned_program() {
+    let folder = Folder::new();
+    let trained =
+        folder.json("prepare train bars.hec --data bars --epochs 12 --batch 20 --rate 5e-3 -o dense");
+    assert!(trained["accuracy"].as_f64().unwrap() > 0.9, "{trained}");
+    assert_eq!(folder.code("compile dense/bars.hec"), "H031");
+
+    let friendly =
+        folder.json("prepare friendly dense/bars.hec --data bars --epochs 4 --batch 20 -o friendly");
+    assert!(friendly["accuracy"].as_f64().unwrap() > 0.85, "{friendly}");
+    let replaced: Vec<&str> =
+        friendly["replaced"].as_array().unwrap().iter().map(|r| r["layer"].as_str().unwrap()).collect();
+    assert_eq!(replaced, ["p", "r", "s"]);
+    let dense = folder.json("compile friendly/bars.hec --calibrate friendly/bars-samples.npz -o friendly");
+    assert_eq!(dense["sparsity"], Value::Array(Vec::new()));
+
+    let prune = "prepare prune friendly/bars.hec --data bars --keep 0.8 --steps 3 --epochs 3 --batch 20 --max-loss 20";
+    let pruned = folder.json(&format!("{prune} -o pruned"));
+    assert!(pruned["cost"].as_f64().unwrap() <= 0.8, "{pruned}");
+    assert!(pruned["accuracy"].as_f64().unwrap() > 0.7, "{pruned}");
+    assert!(n_zeros(&folder.model("pruned/bars.hec")) > 50, "{pruned}");
+    let sparse = folder.json("compile pruned/bars.hec --calibrate pruned/bars-samples.npz -o pruned");
+    let time = |report: &Value| report["expected_time_one_thread_s"].as_f64().unwrap();
+    assert!(time(&sparse) < 0.9 * time(&dense), "{sparse} {dense}");
+    let conv = &sparse["sparsity"][0];
+    assert_eq!((conv["layer"].as_str(), conv["weights"].as_u64()), (Some("c"), Some(36)));
+
+    let again = folder.json(&format!("{prune} -o again"));
+    assert_eq!(again["accuracy"], pruned["accuracy"]);
+    assert_eq!(folder.model("again/bars.hec"), folder.model("pruned/bars.hec"));
+}
+
+#[test]
+fn blocks_are_pruned_where_they_are_named() {
+    let folder = Folder::new();
+    let prune =
+        "prepare prune bars.hec --data bars --keep 0.25 --steps 1 --epochs 1 --limit 90 --max-loss 100";
+    folder.json(&format!("{prune} --block h=4x6 --score magnitude --schedule one-shot -o pruned"));
+    let load_all = LoadOptions { accept_unfriendly: true, ..LoadOptions::default() };
+    let model = load(&folder.0.path().join("pruned/bars.hec"), &load_all).unwrap();
+    let zeros: Vec<(&str, usize)> = model
+        .layers
+        .iter()
+        .filter_map(|layer| match &layer.kind {
+            LayerKind::Dense(dense) => {
+                Some((layer.name.as_str(), dense.weight.iter().filter(|w| **w == 0.0).count()))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(zeros, [("h", 16 * 36 * 3 / 4), ("y", 0)]);
+}
+
+#[test]
+fn what_cannot_be_trained_is_refused() {
+    let folder = Folder::new();
+    let quick = "--data bars --epochs 1 --limit 60 -o out";
+    assert_eq!(folder.code(&format!("prepare prune bars.hec --block z=2x2 {quick}")), "H068");
+    assert_eq!(folder.code(&format!("prepare prune bars.hec --block h=2x2x2 {quick}")), "H068");
+    assert_eq!(folder.code(&format!("prepare prune bars.hec --block h {quick}")), "H080");
+    assert_eq!(folder.code(&format!("prepare prune bars.hec {quick}")), "H031");
+    assert_eq!(folder.code(&format!("prepare friendly bars.hec --degree 1 {quick}")), "H080");
+    assert_eq!(folder.code(&format!("prepare train bars.hec --rate 1e39 {quick}")), "H067");
+    assert_eq!(folder.code("prepare train bars.hec --data bars.hec -o out"), "H002");
+    std::fs::write(folder.0.path().join("two.hec"), MODEL.replace("features = 3", "features = 2")).unwrap();
+    assert_eq!(folder.code(&format!("prepare train two.hec {quick}")), "H051");
+    assert!(!folder.0.path().join("out").exists(), "nothing is written");
+}
