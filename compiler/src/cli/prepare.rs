@@ -33,11 +33,7 @@ pub fn prepare(step: &PrepareStep, form: Form) -> Result<(), Diagnostics> {
 /// The model, with layers that have no encrypted form.
 fn load(args: &TrainArgs, form: Form) -> Result<Model, Diagnostics> {
     let mut notices = Diagnostics::new();
-    let load = LoadOptions {
-        input_range: args.model.input_range,
-        accept_unfriendly: true,
-        ..LoadOptions::default()
-    };
+    let load = LoadOptions { input_range: args.model.input_range, accept_unfriendly: true };
     let model = front::load_reporting(&args.model.model, &load, &mut notices);
     let Some(model) = model else { return Err(notices) };
     if !notices.is_empty() {
