@@ -150,9 +150,11 @@ impl Bar {
         Flow::Continue
     }
 
-    /// A line that stays.
-    fn say(&self, line: &str) {
-        self.0.println(line);
+    /// A line that stays, for people.
+    fn say(&self, line: &str, form: Form) {
+        if form == Form::Text {
+            self.0.suspend(|| eprintln!("{line}"));
+        }
     }
 
     fn finish(&self) {

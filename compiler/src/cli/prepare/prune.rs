@@ -40,7 +40,7 @@ pub fn prune(args: &PruneArgs, form: Form) -> Result<(), Diagnostics> {
     let mut watch = |event: Event| match event {
         Event::Training(now) => bar.show(now),
         Event::Step(step) => {
-            bar.say(&line(&step));
+            bar.say(&line(&step), form);
             steps.push(step);
             Flow::Continue
         }
