@@ -338,7 +338,9 @@ impl<'a> State<'a> {
         self.update();
     }
 
-    /// Removes what saves most for its loss, in rounds.
+    /// Removes what saves most for its loss, in rounds. Scores add up the better the less
+    /// is removed at once, so nothing goes that saves more than is asked for while
+    /// something else does.
     fn remove_down_to(&mut self, target: f64) {
         loop {
             let cost = self.pricing.cost(&self.is_left);
@@ -347,21 +349,42 @@ impl<'a> State<'a> {
             }
             let goal = (cost - (cost - target) * ROUND).max(target);
             let ranked = self.ranked(cost);
-            let mut is_stuck = true;
-            for bundle in ranked {
-                if self.empties_a_layer(&bundle) {
-                    continue;
-                }
-                self.remove(&bundle);
-                is_stuck = false;
-                if self.pricing.cost(&self.is_left) <= goal {
-                    break;
-                }
-            }
-            if is_stuck {
+            if !self.remove_some(&ranked, goal, target) && !self.remove_smallest(&ranked) {
                 return;
             }
         }
+    }
+
+    /// Removes bundles in order until the cost is down to `goal`, none that brings it below
+    /// `floor`; false when there was none to remove.
+    fn remove_some(&mut self, ranked: &[Vec<usize>], goal: f64, floor: f64) -> bool {
+        let mut is_news = false;
+        for bundle in ranked {
+            if self.pricing.cost(&self.without(bundle)) < floor || self.empties_a_layer(bundle) {
+                continue;
+            }
+            self.remove(bundle);
+            is_news = true;
+            if self.pricing.cost(&self.is_left) <= goal {
+                break;
+            }
+        }
+        is_news
+    }
+
+    /// Removes what saves least, and of that what ranks first, where all saves more than is
+    /// asked for; false when there is nothing to remove.
+    fn remove_smallest(&mut self, ranked: &[Vec<usize>]) -> bool {
+        let removable = ranked.iter().filter(|bundle| !self.empties_a_layer(bundle));
+        let priced = removable.rev().map(|bundle| (self.pricing.cost(&self.without(bundle)), bundle));
+        let smallest = priced.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, bundle)| bundle.clone());
+        smallest.inspect(|bundle| self.remove(bundle)).is_some()
+    }
+
+    fn without(&self, bundle: &[usize]) -> Vec<bool> {
+        let mut without = self.is_left.clone();
+        bundle.iter().for_each(|&group| without[group] = false);
+        without
     }
 
     /// True when no group of some layer would be left: what passes through it would be
@@ -381,9 +404,7 @@ impl<'a> State<'a> {
         let bundles = self.pricing.bundles(&self.is_left).into_iter();
         let mut ranked: Vec<(f64, Vec<usize>)> = bundles
             .filter_map(|bundle| {
-                let mut without = self.is_left.clone();
-                bundle.iter().for_each(|&group| without[group] = false);
-                let saving = cost - self.pricing.cost(&without);
+                let saving = cost - self.pricing.cost(&self.without(&bundle));
                 (saving > 0.0).then(|| (saving / self.loss(&bundle).max(f64::MIN_POSITIVE), bundle))
             })
             .collect();
