@@ -113,14 +113,14 @@ fn from_random_weights_to_a_pruned_program() {
     let dense = folder.json("compile friendly/bars.hec --calibrate friendly/bars-samples.npz -o friendly");
     assert_eq!(dense["sparsity"], Value::Array(Vec::new()));
 
-    let prune = "prepare prune friendly/bars.hec --data bars --keep 0.8 --steps 3 --epochs 3 --batch 20 --max-loss 20";
+    let prune = "prepare prune friendly/bars.hec --data bars --keep 0.85 --steps 2 --epochs 8 --batch 20 --max-loss 30";
     let pruned = folder.json(&format!("{prune} -o pruned"));
-    assert!(pruned["cost"].as_f64().unwrap() <= 0.8, "{pruned}");
-    assert!(pruned["accuracy"].as_f64().unwrap() > 0.7, "{pruned}");
+    assert!(pruned["cost"].as_f64().unwrap() <= 0.9, "{pruned}");
+    assert!(pruned["accuracy"].as_f64().unwrap() > 0.6, "{pruned}");
     assert!(n_zeros(&folder.model("pruned/bars.hec")) > 50, "{pruned}");
     let sparse = folder.json("compile pruned/bars.hec --calibrate pruned/bars-samples.npz -o pruned");
     let time = |report: &Value| report["expected_time_one_thread_s"].as_f64().unwrap();
-    assert!(time(&sparse) < 0.9 * time(&dense), "{sparse} {dense}");
+    assert!(time(&sparse) < 0.95 * time(&dense), "{sparse} {dense}");
     let conv = &sparse["sparsity"][0];
     assert_eq!((conv["layer"].as_str(), conv["weights"].as_u64()), (Some("c"), Some(36)));
 

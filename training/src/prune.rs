@@ -95,7 +95,7 @@ impl Schedule {
 /// How to prune.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pruning {
-    /// Cost at the end, as a share of that at the start.
+    /// Cost at the end, as a share of that at the start; as near as groups allow.
     pub target: f64,
     /// Steps to get there.
     pub steps: usize,
@@ -143,6 +143,8 @@ const SCORE_BATCHES: usize = 64;
 const SCORE_BATCH: usize = 32;
 /// Distance between the seeds of attempts.
 const RETRY_SEED: u64 = 1 << 32;
+/// How far below the cost that is asked for a step may end, as a share of it.
+const OVERSHOOT: f64 = 0.1;
 /// Share of a step's reduction after which savings are looked at anew.
 const ROUND: f64 = 0.2;
 
@@ -349,7 +351,7 @@ impl<'a> State<'a> {
             }
             let goal = (cost - (cost - target) * ROUND).max(target);
             let ranked = self.ranked(cost);
-            if !self.remove_some(&ranked, goal, target) && !self.remove_smallest(&ranked) {
+            if !self.remove_some(&ranked, goal, target) && !self.remove_smallest(&ranked, target) {
                 return;
             }
         }
@@ -373,12 +375,13 @@ impl<'a> State<'a> {
     }
 
     /// Removes what saves least, and of that what ranks first, where all saves more than is
-    /// asked for; false when there is nothing to remove.
-    fn remove_smallest(&mut self, ranked: &[Vec<usize>]) -> bool {
+    /// asked for; false when there is nothing, or all of it saves far too much.
+    fn remove_smallest(&mut self, ranked: &[Vec<usize>], target: f64) -> bool {
         let removable = ranked.iter().filter(|bundle| !self.empties_a_layer(bundle));
         let priced = removable.rev().map(|bundle| (self.pricing.cost(&self.without(bundle)), bundle));
-        let smallest = priced.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, bundle)| bundle.clone());
-        smallest.inspect(|bundle| self.remove(bundle)).is_some()
+        let smallest = priced.max_by(|a, b| a.0.total_cmp(&b.0));
+        let close = smallest.filter(|(cost, _)| *cost >= target * (1.0 - OVERSHOOT));
+        close.map(|(_, bundle)| bundle.clone()).inspect(|bundle| self.remove(bundle)).is_some()
     }
 
     fn without(&self, bundle: &[usize]) -> Vec<bool> {

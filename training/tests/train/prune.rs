@@ -119,11 +119,11 @@ fn groups_of_several_layers_are_pruned_together() {
     let pricing = ByCount::of(&groups);
     let samples = [&train, &validation];
     let mut watch = |_| Flow::Continue;
-    let kept = prune(&mut trainee, &groups, &pricing, samples, &pruning(0.4, 3), &mut watch);
+    let kept = prune(&mut trainee, &groups, &pricing, samples, &pruning(0.42, 3), &mut watch);
     let kept = kept.unwrap().unwrap();
     let left = is_left(&trainee.model(), &groups);
     assert_eq!(kept.cost, pricing.cost(&left) / pricing.cost(&vec![true; groups.len()]));
-    assert!(kept.cost <= 0.4 && kept.accuracy > 0.9, "{kept:?}");
+    assert!(kept.cost <= 0.42 && kept.accuracy > 0.9, "{kept:?}");
     assert!(left[..6].contains(&true) && left[6..].contains(&true), "{left:?}");
     assert_eq!(kept.sparsity, sparsity(&trainee.model(), &["conv", "dense"]));
     assert_eq!(kept.accuracy, trainee.accuracy(&validation).unwrap());
