@@ -88,12 +88,8 @@ impl Folder {
 }
 
 fn n_zeros(model: &Model) -> usize {
-    let zeros = |layer: &LayerKind| match layer {
-        LayerKind::Conv(conv) => conv.weight.iter().filter(|w| **w == 0.0).count(),
-        LayerKind::Dense(dense) => dense.weight.iter().filter(|w| **w == 0.0).count(),
-        _ => 0,
-    };
-    model.layers.iter().map(|layer| zeros(&layer.kind)).sum()
+    let weights = model.layers.iter().filter_map(|layer| layer.kind.weights());
+    weights.flatten().filter(|weight| **weight == 0.0).count()
 }
 
 #[test]

@@ -198,8 +198,8 @@ pub fn prune(
 /// Whether all groups name weights that there are.
 fn check_groups(model: &Model, groups: &[Group]) -> Result<(), TrainError> {
     let n_weights = |layer: LayerId| {
-        let shape = (layer.0 < model.layers.len()).then(|| weight_shape(model, layer)).flatten();
-        shape.map_or(0, |shape| shape.iter().product())
+        let kind = model.layers.get(layer.0).map(|layer| &layer.kind);
+        kind.and_then(LayerKind::weights).map_or(0, <[f64]>::len)
     };
     let is_foreign = |group: &Group| {
         let n_weights = n_weights(group.layer);
@@ -482,7 +482,7 @@ pub enum BlockError {
 pub fn blocks(model: &Model, layer: &str, block: &[usize]) -> Result<Vec<Group>, BlockError> {
     let found = model.layers.iter().position(|known| known.name == layer);
     let id = LayerId(found.ok_or_else(|| BlockError::UnknownLayer(layer.to_owned()))?);
-    let shape = weight_shape(model, id).ok_or_else(|| BlockError::NoWeights(layer.to_owned()))?;
+    let shape = model.layer(id).weight_shape().ok_or_else(|| BlockError::NoWeights(layer.to_owned()))?;
     if shape.len() != block.len() {
         return Err(BlockError::Rank { layer: layer.to_owned(), shape, found: block.len() });
     }
@@ -500,16 +500,4 @@ pub fn blocks(model: &Model, layer: &str, block: &[usize]) -> Result<Vec<Group>,
         groups.entry(place).or_default().push(weight as u32);
     }
     Ok(groups.into_values().map(|weights| Group { layer: id, weights }).collect())
-}
-
-/// Shape of a layer's weights, if it has any.
-pub fn weight_shape(model: &Model, id: LayerId) -> Option<Vec<usize>> {
-    match &model.layer(id).kind {
-        LayerKind::Conv(conv) => Some(conv.weight_shape.to_vec()),
-        LayerKind::Dense(dense) => {
-            let n_outputs = model.layer(id).shape.n_elements();
-            Some(vec![n_outputs, dense.weight.len() / n_outputs])
-        }
-        _ => None,
-    }
 }

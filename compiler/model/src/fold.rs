@@ -1,13 +1,14 @@
 //! What front ends do with layers: count their numbers, fold scaling into
 //! weights, permute axes.
 
-use crate::LayerKind;
+use crate::{Layer, LayerKind};
 
 impl LayerKind {
-    /// Whether [`LayerKind::fold`] can work.
-    pub fn has_weights(&self) -> bool {
+    /// Weights of a convolution or dense layer, row-major.
+    pub fn weights(&self) -> Option<&[f64]> {
         match self {
-            LayerKind::Conv(_) | LayerKind::Dense(_) => true,
+            LayerKind::Conv(conv) => Some(&conv.weight),
+            LayerKind::Dense(dense) => Some(&dense.weight),
             LayerKind::Input { .. }
             | LayerKind::AvgPool(_)
             | LayerKind::Affine { .. }
@@ -15,8 +16,22 @@ impl LayerKind {
             | LayerKind::MaxPool(_)
             | LayerKind::Nonlinear(_)
             | LayerKind::Add
-            | LayerKind::Move { .. } => false,
+            | LayerKind::Move { .. } => None,
         }
+    }
+
+    /// The same weights, to be changed, and the bias.
+    pub fn weights_and_bias_mut(&mut self) -> Option<(&mut Vec<f64>, &mut Vec<f64>)> {
+        match self {
+            LayerKind::Conv(conv) => Some((&mut conv.weight, &mut conv.bias)),
+            LayerKind::Dense(dense) => Some((&mut dense.weight, &mut dense.bias)),
+            _ => None,
+        }
+    }
+
+    /// Whether [`LayerKind::fold`] can work.
+    pub fn has_weights(&self) -> bool {
+        self.weights().is_some()
     }
 
     /// Weights and moved elements it holds.
@@ -41,18 +56,7 @@ impl LayerKind {
     /// # Panics
     /// If there are not as many factors and summands as output channels.
     pub fn fold(&mut self, scale: &[f64], shift: &[f64]) -> bool {
-        let (weight, bias) = match self {
-            LayerKind::Conv(conv) => (&mut conv.weight, &mut conv.bias),
-            LayerKind::Dense(dense) => (&mut dense.weight, &mut dense.bias),
-            LayerKind::Input { .. }
-            | LayerKind::AvgPool(_)
-            | LayerKind::Affine { .. }
-            | LayerKind::Polynomial { .. }
-            | LayerKind::MaxPool(_)
-            | LayerKind::Nonlinear(_)
-            | LayerKind::Add
-            | LayerKind::Move { .. } => return false,
-        };
+        let Some((weight, bias)) = self.weights_and_bias_mut() else { return false };
         assert_eq!(weight.len() % scale.len(), 0, "a factor per output channel");
         let per_channel = weight.len() / scale.len();
         for (weights, scale) in weight.chunks_exact_mut(per_channel).zip(scale) {
@@ -65,6 +69,20 @@ impl LayerKind {
             *b = *b * scale + shift;
         }
         true
+    }
+}
+
+impl Layer {
+    /// Shape of the weights: `[out, in / groups, rows, columns]` or `[out, in]`.
+    pub fn weight_shape(&self) -> Option<Vec<usize>> {
+        match &self.kind {
+            LayerKind::Conv(conv) => Some(conv.weight_shape.to_vec()),
+            LayerKind::Dense(dense) => {
+                let outputs = self.shape.n_elements();
+                Some(vec![outputs, dense.weight.len() / outputs])
+            }
+            _ => None,
+        }
     }
 }
 

@@ -9,11 +9,11 @@ pub use args::PrepareArgs;
 
 use super::files::{self, Access};
 use super::form::Form;
-use super::progress;
+use super::{progress, session};
 use args::{FriendlyArgs, PrepareStep, TrainArgs};
 use data::Data;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
-use hecc::front::{self, LoadOptions, hec};
+use hecc::front::hec;
 use hecc::model::{LayerKind, Model};
 use hecc_train::friendly::{self, Conversion, Event};
 use hecc_train::{Flow, Progress, Recipe, TrainError, Trainee};
@@ -30,43 +30,52 @@ pub fn prepare(step: &PrepareStep, form: Form) -> Result<(), Diagnostics> {
     }
 }
 
-/// The model, with layers that have no encrypted form.
-fn load(args: &TrainArgs, form: Form) -> Result<Model, Diagnostics> {
-    let mut notices = Diagnostics::new();
-    let load = LoadOptions { input_range: args.model.input_range, accept_unfriendly: true };
-    let model = front::load_reporting(&args.model.model, &load, &mut notices);
-    let Some(model) = model else { return Err(notices) };
-    if !notices.is_empty() {
-        form.diagnostics(&notices);
+/// A network in preparation, with its samples.
+struct Work<'a> {
+    args: &'a TrainArgs,
+    data: Data,
+    trainee: Trainee,
+    /// Accuracy before.
+    before: f64,
+}
+
+impl<'a> Work<'a> {
+    fn start(args: &'a TrainArgs, model: &Model) -> Result<Work<'a>, Diagnostics> {
+        let data = Data::read(args, model)?;
+        let trainee = Trainee::new(model.clone());
+        let before = data.accuracy(&trainee).map_err(|e| failure(&args.model.model, &e))?;
+        Ok(Work { args, data, trainee, before })
     }
-    Ok(model)
+
+    /// Writes the model that has become of it and reports; `found` and `lines` are what
+    /// there is to say besides.
+    fn finish(self, model: &Model, found: Value, lines: &str, form: Form) -> Result<(), Diagnostics> {
+        let after = self.data.accuracy(&self.trainee).map_err(|e| failure(&self.args.model.model, &e))?;
+        let paths = write_model(&self.args.output, model, &self.data)?;
+        let mut report = json!({ "accuracy_before": self.before, "accuracy": after });
+        let found = found.as_object().into_iter().flatten();
+        found.for_each(|(name, value)| report[name] = value.clone());
+        report["files"] = json!(paths);
+        form.result(&report, || {
+            let accuracy = format!("accuracy {} before, {} now", percent(self.before), percent(after));
+            format!("{lines}{accuracy}\n{}", wrote(&paths))
+        });
+        Ok(())
+    }
 }
 
 fn train(args: &TrainArgs, form: Form) -> Result<(), Diagnostics> {
-    let model = load(args, form)?;
-    let data = Data::read(args, &model)?;
-    let failed = |e: TrainError| failure(&args.model.model, &e);
-    let mut trainee = Trainee::new(model);
-    let before = data.accuracy(&trainee).map_err(failed)?;
+    let mut work = Work::start(args, &session::load(&args.model, true, form)?)?;
     let bar = Bar::new("training", args.epochs);
-    trainee.fit(&data.train, &args.recipe(0.0), None, &mut |now| bar.show(now)).map_err(failed)?;
+    let trained = work.trainee.fit(&work.data.train, &args.recipe(0.0), None, &mut |now| bar.show(now));
+    trained.map_err(|e| failure(&args.model.model, &e))?;
     bar.finish();
-    let after = data.accuracy(&trainee).map_err(failed)?;
-    let model = trainee.model();
-    let paths = write_model(&args.output, &model, &data)?;
-    let report = json!({ "accuracy_before": before, "accuracy": after, "files": paths });
-    form.result(&report, || {
-        format!("accuracy {} before, {} now\n{}", percent(before), percent(after), wrote(&paths))
-    });
-    Ok(())
+    let model = work.trainee.model();
+    work.finish(&model, Value::Null, "", form)
 }
 
 fn friendly(args: &FriendlyArgs, form: Form) -> Result<(), Diagnostics> {
-    let model = load(&args.train, form)?;
-    let data = Data::read(&args.train, &model)?;
-    let failed = |e: TrainError| failure(&args.train.model.model, &e);
-    let mut trainee = Trainee::new(model);
-    let before = data.accuracy(&trainee).map_err(failed)?;
+    let mut work = Work::start(&args.train, &session::load(&args.train.model, true, form)?)?;
     let last = args.train.recipe(args.distill);
     let between = Recipe { epochs: 1, ..last.clone() };
     let conversion = Conversion { degree: args.degree, between, last };
@@ -81,18 +90,11 @@ fn friendly(args: &FriendlyArgs, form: Form) -> Result<(), Diagnostics> {
             Flow::Continue
         }
     };
-    friendly::convert(&mut trainee, &data.train, &conversion, &mut watch).map_err(failed)?;
+    let converted = friendly::convert(&mut work.trainee, &work.data.train, &conversion, &mut watch);
+    converted.map_err(|e| failure(&args.train.model.model, &e))?;
     bar.finish();
-    let after = data.accuracy(&trainee).map_err(failed)?;
-    let model = folded(trainee.model());
-    let paths = write_model(&args.train.output, &model, &data)?;
-    let report =
-        json!({ "accuracy_before": before, "accuracy": after, "replaced": replaced, "files": paths });
-    form.result(&report, || {
-        let accuracy = format!("accuracy {} before, {} now\n", percent(before), percent(after));
-        format!("{lines}{accuracy}{}", wrote(&paths))
-    });
-    Ok(())
+    let model = folded(work.trainee.model());
+    work.finish(&model, json!({ "replaced": replaced }), &lines, form)
 }
 
 fn replacement(layer: &str, range: Option<f64>, coefficients: &[f64]) -> String {

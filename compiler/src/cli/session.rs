@@ -44,16 +44,22 @@ pub fn samples(args: &DataArgs) -> Result<DataSet, Diagnostics> {
     Ok(data)
 }
 
-/// Loads and compiles a model. Samples that will be run also show how large
-/// its values become, unless others were named for that.
-pub fn build(args: &ModelArgs, data: Option<&DataSet>, form: Form) -> Result<Built, Diagnostics> {
+/// Loads a model and prints what there is to notice.
+pub fn load(args: &ModelArgs, accept_unfriendly: bool, form: Form) -> Result<Model, Diagnostics> {
     let mut notices = Diagnostics::new();
-    let load = LoadOptions { input_range: args.input_range, ..LoadOptions::default() };
+    let load = LoadOptions { input_range: args.input_range, accept_unfriendly };
     let model = front::load_reporting(&args.model, &load, &mut notices);
     let Some(model) = model else { return Err(notices) };
     if !notices.is_empty() {
         form.diagnostics(&notices);
     }
+    Ok(model)
+}
+
+/// Loads and compiles a model. Samples that will be run also show how large
+/// its values become, unless others were named for that.
+pub fn build(args: &ModelArgs, data: Option<&DataSet>, form: Form) -> Result<Built, Diagnostics> {
+    let model = load(args, false, form)?;
     let options = options(args, &model, data)?;
     let spinner = progress::spinner(format!("compiling {}", model.name));
     let start = Instant::now();

@@ -6,7 +6,6 @@ use super::form::Form;
 use super::session::{self, Built};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hecc::diag::Diagnostics;
-use hecc::model::LayerKind;
 use hecc::packing::{LayerSparsity, WeightGroups};
 use hecc_ir::artifact;
 use hecc_ir::program::{OpCounts, Program};
@@ -34,12 +33,8 @@ pub fn compile(args: &CompileArgs, form: Form) -> Result<(), Diagnostics> {
 /// What zero weights save, by layer; nothing for a model that has none.
 fn sparsity(built: &Built, args: &CompileArgs) -> Result<Vec<LayerSparsity>, Diagnostics> {
     let Built { model, compiled, .. } = built;
-    let has_zeros = |kind: &LayerKind| match kind {
-        LayerKind::Conv(conv) => conv.weight.contains(&0.0),
-        LayerKind::Dense(dense) => dense.weight.contains(&0.0),
-        _ => false,
-    };
-    if !model.layers.iter().any(|layer| has_zeros(&layer.kind)) {
+    let mut weights = model.layers.iter().filter_map(|layer| layer.kind.weights());
+    if !weights.any(|weights| weights.contains(&0.0)) {
         return Ok(Vec::new());
     }
     let nominal = compiled.nominal(&session::target_of(&args.model)?);

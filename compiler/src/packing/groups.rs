@@ -7,7 +7,7 @@ use super::assign::{DiagonalKey, diagonal_of};
 use super::plan::{PackingPlan, TermPlan, planned_leg, remaining_levels};
 use super::split::{Price, Split};
 use crate::cost::Nominal;
-use crate::model::{Conv, Dense, LayerId, LayerKind, Model};
+use crate::model::{LayerId, LayerKind, Model};
 use crate::sparsity::{Matrix, Network, NodeKind, layer_matrix};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -139,11 +139,7 @@ impl WeightGroups {
 
     fn of_layer(&self, model: &Model, id: LayerId) -> Option<LayerSparsity> {
         let layer = model.layer(id);
-        let weights = match &layer.kind {
-            LayerKind::Conv(conv) => &conv.weight,
-            LayerKind::Dense(dense) => &dense.weight,
-            _ => return None,
-        };
+        let weights = layer.kind.weights()?;
         let is_alive = |weight: u32| weights[weight as usize] != 0.0;
         let all: Vec<&Diagonal> = self.diagonals.iter().filter(|diagonal| diagonal.layer == id).collect();
         let left: Vec<&Diagonal> =
@@ -235,10 +231,8 @@ fn neighbours(matrix: Option<&Matrix>, at: usize) -> Vec<usize> {
 fn pattern(model: &Model, layers: &[LayerId]) -> Option<Matrix> {
     let ones = |id: &LayerId| {
         let mut kind = model.layer(*id).kind.clone();
-        match &mut kind {
-            LayerKind::Conv(conv) => conv.weight.fill(1.0),
-            LayerKind::Dense(dense) => dense.weight.fill(1.0),
-            _ => {}
+        if let Some((weights, _)) = kind.weights_and_bias_mut() {
+            weights.fill(1.0);
         }
         layer_matrix(model, *id, &kind)
     };
@@ -247,14 +241,11 @@ fn pattern(model: &Model, layers: &[LayerId]) -> Option<Matrix> {
 
 /// The layer with the position of each weight, from 1, in its place.
 fn numbered(kind: &LayerKind) -> LayerKind {
-    let numbers = |n: usize| (1..=n).map(|number| number as f64).collect();
-    match kind {
-        LayerKind::Conv(conv) => LayerKind::Conv(Conv { weight: numbers(conv.weight.len()), ..conv.clone() }),
-        LayerKind::Dense(dense) => {
-            LayerKind::Dense(Dense { weight: numbers(dense.weight.len()), ..dense.clone() })
-        }
-        other => other.clone(),
+    let mut kind = kind.clone();
+    if let Some((weights, _)) = kind.weights_and_bias_mut() {
+        weights.iter_mut().zip(1..).for_each(|(weight, number)| *weight = f64::from(number));
     }
+    kind
 }
 
 #[cfg(test)]
@@ -263,7 +254,7 @@ mod tests {
 
     use super::*;
     use crate::cost::default_target;
-    use crate::model::{AvgPool, ModelBuilder};
+    use crate::model::{AvgPool, Conv, Dense, ModelBuilder};
     use crate::packing::assign::assign;
     use crate::packing::plan::{depth, plan};
     use hecc_ir::Shape;
@@ -301,12 +292,15 @@ mod tests {
         builder.finish("groups", y)
     }
 
-    fn weights(kind: &mut LayerKind) -> Option<&mut Vec<f64>> {
-        match kind {
-            LayerKind::Conv(conv) => Some(&mut conv.weight),
-            LayerKind::Dense(dense) => Some(&mut dense.weight),
-            _ => None,
-        }
+    /// The model, a plan of it and its groups.
+    fn packed() -> (Model, PackingPlan, WeightGroups) {
+        let model = model();
+        let network = Network::of(&model);
+        let target = default_target();
+        let nominal = Nominal::new(target.ring(2 * N_SLOTS).unwrap(), depth(&network));
+        let plan = plan(&network, N_SLOTS, &nominal);
+        let groups = WeightGroups::of(&model, &network, &plan, &nominal);
+        (model, plan, groups)
     }
 
     /// The diagonals that the plan's layouts need for the weights of a model.
@@ -330,21 +324,15 @@ mod tests {
 
     #[test]
     fn groups_are_what_the_plan_drops_together() {
-        let model = model();
-        let network = Network::of(&model);
-        let target = default_target();
-        let nominal = Nominal::new(target.ring(2 * N_SLOTS).unwrap(), depth(&network));
-        let plan = plan(&network, N_SLOTS, &nominal);
-        let groups = WeightGroups::of(&model, &network, &plan, &nominal);
+        let (model, plan, groups) = packed();
         for every in [2, 3, 7] {
             let mut sparse = model.clone();
             for diagonal in groups.diagonals.iter().step_by(every) {
-                let weights = weights(&mut sparse.layers[diagonal.layer.0].kind).unwrap();
+                let (weights, _) = sparse.layers[diagonal.layer.0].kind.weights_and_bias_mut().unwrap();
                 diagonal.weights.iter().for_each(|&weight| weights[weight as usize] = 0.0);
             }
             let is_left = |diagonal: &Diagonal| {
-                let kind = &mut sparse.clone().layers[diagonal.layer.0].kind;
-                let weights = weights(kind).unwrap();
+                let weights = sparse.layer(diagonal.layer).kind.weights().unwrap();
                 diagonal.weights.iter().any(|&weight| weights[weight as usize] != 0.0)
             };
             let mut left = vec![BTreeSet::new(); groups.maps.len()];
@@ -357,12 +345,7 @@ mod tests {
 
     #[test]
     fn less_costs_less() {
-        let model = model();
-        let network = Network::of(&model);
-        let target = default_target();
-        let nominal = Nominal::new(target.ring(2 * N_SLOTS).unwrap(), depth(&network));
-        let plan = plan(&network, N_SLOTS, &nominal);
-        let groups = WeightGroups::of(&model, &network, &plan, &nominal);
+        let (_, plan, groups) = packed();
         let all = vec![true; groups.diagonals.len()];
         let whole = groups.price(&all);
         assert!((whole / plan.cost_ns - 1.0).abs() < 1e-9);

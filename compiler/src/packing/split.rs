@@ -33,7 +33,7 @@ impl Split {
     /// The split without giant steps, and its cost with products.
     pub(crate) fn none(keys: &BTreeSet<DiagonalKey>, n_slots: usize, price: &Price) -> (Split, f64) {
         let split = Split { unit: n_slots as i64, offset: n_slots as i64 / 2 };
-        (split, price.map(keys, split, &mut Seen::new(keys, n_slots)))
+        (split, price.map_alone(keys, split, n_slots))
     }
 
     /// The cheapest split of a set of diagonals, and its cost with products.

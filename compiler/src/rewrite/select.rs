@@ -78,7 +78,7 @@ fn ordered(graph: &Graph, chosen: &Choice, roots: &[Id]) -> Result<Vec<Id>, Vec<
         } else if entered.insert(class) {
             path.push(class);
             let Some(node) = chosen.get(&class) else { return Err(vec![class]) };
-            let operands: Vec<Id> = node.children().iter().map(|id| graph.find(*id)).collect();
+            let operands = operands(graph, node);
             if operands.contains(&class) {
                 return Err(vec![class]);
             }
@@ -89,6 +89,19 @@ fn ordered(graph: &Graph, chosen: &Choice, roots: &[Id]) -> Result<Vec<Id>, Vec<
         }
     }
     Ok(order)
+}
+
+/// Classes that a node reads.
+fn operands(graph: &Graph, node: &Node) -> Vec<Id> {
+    node.children().iter().map(|id| graph.find(*id)).collect()
+}
+
+/// The class whose decomposition a node uses.
+fn decomposed(graph: &Graph, node: &Node) -> Option<Id> {
+    match node {
+        Node::Rotate(_, [operand]) => Some(graph.find(*operand)),
+        _ => None,
+    }
 }
 
 struct Writer<'a> {

@@ -18,7 +18,7 @@ pub(crate) fn layer_matrix(model: &Model, id: LayerId, kind: &LayerKind) -> Matr
 }
 
 /// Matrix of a convolution from `input` `[c, h, w]` to `output` `[c, h, w]`.
-pub fn conv_matrix(conv: &Conv, input: &[usize], output: &[usize]) -> Matrix {
+fn conv_matrix(conv: &Conv, input: &[usize], output: &[usize]) -> Matrix {
     let [out_channels, in_per_group, kernel_h, kernel_w] = conv.weight_shape;
     let out_per_group = out_channels / conv.groups;
     let row = |index: usize| {
@@ -39,13 +39,13 @@ pub fn conv_matrix(conv: &Conv, input: &[usize], output: &[usize]) -> Matrix {
 }
 
 /// Matrix of a dense layer.
-pub fn dense_matrix(dense: &Dense, n_inputs: usize) -> Matrix {
+fn dense_matrix(dense: &Dense, n_inputs: usize) -> Matrix {
     let rows = dense.weight.chunks(n_inputs.max(1));
     Matrix::from_rows(n_inputs, rows.map(|row| row.iter().copied().enumerate().collect()))
 }
 
 /// Matrix of an average pool from `input` `[c, h, w]` to `output` `[c, h, w]`.
-pub fn pool_matrix(pool: &AvgPool, input: &[usize], output: &[usize]) -> Matrix {
+fn pool_matrix(pool: &AvgPool, input: &[usize], output: &[usize]) -> Matrix {
     let row = |index: usize| {
         let [channel, y, x] = unravel(index, output);
         let inside: Vec<usize> = triples(1, pool.kernel[0], pool.kernel[1])

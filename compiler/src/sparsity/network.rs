@@ -4,7 +4,7 @@
 //! a square of the shifted operand, the shift joins the bias before it and
 //! `a` and the rest join the map after it, so it costs one ciphertext product.
 
-use super::layers::{conv_matrix, dense_matrix, pool_matrix};
+use super::layers::layer_matrix;
 use super::matrix::Matrix;
 use crate::model::{AvgPool, LayerId, LayerKind, Model};
 use hecc_ir::Shape;
@@ -167,23 +167,22 @@ impl Lowering<'_> {
         let layer = self.model.layer(id);
         let operands: Vec<Expr> = layer.inputs.iter().map(|i| self.exprs[i.0].clone()).collect();
         let shape = &layer.shape;
-        let extents = operands.first().map(|e| e.shape.0.clone()).unwrap_or_default();
         let expr = match &layer.kind {
             LayerKind::Input { .. } => {
                 let node = self.push(layer.name.clone(), shape.clone(), NodeKind::Input);
                 self.plain_expr(node)
             }
             LayerKind::Conv(conv) => {
-                let matrix = conv_matrix(conv, &extents, &shape.0);
+                let matrix = layer_matrix(self.model, id, &layer.kind);
                 let bias = per_channel(&conv.bias, shape);
                 self.apply(operands, factor(matrix, shape, Some(conv.stride), None), bias)
             }
             LayerKind::Dense(dense) => {
-                let matrix = dense_matrix(dense, extents.iter().product());
+                let matrix = layer_matrix(self.model, id, &layer.kind);
                 self.apply(operands, factor(matrix, shape, None, None), per_channel(&dense.bias, shape))
             }
             LayerKind::AvgPool(pool) => {
-                let matrix = pool_matrix(pool, &extents, &shape.0);
+                let matrix = layer_matrix(self.model, id, &layer.kind);
                 let full = full_windows(pool).filter(|_| self.keeps_shapes(&operands));
                 let bias = vec![0.0; shape.n_elements()];
                 self.apply(operands, factor(matrix, shape, Some(pool.stride), full), bias)

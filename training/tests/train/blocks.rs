@@ -1,8 +1,8 @@
 //! Division of weights into blocks.
 
 use crate::nets::Net;
-use hecc_model::{LayerId, LayerKind, Model};
-use hecc_train::prune::{BlockError, blocks, weight_shape};
+use hecc_model::{Layer, LayerKind, Model};
+use hecc_train::prune::{BlockError, blocks};
 
 /// A convolution of `[5, 2, 3, 3]` and a dense layer of `[3, 20]`.
 fn model() -> Model {
@@ -50,14 +50,14 @@ fn blocks_hold_each_weight_once() {
 #[test]
 fn weights_have_the_shape_of_their_layer() {
     let model = model();
-    let shapes = (0..model.layers.len()).map(|index| weight_shape(&model, LayerId(index)));
+    let shapes = model.layers.iter().map(Layer::weight_shape);
     let found: Vec<Vec<usize>> = shapes.flatten().collect();
     assert_eq!(found, [vec![5, 2, 3, 3], vec![3, 20]]);
     let mut without_bias = model;
     if let LayerKind::Dense(dense) = &mut without_bias.layers.last_mut().unwrap().kind {
         dense.bias.clear();
     }
-    assert_eq!(weight_shape(&without_bias, without_bias.output), Some(vec![3, 20]));
+    assert_eq!(without_bias.layer(without_bias.output).weight_shape(), Some(vec![3, 20]));
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! `hecc prepare prune`.
 
 use super::args::{ObjectiveArg, PruneArgs, ScheduleArg, ScoreArg};
-use super::data::Data;
 use super::groups::ByLatency;
-use super::{Bar, failure, load, percent, write_model, wrote};
+use super::{Bar, Work, failure, percent};
 use crate::cli::form::Form;
 use crate::cli::{problems, session};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
@@ -12,18 +11,16 @@ use hecc::model::Model;
 use hecc::packing::WeightGroups;
 use hecc::pipeline;
 use hecc_train::prune::{self, ByCount, Event, Group, Pricing, Pruning, Schedule, Score, Step};
-use hecc_train::{Flow, TrainError, Trainee};
+use hecc_train::{Flow, TrainError};
 use serde_json::json;
 
 /// Runs the command.
 pub fn prune(args: &PruneArgs, form: Form) -> Result<(), Diagnostics> {
-    let model = load(&args.train, form)?;
-    let data = Data::read(&args.train, &model)?;
+    let model = session::load(&args.train.model, true, form)?;
+    let mut work = Work::start(&args.train, &model)?;
     let failed = |e: TrainError| failure(&args.train.model.model, &e);
     let (groups, pricing) = groups(args, &model)?;
-    let mut trainee = Trainee::new(model);
-    let before = data.accuracy(&trainee).map_err(failed)?;
-    let start = trainee.accuracy(&data.validation).map_err(failed)?;
+    let start = work.trainee.accuracy(&work.data.validation).map_err(failed)?;
     let recipe = args.train.recipe(args.distill);
     let pruning = Pruning {
         target: args.keep,
@@ -45,35 +42,25 @@ pub fn prune(args: &PruneArgs, form: Form) -> Result<(), Diagnostics> {
             Flow::Continue
         }
     };
-    let samples = [&data.train, &data.validation];
-    let reached = prune::prune(&mut trainee, &groups, &*pricing, samples, &pruning, &mut watch);
+    let samples = [&work.data.train, &work.data.validation];
+    let reached = prune::prune(&mut work.trainee, &groups, &*pricing, samples, &pruning, &mut watch);
     let reached = reached.map_err(failed)?;
     bar.finish();
-    let after = data.accuracy(&trainee).map_err(failed)?;
-    let paths = write_model(&args.train.output, &trainee.model(), &data)?;
     let steps_json: Vec<_> = steps
         .iter()
         .map(|s| json!({ "step": s.step, "cost": s.cost, "sparsity": s.sparsity, "accuracy": s.accuracy }))
         .collect();
-    let report = json!({
-        "accuracy_before": before,
-        "accuracy": after,
+    let found = json!({
         "sparsity": reached.as_ref().map_or(0.0, |step| step.sparsity),
         "cost": reached.as_ref().map_or(1.0, |step| step.cost),
         "steps": steps_json,
-        "files": paths,
     });
-    form.result(&report, || {
-        let kept = match &reached {
-            Some(step) => format!("kept step {} of {}\n", step.step, step.n_steps),
-            None => {
-                String::from("no step kept the accuracy: the model is as it was; try a larger --max-loss\n")
-            }
-        };
-        let accuracy = format!("accuracy {} before, {} now\n", percent(before), percent(after));
-        format!("{}\n{kept}{accuracy}{}", table(&steps), wrote(&paths))
-    });
-    Ok(())
+    let kept = match &reached {
+        Some(step) => format!("kept step {} of {}", step.step, step.n_steps),
+        None => String::from("no step kept the accuracy: the model is as it was; try a larger --max-loss"),
+    };
+    let model = work.trainee.model();
+    work.finish(&model, found, &format!("{}\n{kept}\n", table(&steps)), form)
 }
 
 /// Groups of weights and their prices.

@@ -7,7 +7,7 @@
 use super::MAX_TEXT;
 use super::names::{identifier, identifiers};
 use crate::front::weights::{NamedTensor, npz_archive};
-use crate::model::{AvgPool, Conv, Layer, LayerId, LayerKind, MaxPool, Model, permuted};
+use crate::model::{AvgPool, Conv, Dense, Layer, LayerId, LayerKind, MaxPool, Model, permuted};
 use hecc_ir::Shape;
 use std::fmt::Display;
 
@@ -68,10 +68,9 @@ fn layer_names(model: &Model) -> Vec<String> {
 /// What the weights file holds of a layer, called as the arguments of its call.
 fn tensors(layer: &Layer) -> Vec<NamedTensor<'_>> {
     match &layer.kind {
-        LayerKind::Conv(conv) => weight_and_bias(&conv.weight_shape, &conv.weight, &conv.bias),
-        LayerKind::Dense(dense) => {
-            let outputs = layer.shape.n_elements();
-            weight_and_bias(&[outputs, dense.weight.len() / outputs], &dense.weight, &dense.bias)
+        LayerKind::Conv(Conv { weight, bias, .. }) | LayerKind::Dense(Dense { weight, bias }) => {
+            let shape = layer.weight_shape().expect("the layer has weights");
+            weight_and_bias(shape, weight, bias)
         }
         LayerKind::Affine { scale, shift } => vec![vector("scale", scale), vector("shift", shift)],
         LayerKind::Input { .. }
@@ -89,8 +88,8 @@ fn vector<'m>(name: &str, values: &'m [f64]) -> NamedTensor<'m> {
 }
 
 /// A bias that is empty is none.
-fn weight_and_bias<'m>(shape: &[usize], weight: &'m [f64], bias: &'m [f64]) -> Vec<NamedTensor<'m>> {
-    let weight = NamedTensor { shape: shape.to_vec(), ..vector("weight", weight) };
+fn weight_and_bias<'m>(shape: Vec<usize>, weight: &'m [f64], bias: &'m [f64]) -> Vec<NamedTensor<'m>> {
+    let weight = NamedTensor { shape, ..vector("weight", weight) };
     let bias = (!bias.is_empty()).then(|| vector("bias", bias));
     std::iter::once(weight).chain(bias).collect()
 }

@@ -7,7 +7,7 @@
 //! regions: Yang et al., "Equality saturation for tensor graph superoptimization" (2021).
 
 use super::prices::Prices;
-use super::{Choice, ordered};
+use super::{Choice, decomposed, operands, ordered};
 use crate::rewrite::graph::{Graph, Node};
 use egg::{Id, Language};
 use microlp::{ComparisonOp, OptimizationDirection, Problem, SolveOptions, Variable};
@@ -71,22 +71,10 @@ fn candidates<'a>(graph: &'a Graph, chosen: &'a Choice, class: Id) -> Vec<&'a No
     chosen.get(&class).into_iter().chain(&graph[class].nodes).filter(is_usable).collect()
 }
 
-pub(super) fn operands(graph: &Graph, node: &Node) -> Vec<Id> {
-    node.children().iter().map(|id| graph.find(*id)).collect()
-}
-
 /// The operands that all of some nodes have.
 fn read_anyway(graph: &Graph, nodes: &[&Node]) -> BTreeSet<Id> {
     let sets = nodes.iter().map(|node| operands(graph, node).into_iter().collect::<BTreeSet<Id>>());
     sets.reduce(|common, set| common.intersection(&set).copied().collect()).unwrap_or_default()
-}
-
-/// The class whose decomposition a node uses.
-pub(super) fn decomposed(graph: &Graph, node: &Node) -> Option<Id> {
-    match node {
-        Node::Rotate(_, [operand]) => Some(graph.find(*operand)),
-        _ => None,
-    }
 }
 
 /// Part of an e-graph that chooses anew.

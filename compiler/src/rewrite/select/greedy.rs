@@ -2,8 +2,8 @@
 //! once. The set of needed classes is carried along, which takes memory in the square
 //! of their number.
 
-use super::Choice;
 use super::prices::Prices;
+use super::{Choice, decomposed};
 use crate::rewrite::graph::{Graph, Node};
 use egg::{Id, Language};
 use fixedbitset::FixedBitSet;
@@ -89,8 +89,8 @@ impl<'a> Selection<'a> {
         if needs.contains(at) {
             return None;
         }
-        if let Node::Rotate(_, [operand]) = node {
-            needs.insert(n + self.position[&self.graph.find(*operand)]);
+        if let Some(operand) = decomposed(self.graph, node) {
+            needs.insert(n + self.position[&operand]);
         }
         let price = own + needs.ones().map(|need| self.paid[need]).sum::<u64>();
         needs.insert(at);

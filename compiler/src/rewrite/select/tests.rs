@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::prices::Prices;
-use super::{Choice, exact, greedy, ordered};
+use super::{Choice, decomposed, exact, greedy, ordered};
 use crate::cost::{Nominal, default_target};
 use crate::rewrite::graph::{Graph, Node, Scalar, of_circuit, sum};
 use egg::Id;
@@ -36,7 +36,7 @@ fn total(graph: &Graph, prices: &Prices<'_>, roots: &[Id], chosen: &Choice) -> O
     let needed = ordered(graph, chosen, roots).ok()?;
     let own: u64 = needed.iter().map(|class| prices.own(*class, &chosen[class])).sum();
     let decomposed: BTreeSet<Id> =
-        needed.iter().filter_map(|class| exact::decomposed(graph, &chosen[class])).collect();
+        needed.iter().filter_map(|class| decomposed(graph, &chosen[class])).collect();
     Some(own + decomposed.iter().map(|class| prices.decomposition(*class)).sum::<u64>())
 }
 
