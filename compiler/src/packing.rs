@@ -13,6 +13,7 @@ mod groups;
 mod placement;
 mod plan;
 mod split;
+mod tally;
 mod thin;
 
 pub use assign::{Diagonals, Fold, assign};
@@ -22,6 +23,7 @@ pub use placement::{Grid, Placement};
 pub(crate) use plan::depth;
 pub use plan::{LinearPlan, PackingPlan, Prefold, TermPlan, plan};
 pub use split::Split;
+pub use tally::Tally;
 pub use thin::thin;
 
 use crate::cost::Nominal;
@@ -51,6 +53,16 @@ impl Packing {
             Packing::ZeroSkipping => by_diagonals(Use::Zeros),
             Packing::SharedSteps => by_diagonals(Use::ZerosAndSteps),
             Packing::Searched => plan(network, n_slots, nominal),
+        }
+    }
+
+    /// What [`Packing::plan`] estimates, nanoseconds on one thread.
+    pub(crate) fn price(self, network: &Network, n_slots: usize, nominal: &Nominal) -> f64 {
+        match self {
+            Packing::Searched => plan::price(network, n_slots, nominal),
+            Packing::Naive | Packing::ZeroSkipping | Packing::SharedSteps => {
+                self.plan(network, n_slots, nominal).cost_ns
+            }
         }
     }
 }

@@ -58,6 +58,8 @@ impl Default for Options {
 /// A compiled model with what every stage produced.
 #[derive(Clone, Debug)]
 pub struct Compiled {
+    /// The model without channels that zero weights make useless.
+    pub model: Model,
     /// Linear maps and activations.
     pub network: Network,
     /// Placements and splits.
@@ -134,16 +136,50 @@ pub fn compile(model: &Model, options: &Options) -> Result<Compiled, CompileErro
     if let Some(layer) = model.layers.iter().find(|layer| !layer.kind.is_he_friendly()) {
         return Err(CompileError::NotHeFriendly { layer: layer.name.clone() });
     }
-    let network = Network::of(model);
-    on_some_ring(model, options, |ring, samples| {
-        let plan = |network: &Network| {
-            let nominal = Nominal::new(ring, packing::depth(network));
-            options.packing.plan(network, ring.ring_degree / 2, &nominal).cost_ns
-        };
-        let carries = |depth| hopeless(depth, options, ring).is_none();
-        let composed = packing::composed_by_price(&network, plan, carries);
-        compile_for(model, composed.as_ref().unwrap_or(&network), options, samples, ring)
+    let model = model.clone().narrowed();
+    let network = Network::of(&model);
+    on_some_ring(&model, options, |ring, samples| {
+        let composed = composed(&network, options, ring);
+        compile_for(&model, composed.as_ref().unwrap_or(&network), options, samples, ring)
     })
+}
+
+/// A model with maps composed and tensors placed, and the prices that decided it.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    /// Linear maps and activations.
+    pub network: Network,
+    /// Placements and splits.
+    pub plan: PackingPlan,
+    /// What operations cost at each level.
+    pub nominal: Nominal,
+}
+
+/// Packs a model as [`compile`] does for a ring, without regard to whether it carries
+/// the model. Useless channels stay.
+pub fn pack(model: &Model, options: &Options, ring: &RingCost) -> Packed {
+    let network = Network::of(model);
+    let network = composed(&network, options, ring).unwrap_or(network);
+    let nominal = Nominal::new(ring, packing::depth(&network));
+    let plan = options.packing.plan(&network, ring.ring_degree / 2, &nominal);
+    Packed { network, plan, nominal }
+}
+
+/// What the plan of [`pack`] is estimated to take, nanoseconds on one thread.
+pub fn packed_cost(model: &Model, options: &Options, ring: &RingCost) -> f64 {
+    let network = Network::of(model);
+    let network = composed(&network, options, ring).unwrap_or(network);
+    let nominal = Nominal::new(ring, packing::depth(&network));
+    options.packing.price(&network, ring.ring_degree / 2, &nominal)
+}
+
+/// The network with neighbouring maps composed where the ring makes that cheaper, if anywhere.
+fn composed(network: &Network, options: &Options, ring: &RingCost) -> Option<Network> {
+    let price = |network: &Network| {
+        let nominal = Nominal::new(ring, packing::depth(network));
+        options.packing.price(network, ring.ring_degree / 2, &nominal)
+    };
+    packing::composed_by_price(network, price, |depth| hopeless(depth, options, ring).is_none())
 }
 
 /// As [`compile`], of the normal form of a model or what has become of it, as it is.
@@ -221,6 +257,7 @@ fn compile_for(
     let program = emit(&circuit, prediction.max_output * options.headroom_bits.exp2());
     let network = network.clone();
     Ok(Ok(Compiled {
+        model: model.clone(),
         network,
         plan,
         lowered,

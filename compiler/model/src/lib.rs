@@ -7,11 +7,13 @@
 mod builder;
 mod eval;
 mod fold;
+mod narrow;
 mod nonlinear;
 mod shape;
 
 pub use builder::ModelBuilder;
 pub use fold::permuted;
+pub use narrow::Width;
 pub use nonlinear::Nonlinear;
 pub use shape::{MAX_ELEMENTS, ShapeError, result_shape, within_limits};
 

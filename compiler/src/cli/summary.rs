@@ -38,8 +38,9 @@ fn sparsity(built: &Built, args: &CompileArgs) -> Result<Vec<LayerSparsity>, Dia
         return Ok(Vec::new());
     }
     let nominal = compiled.nominal(&session::target_of(&args.model)?);
-    let groups = nominal.map(|nominal| WeightGroups::of(model, &compiled.network, &compiled.plan, &nominal));
-    Ok(groups.map_or_else(Vec::new, |groups| groups.by_layer(model)))
+    let groups =
+        nominal.map(|nominal| WeightGroups::of(&compiled.model, &compiled.network, &compiled.plan, &nominal));
+    Ok(groups.map_or_else(Vec::new, |groups| groups.by_layer(model, &compiled.model)))
 }
 
 fn sparsity_table(layers: &[LayerSparsity]) -> String {
@@ -48,12 +49,13 @@ fn sparsity_table(layers: &[LayerSparsity]) -> String {
     }
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
-    let columns = ["layer", "zero weights", "beside others", "products", "rotations"];
+    let columns = ["layer", "channels", "zero weights", "beside others", "products", "rotations"];
     table.set_header(columns);
     for layer in layers {
         let of = |[all, left]: [usize; 2]| format!("{left} of {all}");
         table.add_row([
             layer.layer.clone(),
+            of(layer.channels),
             format!("{} of {}", layer.zeros, layer.weights),
             layer.stranded.to_string(),
             of(layer.products),

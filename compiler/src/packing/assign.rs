@@ -7,7 +7,7 @@
 
 use crate::sparsity::Matrix;
 use hecc_ir::layout::Layout;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Sums windows of a result: `out[s] = sum over m < copies of v[s + m * stride]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,21 +105,21 @@ struct Product {
 /// Rows looked at when only the set of diagonals is wanted.
 const SAMPLE_NONZEROS: usize = 1 << 12;
 
-/// The diagonals a map needs, from evenly spread rows when it is large.
+/// The diagonals a map needs, ascending, from evenly spread rows when it is large.
 pub(crate) fn diagonal_keys(
     matrix: &Matrix,
     operand: &Layout,
     result: &Layout,
     fold: Fold,
-) -> BTreeSet<DiagonalKey> {
+) -> Vec<DiagonalKey> {
     let every = matrix.n_nonzeros().div_ceil(SAMPLE_NONZEROS).max(1);
     let last = matrix.n_rows().saturating_sub(1);
     let rows = (0..matrix.n_rows()).filter(|&r| r % every == 0 || r == last);
-    let mut keys = std::collections::HashSet::new();
-    visit(matrix, operand, result, fold, rows, &mut |product| {
-        keys.insert(product.key);
-    });
-    keys.into_iter().collect()
+    let mut keys = Vec::new();
+    visit(matrix, operand, result, fold, rows, &mut |product| keys.push(product.key));
+    keys.sort_unstable();
+    keys.dedup();
+    keys
 }
 
 fn visit(

@@ -68,7 +68,7 @@ mod tests {
         let target = default_target();
         let ring = target.ring(8192).unwrap();
         let price = |network: &Network| {
-            crate::packing::plan(network, 4096, &Nominal::new(ring, depth(network))).cost_ns
+            crate::packing::Packing::default().price(network, 4096, &Nominal::new(ring, depth(network)))
         };
         composed_by_price(&network, price, |depth| depth <= max_depth).is_some()
     }

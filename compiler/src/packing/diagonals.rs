@@ -5,10 +5,9 @@
 use super::assign::{DiagonalKey, Diagonals, Fold, assign};
 use super::placement::Placement;
 use super::plan::{LinearPlan, PackingPlan, TermPlan, composed, remaining_levels};
-use super::split::{Price, Split};
+use super::split::{Price, Seen, Split};
 use crate::cost::Nominal;
 use crate::sparsity::{Linear, Network, NodeKind};
-use std::collections::BTreeSet;
 
 /// What a plan by diagonals makes use of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +35,10 @@ pub(super) fn plan(network: &Network, n_slots: usize, nominal: &Nominal, makes_u
         let price = Price::at(&nominal.ops(), nominal.level(remaining[id] + 1));
         let mut terms = Vec::new();
         for diagonals in diagonals_of(network, maps, &placements, id, makes_use) {
-            let keys: BTreeSet<DiagonalKey> = diagonals.keys().copied().collect();
+            let keys: Vec<DiagonalKey> = diagonals.keys().copied().collect();
             let (split, cost) = match makes_use {
                 Use::Nothing | Use::Zeros => Split::none(&keys, n_slots, &price),
-                Use::ZerosAndSteps => Split::cheapest(&keys, &[], n_slots, &price),
+                Use::ZerosAndSteps => Split::cheapest(&keys, &[], n_slots, &price, &mut Seen::default()),
             };
             cost_ns += cost;
             terms.push(TermPlan::Map { prefold: None, diagonals, split });

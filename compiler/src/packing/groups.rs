@@ -6,8 +6,9 @@
 use super::assign::{DiagonalKey, diagonal_of};
 use super::plan::{PackingPlan, TermPlan, planned_leg, remaining_levels};
 use super::split::{Price, Split};
+use super::tally::Tally;
 use crate::cost::Nominal;
-use crate::model::{LayerId, LayerKind, Model};
+use crate::model::{Layer, LayerId, LayerKind, Model};
 use crate::sparsity::{Matrix, Network, NodeKind, layer_matrix};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -31,7 +32,6 @@ pub struct WeightGroups {
     /// Diagonals; those of one map and layer lie together.
     pub diagonals: Vec<Diagonal>,
     maps: Vec<Map>,
-    n_slots: usize,
     /// What no diagonal has a part in: activations, folds, rescales.
     fixed_ns: f64,
 }
@@ -46,9 +46,8 @@ struct Map {
 impl WeightGroups {
     /// The diagonals that a plan has for the weights of a model, zero or not.
     pub fn of(model: &Model, network: &Network, plan: &PackingPlan, nominal: &Nominal) -> WeightGroups {
-        let n_slots = plan.placements.first().map_or(0, |placement| placement.layout.n_slots);
         let remaining = remaining_levels(network);
-        let mut groups = WeightGroups { diagonals: Vec::new(), maps: Vec::new(), n_slots, fixed_ns: 0.0 };
+        let mut groups = WeightGroups { diagonals: Vec::new(), maps: Vec::new(), fixed_ns: 0.0 };
         for (index, node) in network.nodes.iter().enumerate() {
             let (NodeKind::Linear(linear), Some(planned)) = (&node.kind, &plan.linear[index]) else {
                 continue;
@@ -68,24 +67,18 @@ impl WeightGroups {
                 }
             }
         }
-        let all = vec![true; groups.diagonals.len()];
-        groups.fixed_ns = (plan.cost_ns - groups.price(&all)).max(0.0);
+        groups.fixed_ns = (plan.cost_ns - groups.tally().cost()).max(0.0);
         groups
     }
 
-    /// Estimated time of the network with some of the diagonals, nanoseconds on one thread.
-    ///
-    /// # Panics
-    /// If there is not one flag per diagonal.
-    pub fn price(&self, is_left: &[bool]) -> f64 {
-        assert_eq!(is_left.len(), self.diagonals.len(), "a flag per diagonal");
-        let mut keys: Vec<BTreeSet<DiagonalKey>> = vec![BTreeSet::new(); self.maps.len()];
-        for diagonal in self.diagonals.iter().zip(is_left).filter(|(_, is_left)| **is_left).map(|(d, _)| d) {
-            keys[diagonal.map].insert(diagonal.key);
-        }
-        let priced = self.maps.iter().zip(&keys);
-        self.fixed_ns
-            + priced.map(|(map, keys)| map.price.map_alone(keys, map.split, self.n_slots)).sum::<f64>()
+    /// The cost of the plan, from which diagonals can be taken away.
+    pub fn tally(&self) -> Tally {
+        Tally::of(self, self.maps.iter().map(|map| (map.split, map.price)), self.fixed_ns)
+    }
+
+    /// Map and key of each diagonal.
+    pub(super) fn places(&self) -> impl Iterator<Item = (usize, DiagonalKey)> {
+        self.diagonals.iter().map(|diagonal| (diagonal.map, diagonal.key))
     }
 
     /// Sets of diagonals whose removal saves more than their products: one diagonal, all
@@ -118,11 +111,13 @@ impl WeightGroups {
 pub struct LayerSparsity {
     /// The layer's name.
     pub layer: String,
+    /// Channels or features that it computes, and those of them that are of any use.
+    pub channels: [usize; 2],
     /// Weights.
     pub weights: usize,
     /// Weights that are zero.
     pub zeros: usize,
-    /// Zero weights on diagonals that other weights keep.
+    /// Zero weights between useful channels, on diagonals that other weights keep.
     pub stranded: usize,
     /// Plaintext products without zeros, and those that are left.
     pub products: [usize; 2],
@@ -131,15 +126,15 @@ pub struct LayerSparsity {
 }
 
 impl WeightGroups {
-    /// What the zeros of a model save in this packing, by layer.
-    pub fn by_layer(&self, model: &Model) -> Vec<LayerSparsity> {
+    /// What the zeros of a model save in this packing, by layer; `narrowed` is the model that
+    /// was packed, the same without useless channels.
+    pub fn by_layer(&self, model: &Model, narrowed: &Model) -> Vec<LayerSparsity> {
         let layers: BTreeSet<LayerId> = self.diagonals.iter().map(|diagonal| diagonal.layer).collect();
-        layers.into_iter().filter_map(|layer| self.of_layer(model, layer)).collect()
+        layers.into_iter().filter_map(|id| self.of_layer(model.layer(id), narrowed.layer(id), id)).collect()
     }
 
-    fn of_layer(&self, model: &Model, id: LayerId) -> Option<LayerSparsity> {
-        let layer = model.layer(id);
-        let weights = layer.kind.weights()?;
+    fn of_layer(&self, layer: &Layer, narrowed: &Layer, id: LayerId) -> Option<LayerSparsity> {
+        let (all_weights, weights) = (layer.kind.weights()?, narrowed.kind.weights()?);
         let is_alive = |weight: u32| weights[weight as usize] != 0.0;
         let all: Vec<&Diagonal> = self.diagonals.iter().filter(|diagonal| diagonal.layer == id).collect();
         let left: Vec<&Diagonal> =
@@ -148,8 +143,9 @@ impl WeightGroups {
             left.iter().flat_map(|diagonal| &diagonal.weights).copied().filter(|&w| !is_alive(w)).collect();
         Some(LayerSparsity {
             layer: layer.name.clone(),
-            weights: weights.len(),
-            zeros: weights.iter().filter(|weight| **weight == 0.0).count(),
+            channels: [layer.shape.0[0], narrowed.shape.0[0]],
+            weights: all_weights.len(),
+            zeros: all_weights.iter().filter(|weight| **weight == 0.0).count(),
             stranded: stranded.len(),
             products: [all.len(), left.len()],
             rotations: [&all, &left].map(|diagonals| self.n_rotations(diagonals)),
@@ -346,13 +342,30 @@ mod tests {
     #[test]
     fn less_costs_less() {
         let (_, plan, groups) = packed();
-        let all = vec![true; groups.diagonals.len()];
-        let whole = groups.price(&all);
+        let mut tally = groups.tally();
+        let whole = tally.cost();
         assert!((whole / plan.cost_ns - 1.0).abs() < 1e-9);
-        for bundle in groups.bundles(&all) {
-            let mut without = all.clone();
-            bundle.iter().for_each(|&diagonal| without[diagonal] = false);
-            assert!(groups.price(&without) < whole, "{bundle:?}");
+        for bundle in groups.bundles(&vec![true; groups.diagonals.len()]) {
+            assert!(tally.cost_without(&bundle) < whole, "{bundle:?}");
         }
+        assert_eq!(tally.cost(), whole);
+    }
+
+    #[test]
+    fn what_is_taken_away_is_not_charged() {
+        let (_, _, groups) = packed();
+        let mut tally = groups.tally();
+        let removed: Vec<usize> = (0..groups.diagonals.len()).step_by(3).collect();
+        let expected = tally.cost_without(&removed);
+        removed.iter().for_each(|&diagonal| tally.remove(diagonal));
+        assert_eq!(tally.cost(), expected);
+        let mut keys = vec![BTreeSet::new(); groups.maps.len()];
+        for (diagonal, _) in groups.diagonals.iter().zip(tally.is_left()).filter(|(_, is_left)| **is_left) {
+            keys[diagonal.map].insert(diagonal.key);
+        }
+        let keys = keys.into_iter().map(|keys| keys.into_iter().collect::<Vec<DiagonalKey>>());
+        let maps = groups.maps.iter().zip(keys);
+        let priced: f64 = maps.map(|(map, keys)| map.price.map_alone(&keys, map.split, N_SLOTS)).sum();
+        assert!(((groups.fixed_ns + priced) / expected - 1.0).abs() < 1e-9);
     }
 }

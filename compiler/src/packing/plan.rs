@@ -4,7 +4,7 @@
 use super::assign::{Diagonals, Fold, assign, diagonal_keys};
 use super::candidates;
 use super::placement::Placement;
-use super::split::{Price, Split};
+use super::split::{Price, Seen, Split};
 use crate::cost::Nominal;
 use crate::sparsity::{Activation, Factor, Linear, Matrix, Network, NodeId, NodeKind, Pool, Term};
 use rayon::prelude::*;
@@ -61,20 +61,13 @@ const BEAM_WIDTH: usize = 8;
 
 /// Plans a network for ciphertexts of `n_slots`, priced with `nominal`.
 pub fn plan(network: &Network, n_slots: usize, nominal: &Nominal) -> PackingPlan {
-    let routes = network.nodes.iter().map(|node| routes_of(network, &node.kind)).collect();
-    let search = Search { network, n_slots, nominal, remaining: remaining_levels(network), routes };
-    let mut beam = vec![State::default()];
-    for id in network.ids() {
-        let mut next: Vec<State> = beam.par_iter().flat_map_iter(|state| search.expand(state, id)).collect();
-        next.sort_by(|a, b| a.cost.total_cmp(&b.cost));
-        beam = Vec::new();
-        for state in next {
-            if beam.len() < BEAM_WIDTH && !beam.iter().any(|kept| search.same_frontier(kept, &state, id)) {
-                beam.push(state);
-            }
-        }
-    }
-    search.realise(beam.swap_remove(0))
+    let search = Search::new(network, n_slots, nominal);
+    search.realise(search.cheapest())
+}
+
+/// Estimated time of the linear maps of the plan, nanoseconds on one thread.
+pub(crate) fn price(network: &Network, n_slots: usize, nominal: &Nominal) -> f64 {
+    Search::new(network, n_slots, nominal).cheapest().cost
 }
 
 /// Levels needed from each node's value to the output.
@@ -170,7 +163,28 @@ pub(super) fn composed(network: &Network, term: &Term) -> Factor {
     term.factors.iter().cloned().reduce(crate::sparsity::compose).unwrap_or_else(identity)
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(network: &'a Network, n_slots: usize, nominal: &'a Nominal) -> Search<'a> {
+        let routes = network.nodes.iter().map(|node| routes_of(network, &node.kind)).collect();
+        Search { network, n_slots, nominal, remaining: remaining_levels(network), routes }
+    }
+
+    fn cheapest(&self) -> State {
+        let mut beam = vec![State::default()];
+        for id in self.network.ids() {
+            let mut next: Vec<State> =
+                beam.par_iter().flat_map_iter(|state| self.expand(state, id)).collect();
+            next.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+            beam = Vec::new();
+            for state in next {
+                if beam.len() < BEAM_WIDTH && !beam.iter().any(|kept| self.same_frontier(kept, &state, id)) {
+                    beam.push(state);
+                }
+            }
+        }
+        beam.swap_remove(0)
+    }
+
     fn expand(&self, state: &State, id: NodeId) -> Vec<State> {
         let shape = &self.network.node(id).shape;
         match &self.network.node(id).kind {
@@ -198,20 +212,18 @@ impl Search<'_> {
         let routes = linear.terms.iter().zip(&self.routes[id.0]);
         let legs: Vec<Vec<Leg>> = routes.map(|(t, routes)| self.legs(state, t.operand, routes)).collect();
         let main = main_term(linear);
-        let mut found = Vec::new();
-        for leg in &legs[main] {
-            for (placement, fold) in candidates::results(&leg.operand, shape, leg.factor.stride, self.n_slots)
-            {
-                let priced: Vec<_> =
-                    legs.iter().map(|legs| self.price_term(legs, &placement, fold, &price)).collect();
-                let n_cts = placement.layout.n_cts;
-                let cost = priced.iter().map(|p| p.1).sum::<f64>()
-                    + price.finish(fold.steps().count()) * n_cts as f64;
-                let terms = priced.into_iter().map(|p| Some(p.0)).collect();
-                found.push(state.with(placement, Some(Choice { fold, terms }), cost));
-            }
-        }
-        found
+        let results = |leg: &Leg| candidates::results(&leg.operand, shape, leg.factor.stride, self.n_slots);
+        let results: Vec<(Placement, Fold)> = legs[main].iter().flat_map(results).collect();
+        let expand = |seen: &mut Seen, (placement, fold): (Placement, Fold)| {
+            let priced: Vec<_> =
+                legs.iter().map(|legs| self.price_term(legs, &placement, fold, &price, seen)).collect();
+            let n_cts = placement.layout.n_cts;
+            let cost =
+                priced.iter().map(|p| p.1).sum::<f64>() + price.finish(fold.steps().count()) * n_cts as f64;
+            let terms = priced.into_iter().map(|p| Some(p.0)).collect();
+            state.with(placement, Some(Choice { fold, terms }), cost)
+        };
+        results.into_par_iter().map_init(Seen::default, expand).collect()
     }
 
     /// Price of an activation of one ciphertext: its squarings.
@@ -228,11 +240,12 @@ impl Search<'_> {
         result: &Placement,
         fold: Fold,
         price: &Price,
+        seen: &mut Seen,
     ) -> ((Route, Split), f64) {
         let priced = legs.iter().map(|leg| {
             let operand = &leg.operand;
             let keys = diagonal_keys(&leg.factor.matrix, &operand.layout, &result.layout, fold);
-            let (split, cost) = Split::cheapest(&keys, &hints(operand, fold), self.n_slots, price);
+            let (split, cost) = Split::cheapest(&keys, &hints(operand, fold), self.n_slots, price, seen);
             let windows = |prefold: &Prefold| price.sum_windows(prefold.n_rotations(), operand.layout.n_cts);
             ((leg.route, split), cost + leg.prefold.as_ref().map_or(0.0, windows))
         });

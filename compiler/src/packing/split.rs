@@ -8,7 +8,6 @@
 use super::assign::DiagonalKey;
 use hecc_ir::scale::Level;
 use hecc_ir::target::{Basis, OpCost};
-use std::collections::BTreeSet;
 
 /// `step = giant + baby` with the baby in `-offset .. unit - offset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +30,7 @@ impl Split {
     }
 
     /// The split without giant steps, and its cost with products.
-    pub(crate) fn none(keys: &BTreeSet<DiagonalKey>, n_slots: usize, price: &Price) -> (Split, f64) {
+    pub(crate) fn none(keys: &[DiagonalKey], n_slots: usize, price: &Price) -> (Split, f64) {
         let split = Split { unit: n_slots as i64, offset: n_slots as i64 / 2 };
         (split, price.map_alone(keys, split, n_slots))
     }
@@ -39,10 +38,11 @@ impl Split {
     /// The cheapest split of a set of diagonals, and its cost with products.
     /// `hints` are distances the layouts suggest as units.
     pub(crate) fn cheapest(
-        keys: &BTreeSet<DiagonalKey>,
+        keys: &[DiagonalKey],
         hints: &[usize],
         n_slots: usize,
         price: &Price,
+        seen: &mut Seen,
     ) -> (Split, f64) {
         let min_step = keys.iter().map(|k| k.2).min().unwrap_or(0);
         let small = 1..=MAX_PLAIN_UNIT;
@@ -51,11 +51,24 @@ impl Split {
         units.retain(|&unit| unit > 0);
         units.sort_unstable();
         units.dedup();
-        let offsets = |unit: i64| [0, unit / 2, (-min_step).rem_euclid(unit)];
-        let splits = units.into_iter().flat_map(|unit| offsets(unit).map(|offset| Split { unit, offset }));
-        let mut seen = Seen::new(keys, n_slots);
-        let priced = splits.map(|split| (split, price.map(keys, split, &mut seen)));
-        priced.min_by(|a, b| a.1.total_cmp(&b.1)).expect("there is a unit")
+        let offsets = |unit: i64| {
+            let mut offsets = vec![0, unit / 2, (-min_step).rem_euclid(unit)];
+            offsets.sort_unstable();
+            offsets.dedup();
+            offsets
+        };
+        let splits = units
+            .into_iter()
+            .flat_map(|unit| offsets(unit).into_iter().map(move |offset| Split { unit, offset }));
+        seen.fit(keys, n_slots);
+        let mut best: Option<(Split, f64)> = None;
+        for split in splits {
+            let bound = best.map_or(f64::INFINITY, |(_, cost)| cost);
+            if let Some(cost) = price.map(keys, split, seen, bound).filter(|cost| *cost < bound) {
+                best = Some((split, cost));
+            }
+        }
+        best.expect("there is a unit")
     }
 }
 
@@ -121,78 +134,120 @@ impl Price {
     }
 
     /// Price of the rotations and products of a map on one split.
-    pub(crate) fn map_alone(&self, keys: &BTreeSet<DiagonalKey>, split: Split, n_slots: usize) -> f64 {
-        if keys.is_empty() { 0.0 } else { self.map(keys, split, &mut Seen::new(keys, n_slots)) }
+    pub(crate) fn map_alone(&self, keys: &[DiagonalKey], split: Split, n_slots: usize) -> f64 {
+        let mut seen = Seen::default();
+        seen.fit(keys, n_slots);
+        self.map(keys, split, &mut seen, f64::INFINITY).unwrap_or(0.0)
     }
 
-    /// Price of the rotations and products of a map. When the better half of the
-    /// products are of babies, they are extended and giants divide one part;
-    /// else the babies are divided whole.
-    fn map(&self, keys: &BTreeSet<DiagonalKey>, split: Split, seen: &mut Seen) -> f64 {
-        seen.restart();
-        let (mut n_operands, mut n_babies, mut n_giants, mut n_rotated) = (0, 0, 0, 0);
+    /// Price of the rotations and products of a map; nothing as soon as it is more than `bound`.
+    fn map(&self, keys: &[DiagonalKey], split: Split, seen: &mut Seen, bound: f64) -> Option<f64> {
+        if keys.is_empty() {
+            return Some(0.0);
+        }
+        seen.round += 1;
+        let mut counts = Counts { products: keys.len(), ..Counts::default() };
+        let products = keys.len() as f64 * self.product.min(self.extended_product);
         for &(out, operand, step) in keys {
             let baby = split.baby(step);
-            n_rotated += usize::from(baby != 0);
-            if baby != 0 && seen.babies.insert(operand, baby) {
-                n_babies += 1;
-                n_operands += u32::from(seen.operands.insert(operand, 0));
+            let is_rotated = baby != 0;
+            counts.rotated += usize::from(is_rotated);
+            let is_baby = is_rotated && seen.insert_baby(operand, baby);
+            let is_giant = step != baby && seen.insert_giant(out, step - baby);
+            if is_baby || is_giant {
+                counts.babies += usize::from(is_baby);
+                counts.operands += usize::from(is_baby && seen.insert_operand(operand));
+                counts.giants += usize::from(is_giant);
+                if products + self.rotations(counts) > bound {
+                    return None;
+                }
             }
-            n_giants += u32::from(step != baby && seen.giants.insert(out, step - baby));
         }
-        let is_extended = 2 * n_rotated >= keys.len();
+        Some(self.of(counts))
+    }
+
+    /// Price of rotations, without divisions and products.
+    fn rotations(&self, counts: Counts) -> f64 {
+        let Counts { operands, babies, giants, .. } = counts;
+        (operands + giants) as f64 * self.decompose
+            + (babies + giants) as f64 * self.apply_key
+            + giants as f64 * self.extended_add
+    }
+
+    /// Price of what a map takes. When the better half of the products are of babies, they
+    /// are extended and giants divide one part; else the babies are divided whole.
+    pub(crate) fn of(&self, counts: Counts) -> f64 {
+        let Counts { products, rotated, babies, giants, .. } = counts;
+        let is_extended = 2 * rotated >= products;
         let (product, gather) = match is_extended {
             true => (self.extended_product, self.extended_gather),
             false => (self.product, self.gather),
         };
-        let divisions = if is_extended { n_giants } else { 2 * n_babies };
-        f64::from(n_operands + n_giants) * self.decompose
-            + f64::from(n_babies + n_giants) * self.apply_key
-            + f64::from(n_babies) * gather
-            + f64::from(n_giants) * self.extended_add
-            + f64::from(divisions) * self.divide
-            + keys.len() as f64 * product
+        let divisions = if is_extended { giants } else { 2 * babies };
+        self.rotations(counts)
+            + babies as f64 * gather
+            + divisions as f64 * self.divide
+            + products as f64 * product
     }
 }
 
-/// Which rotations of which ciphertexts one split has been charged for.
-struct Seen {
-    operands: StepSet,
-    babies: StepSet,
-    giants: StepSet,
+/// What a map takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Plaintext products.
+    pub products: usize,
+    /// Those of rotated operands.
+    pub rotated: usize,
+    /// Operand ciphertexts with baby rotations.
+    pub operands: usize,
+    /// Baby rotations.
+    pub babies: usize,
+    /// Giant rotations.
+    pub giants: usize,
+}
+
+/// Which rotations of which ciphertexts one split has been charged for: sets of (ciphertext, step
+/// modulo slots) that are emptied in one move.
+#[derive(Default)]
+pub(crate) struct Seen {
+    n_slots: usize,
+    round: u32,
+    operands: Vec<u32>,
+    babies: Vec<u32>,
+    giants: Vec<u32>,
 }
 
 impl Seen {
-    fn new(keys: &BTreeSet<DiagonalKey>, n_slots: usize) -> Seen {
+    /// Makes room for a set of diagonals, and empties all sets.
+    fn fit(&mut self, keys: &[DiagonalKey], n_slots: usize) {
         let n_operands = keys.iter().map(|k| k.1 as usize + 1).max().unwrap_or(0);
         let n_results = keys.iter().map(|k| k.0 as usize + 1).max().unwrap_or(0);
-        Seen {
-            operands: StepSet::new(n_operands, 1),
-            babies: StepSet::new(n_operands, n_slots),
-            giants: StepSet::new(n_results, n_slots),
+        if self.n_slots != n_slots || self.round > u32::MAX / 2 {
+            *self = Seen { n_slots, ..Seen::default() };
         }
+        let grow = |set: &mut Vec<u32>, len: usize| set.resize(set.len().max(len), 0);
+        grow(&mut self.operands, n_operands);
+        grow(&mut self.babies, n_operands * n_slots);
+        grow(&mut self.giants, n_results * n_slots);
     }
 
-    fn restart(&mut self) {
-        [&mut self.operands, &mut self.babies, &mut self.giants].into_iter().for_each(|set| set.round += 1);
-    }
-}
-
-/// A set of (ciphertext, step modulo slots) that is emptied in one move.
-struct StepSet {
-    n_slots: usize,
-    round: u32,
-    last_seen: Vec<u32>,
-}
-
-impl StepSet {
-    fn new(n_cts: usize, n_slots: usize) -> StepSet {
-        StepSet { n_slots, round: 0, last_seen: vec![0; n_cts * n_slots] }
+    /// True when the operand was not in the set; likewise the others.
+    fn insert_operand(&mut self, operand: u32) -> bool {
+        std::mem::replace(&mut self.operands[operand as usize], self.round) != self.round
     }
 
-    /// True when the pair was not in the set.
-    fn insert(&mut self, ct: u32, step: i64) -> bool {
-        let index = ct as usize * self.n_slots + step.rem_euclid(self.n_slots as i64) as usize;
-        std::mem::replace(&mut self.last_seen[index], self.round) != self.round
+    fn insert_baby(&mut self, operand: u32, step: i64) -> bool {
+        let place = self.place(operand, step);
+        std::mem::replace(&mut self.babies[place], self.round) != self.round
+    }
+
+    fn insert_giant(&mut self, result: u32, step: i64) -> bool {
+        let place = self.place(result, step);
+        std::mem::replace(&mut self.giants[place], self.round) != self.round
+    }
+
+    fn place(&self, ct: u32, step: i64) -> usize {
+        // Slots are a power of two.
+        ct as usize * self.n_slots + (step as usize & (self.n_slots - 1))
     }
 }

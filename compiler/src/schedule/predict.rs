@@ -119,8 +119,8 @@ impl Machine<'_> {
                 values.iter().for_each(|value| *copies.entry(*value).or_insert(0.0) += 1.0);
                 // n copies of one error have n^2 times its variance: n for each of them.
                 let mut term = |value: &Value| {
-                    let mut term = self.consume(*value);
-                    term.variance.iter_mut().for_each(|v| *v *= copies[value]);
+                    let (mut term, n_copies) = (self.consume(*value), copies[value]);
+                    term.variance.iter_mut().for_each(|v| *v *= n_copies);
                     term
                 };
                 let first = term(&values[0]);

@@ -152,7 +152,7 @@ fn weights_that_were_pruned_stay_zero() {
     let samples = vectors(120, 1);
     let mut trainee = learnt(1);
     let groups = blocks(&trainee.model(), "first", &[4, 3]).unwrap();
-    pruned(&mut trainee, &groups, &ByCount::of(&groups), &pruning(0.5, 2));
+    pruned(&mut trainee, &ByCount(groups.clone()), &pruning(0.5, 2));
     let left = is_left(&trainee.model(), &groups);
     assert_eq!(converted(&mut trainee, &samples, 2).len(), 1);
     assert_eq!(is_left(&trainee.model(), &groups), left);

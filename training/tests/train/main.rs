@@ -4,6 +4,7 @@
 
 mod blocks;
 mod bundles;
+mod channels;
 mod fit;
 mod forward;
 mod friendly;

@@ -2,7 +2,9 @@
 
 use crate::nets::{Net, go_on, images, recipe, trained, two_layers, vectors, weights};
 use hecc_model::{LayerKind, Model, Nonlinear};
-use hecc_train::prune::{ByCount, Event, Group, Pricing, Pruning, Schedule, Score, Step, blocks, prune};
+use hecc_train::prune::{
+    ByCount, Count, Event, Group, Planner, Pricing, Pruning, Schedule, Score, Step, blocks, prune,
+};
 use hecc_train::{Flow, Samples, TrainError, Trainee};
 
 pub fn pruning(target: f64, steps: usize) -> Pruning {
@@ -12,12 +14,7 @@ pub fn pruning(target: f64, steps: usize) -> Pruning {
 }
 
 /// Prunes on vectors; returns the state kept and all states on the way.
-pub fn pruned(
-    trainee: &mut Trainee,
-    groups: &[Group],
-    pricing: &dyn Pricing,
-    pruning: &Pruning,
-) -> (Option<Step>, Vec<Step>) {
+pub fn pruned(trainee: &mut Trainee, planner: &dyn Planner, pruning: &Pruning) -> (Option<Step>, Vec<Step>) {
     let mut steps = Vec::new();
     let mut watch = |event| {
         if let Event::Step(step) = event {
@@ -26,7 +23,7 @@ pub fn pruned(
         Flow::Continue
     };
     let samples = [&vectors(160, 1), &vectors(200, 2)];
-    let kept = prune(trainee, groups, pricing, samples, pruning, &mut watch).unwrap();
+    let kept = prune(trainee, planner, samples, pruning, &mut watch).unwrap();
     (kept, steps)
 }
 
@@ -42,6 +39,13 @@ fn members(model: &Model, group: &Group) -> Vec<f64> {
 
 pub fn is_left(model: &Model, groups: &[Group]) -> Vec<bool> {
     groups.iter().map(|group| members(model, group).iter().any(|x| *x != 0.0)).collect()
+}
+
+/// Weights in the groups that are left.
+fn cost(groups: &[Group], is_left: &[bool]) -> f64 {
+    let mut count = Count::of(groups);
+    (0..groups.len()).filter(|&group| !is_left[group]).for_each(|group| count.remove(group));
+    count.cost()
 }
 
 /// Share of the weights of some layers that are zero.
@@ -62,7 +66,7 @@ fn with_holes(mut model: Model) -> Model {
 fn groups_that_are_removed_stay_zero() {
     let mut trainee = learnt(1);
     let groups = blocks(&trainee.model(), "first", &[2, 3]).unwrap();
-    let (kept, steps) = pruned(&mut trainee, &groups, &ByCount::of(&groups), &pruning(0.3, 4));
+    let (kept, steps) = pruned(&mut trainee, &ByCount(groups.clone()), &pruning(0.3, 4));
     let kept = kept.unwrap();
     assert_eq!((steps.len(), steps.last()), (4, Some(&kept)));
     let left = is_left(&trainee.model(), &groups);
@@ -81,7 +85,7 @@ fn the_cost_falls_to_the_target() {
     for target in [0.0, 0.25, 0.5, 0.9] {
         let mut trainee = learnt(1);
         let groups = blocks(&trainee.model(), "first", &[1, 4]).unwrap();
-        let (kept, _) = pruned(&mut trainee, &groups, &ByCount::of(&groups), &pruning(target, 3));
+        let (kept, _) = pruned(&mut trainee, &ByCount(groups.clone()), &pruning(target, 3));
         let (found, expected) = (kept.unwrap().cost, f64::max(target, 1.0 / 48.0));
         assert!(found <= expected && found > expected - 1.0 / 48.0, "{found} for {target}");
     }
@@ -93,7 +97,7 @@ fn every_schedule_ends_at_the_same_cost() {
         let mut trainee = learnt(1);
         let groups = blocks(&trainee.model(), "first", &[1, 1]).unwrap();
         let pruning = Pruning { schedule, ..pruning(0.25, 4) };
-        let (_, steps) = pruned(&mut trainee, &groups, &ByCount::of(&groups), &pruning);
+        let (_, steps) = pruned(&mut trainee, &ByCount(groups.clone()), &pruning);
         assert!(steps.iter().map(|step| (step.step, step.n_steps)).eq((1..=4).map(|step| (step, 4))));
         steps.iter().map(|step| step.cost).collect()
     };
@@ -116,13 +120,12 @@ fn groups_of_several_layers_are_pruned_together() {
     let mut trainee = trained(model, &train);
     let mut groups = blocks(&trainee.model(), "conv", &[1, 1, 3, 3]).unwrap();
     groups.extend(blocks(&trainee.model(), "dense", &[3, 9]).unwrap());
-    let pricing = ByCount::of(&groups);
     let samples = [&train, &validation];
     let mut watch = |_| Flow::Continue;
-    let kept = prune(&mut trainee, &groups, &pricing, samples, &pruning(0.42, 3), &mut watch);
+    let kept = prune(&mut trainee, &ByCount(groups.clone()), samples, &pruning(0.42, 3), &mut watch);
     let kept = kept.unwrap().unwrap();
     let left = is_left(&trainee.model(), &groups);
-    assert_eq!(kept.cost, pricing.cost(&left) / pricing.cost(&vec![true; groups.len()]));
+    assert_eq!(kept.cost, cost(&groups, &left) / cost(&groups, &vec![true; groups.len()]));
     assert!(kept.cost <= 0.42 && kept.accuracy > 0.9, "{kept:?}");
     assert!(left[..6].contains(&true) && left[6..].contains(&true), "{left:?}");
     assert_eq!(kept.sparsity, sparsity(&trainee.model(), &["conv", "dense"]));
@@ -134,11 +137,10 @@ fn a_group_is_left_while_one_of_its_weights_is() {
     let mut trainee = learnt(1);
     let mut groups = blocks(&trainee.model(), "first", &[1, 12]).unwrap();
     groups.extend(blocks(&trainee.model(), "first", &[16, 1]).unwrap());
-    let pricing = ByCount::of(&groups);
-    let (kept, _) = pruned(&mut trainee, &groups, &pricing, &pruning(0.3, 3));
+    let (kept, _) = pruned(&mut trainee, &ByCount(groups.clone()), &pruning(0.3, 3));
     let kept = kept.unwrap();
     let left = is_left(&trainee.model(), &groups);
-    assert_eq!(kept.cost, pricing.cost(&left) / 384.0);
+    assert_eq!(kept.cost, cost(&groups, &left) / 384.0);
     assert_eq!(kept.sparsity, sparsity(&trainee.model(), &["first"]));
     // What is left of the layer is some rows by some columns.
     let [n_rows, n_columns] =
@@ -151,7 +153,7 @@ fn weights_that_were_zero_stay_zero() {
     let model = with_holes(learnt(1).model());
     let mut trainee = Trainee::new(model.clone());
     let groups = blocks(&model, "first", &[4, 12]).unwrap();
-    let (kept, _) = pruned(&mut trainee, &groups, &ByCount::of(&groups), &pruning(0.5, 2));
+    let (kept, _) = pruned(&mut trainee, &ByCount(groups.clone()), &pruning(0.5, 2));
     let (first, kept) = (weights(&model, "first"), kept.unwrap());
     let after = trainee.model();
     assert!(
@@ -167,7 +169,7 @@ fn the_last_state_that_is_accurate_enough_is_kept() {
     let groups = blocks(&trainee.model(), "first", &[1, 1]).unwrap();
     let schedule = Schedule::Linear;
     let pruning = Pruning { schedule, min_accuracy: 0.9, ..pruning(0.0, 12) };
-    let (kept, steps) = pruned(&mut trainee, &groups, &ByCount::of(&groups), &pruning);
+    let (kept, steps) = pruned(&mut trainee, &ByCount(groups.clone()), &pruning);
     let kept = kept.unwrap();
     let [.., before, last] = &steps[..] else { panic!("{steps:?}") };
     assert!(before.accuracy >= 0.9 && last.accuracy < 0.9, "{steps:?}");
@@ -182,7 +184,7 @@ fn a_network_that_cannot_be_pruned_is_left_alone() {
     let before = trainee.model();
     let groups = blocks(&before, "first", &[1, 12]).unwrap();
     let pruning = Pruning { schedule: Schedule::OneShot, min_accuracy: 0.9, ..pruning(0.0, 3) };
-    let (kept, steps) = pruned(&mut trainee, &groups, &ByCount::of(&groups), &pruning);
+    let (kept, steps) = pruned(&mut trainee, &ByCount(groups.clone()), &pruning);
     assert_eq!((kept, steps.len()), (None, 1));
     assert_eq!(trainee.model(), before);
     trainee.fit(&vectors(100, 3), &recipe(1), None, &mut go_on).unwrap();
@@ -195,7 +197,7 @@ fn one_seed_gives_one_pruning() {
         let mut trainee = learnt(1);
         let groups = blocks(&trainee.model(), "first", &[2, 2]).unwrap();
         let pruning = Pruning { score, ..pruning(0.4, 3) };
-        pruned(&mut trainee, &groups, &ByCount::of(&groups), &pruning);
+        pruned(&mut trainee, &ByCount(groups.clone()), &pruning);
         trainee.model()
     };
     for score in [Score::Taylor, Score::Magnitude, Score::Random] {
@@ -208,8 +210,7 @@ fn stopped(samples: &Samples, stop: fn(&Event) -> bool) -> (Result<Option<Step>,
     let mut trainee = learnt(1);
     let groups = blocks(&trainee.model(), "first", &[1, 12]).unwrap();
     let mut watch = |event: Event| if stop(&event) { Flow::Stop } else { Flow::Continue };
-    let (pricing, pruning) = (ByCount::of(&groups), pruning(0.25, 3));
-    let outcome = prune(&mut trainee, &groups, &pricing, [samples; 2], &pruning, &mut watch);
+    let outcome = prune(&mut trainee, &ByCount(groups), [samples; 2], &pruning(0.25, 3), &mut watch);
     (outcome, trainee)
 }
 

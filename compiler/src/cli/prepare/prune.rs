@@ -1,16 +1,15 @@
 //! `hecc prepare prune`.
 
 use super::args::{ObjectiveArg, PruneArgs, ScheduleArg, ScoreArg};
-use super::groups::ByLatency;
+use super::groups::Packer;
 use super::{Bar, Work, failure, percent};
 use crate::cli::form::Form;
-use crate::cli::{problems, session};
+use crate::cli::{problems, progress, session};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::model::Model;
-use hecc::packing::WeightGroups;
-use hecc::pipeline;
-use hecc_train::prune::{self, ByCount, Event, Group, Pricing, Pruning, Schedule, Score, Step};
+use hecc::pipeline::{self, Options};
+use hecc_train::prune::{self, ByCount, Event, Group, Planner, Pruning, Schedule, Score, Step};
 use hecc_train::{Flow, TrainError};
 use serde_json::json;
 
@@ -19,7 +18,8 @@ pub fn prune(args: &PruneArgs, form: Form) -> Result<(), Diagnostics> {
     let model = session::load(&args.train.model, true, form)?;
     let mut work = Work::start(&args.train, &model)?;
     let failed = |e: TrainError| failure(&args.train.model.model, &e);
-    let (groups, pricing) = groups(args, &model)?;
+    let options = session::options(&args.train.model, &model, None)?;
+    let planner = planner(args, &model, &options)?;
     let start = work.trainee.accuracy(&work.data.validation).map_err(failed)?;
     let recipe = args.train.recipe(args.distill);
     let pruning = Pruning {
@@ -43,12 +43,14 @@ pub fn prune(args: &PruneArgs, form: Form) -> Result<(), Diagnostics> {
         }
     };
     let samples = [&work.data.train, &work.data.validation];
-    let reached = prune::prune(&mut work.trainee, &groups, &*pricing, samples, &pruning, &mut watch);
+    let reached = prune::prune(&mut work.trainee, &*planner, samples, &pruning, &mut watch);
     let reached = reached.map_err(failed)?;
     bar.finish();
     let steps_json: Vec<_> = steps
         .iter()
-        .map(|s| json!({ "step": s.step, "cost": s.cost, "sparsity": s.sparsity, "accuracy": s.accuracy }))
+        .map(|s| json!({
+                "step": s.step, "cost": s.cost, "sparsity": s.sparsity, "channels": s.widths, "accuracy": s.accuracy
+            }))
         .collect();
     let found = json!({
         "sparsity": reached.as_ref().map_or(0.0, |step| step.sparsity),
@@ -63,31 +65,28 @@ pub fn prune(args: &PruneArgs, form: Form) -> Result<(), Diagnostics> {
     work.finish(&model, found, &format!("{}\n{kept}\n", table(&steps)), form)
 }
 
-/// Groups of weights and their prices.
-fn groups(args: &PruneArgs, model: &Model) -> Result<(Vec<Group>, Box<dyn Pricing>), Diagnostics> {
+/// Who says what groups of weights there are, and what they cost.
+fn planner<'a>(
+    args: &PruneArgs,
+    model: &Model,
+    options: &'a Options,
+) -> Result<Box<dyn Planner + 'a>, Diagnostics> {
     if !args.blocks.is_empty() {
         let blocks = args.blocks.iter().map(|block| prune::blocks(model, &block.layer, &block.shape));
         let blocks: Vec<Vec<Group>> = blocks.collect::<Result<_, _>>().map_err(|e| {
             let place = Label::file(args.train.model.model.display().to_string(), "");
             Diagnostics::from(Diagnostic::error(Code::BadBlocks, e.to_string()).label(place))
         })?;
-        let groups = blocks.concat();
-        let pricing = ByCount::of(&groups);
-        return Ok((groups, Box::new(pricing)));
+        return Ok(Box::new(ByCount(blocks.concat())));
     }
-    let options = session::options(&args.train.model, model, None)?;
+    let spinner = progress::spinner(format!("compiling {}", model.name));
     let failed = |e| problems::compile(&args.train.model.model, e);
-    let compiled = pipeline::compile(model, &options).map_err(failed)?;
-    let nominal = compiled.nominal(&options.target).expect("the ring is one of the target's");
-    let packed = ByLatency(WeightGroups::of(model, &compiled.network, &compiled.plan, &nominal));
-    let groups = packed.groups();
-    match args.objective {
-        ObjectiveArg::Latency => Ok((groups, Box::new(packed))),
-        ObjectiveArg::Ratio => {
-            let pricing = ByCount::of(&groups);
-            Ok((groups, Box::new(pricing)))
-        }
-    }
+    let compiled = pipeline::compile(model, options).map_err(failed)?;
+    spinner.finish_and_clear();
+    let ring = options.target.ring(compiled.program.manifest.params.ring_degree);
+    let ring = ring.expect("the ring is one of the target's");
+    let by_count = args.objective == ObjectiveArg::Ratio;
+    Ok(Box::new(Packer { options, ring, by_count }))
 }
 
 fn schedule(asked: ScheduleArg) -> Schedule {
@@ -107,18 +106,23 @@ fn score(asked: ScoreArg) -> Score {
 }
 
 fn line(step: &Step) -> String {
-    let Step { step, n_steps, cost, sparsity, accuracy } = step;
+    let Step { step, n_steps, cost, sparsity, widths, accuracy } = step;
     let [cost, sparsity, accuracy] = [cost, sparsity, accuracy].map(|share| percent(*share));
-    format!("step {step} of {n_steps}: cost {cost}, zeros {sparsity}, accuracy {accuracy}")
+    let widths = list(widths);
+    format!("step {step} of {n_steps}: cost {cost}, zeros {sparsity}, channels {widths}, accuracy {accuracy}")
+}
+
+fn list(widths: &[usize]) -> String {
+    widths.iter().map(usize::to_string).collect::<Vec<String>>().join(" ")
 }
 
 fn table(steps: &[Step]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
-    table.set_header(["step", "cost", "zeros", "accuracy on held-back samples"]);
-    for step in steps {
-        let shares = [step.cost, step.sparsity, step.accuracy].map(percent);
-        table.add_row(std::iter::once(step.step.to_string()).chain(shares));
+    table.set_header(["step", "cost", "zeros", "channels", "accuracy on held-back samples"]);
+    for Step { step, cost, sparsity, widths, accuracy, .. } in steps {
+        let [cost, sparsity, accuracy] = [cost, sparsity, accuracy].map(|share| percent(*share));
+        table.add_row([step.to_string(), cost, sparsity, list(widths), accuracy]);
     }
     table
 }

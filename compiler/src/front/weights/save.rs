@@ -33,7 +33,7 @@ pub fn to_npz(name: &str, shape: &[usize], values: &[f64]) -> Vec<u8> {
 fn write(tensors: &[NamedTensor<'_>], writer: &mut NpzWriter<&mut Cursor<Vec<u8>>>) -> io::Result<()> {
     // Equal tensors give equal bytes, whenever they are written.
     let options = FileOptions::default()
-        .compression_method(CompressionMethod::Stored)
+        .compression_method(CompressionMethod::Deflated)
         .last_modified_time(DateTime::default());
     for tensor in tensors {
         let shape: Vec<u64> = tensor.shape.iter().map(|&extent| extent as u64).collect();
