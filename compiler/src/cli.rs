@@ -10,11 +10,15 @@ mod args;
 mod bench;
 mod calibrate;
 mod check;
+mod child;
+mod compare;
 mod deploy;
 mod files;
 mod form;
 mod inspect;
 mod memory;
+mod names;
+mod plot;
 #[cfg(feature = "train")]
 mod prepare;
 mod problems;
@@ -22,6 +26,7 @@ mod progress;
 mod rewriting;
 mod session;
 mod show;
+mod simulate;
 mod summary;
 
 use args::{Cli, Command};
@@ -67,7 +72,8 @@ fn dispatch(command: &Command, form: Form) -> Result<(), Diagnostics> {
         Command::Inspect(args) => inspect::inspect(args, form),
         Command::Run(args) => show::run(args, form),
         Command::Bench(args) if args.ablate => ablate::ablate(&args.data, &args.ablation, form),
-        Command::Bench(args) => bench::bench(&args.data, form),
+        Command::Bench(args) if args.others.is_empty() => bench::bench(args, form),
+        Command::Bench(args) => compare::compare(args, form),
         Command::Check(args) => check::check(args, form),
         Command::Keygen(args) => deploy::keygen(args, form),
         Command::Encrypt(args) => deploy::encrypt(args, form),

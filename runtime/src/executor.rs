@@ -17,6 +17,7 @@ use crate::schedule::Schedule;
 use crate::{Backend, Error};
 use hecc_ir::{CtType, Program};
 use plains::Plains;
+use rayon::prelude::*;
 use std::sync::Arc;
 
 /// Is told how many steps are done, and of how many; called from any thread.
@@ -54,6 +55,11 @@ impl Executor {
     /// Worker threads.
     pub fn n_threads(&self) -> usize {
         self.pool.current_num_threads()
+    }
+
+    /// Does `n` independent pieces of work on these threads; results are in order.
+    pub fn each<T: Send>(&self, n: usize, work: impl Fn(usize) -> T + Send + Sync) -> Vec<T> {
+        self.pool.install(|| (0..n).into_par_iter().map(work).collect())
     }
 
     /// Verifies a program and encodes the plaintexts that stay; `backend` needs no
@@ -171,7 +177,18 @@ impl<B: Backend> Prepared<B> {
     /// As [`Prepared::run`].
     pub fn run_with(&self, inputs: Vec<Vec<B::Ct>>, progress: Progress) -> Result<RunReport<B::Ct>, Error> {
         self.check_inputs(&inputs)?;
-        self.encoded.executor.pool.install(|| run::Run::start(self, inputs, progress).finish())
+        let executor = &self.encoded.executor;
+        executor.pool.install(|| run::Run::start(self, inputs, progress, executor.n_threads()).finish())
+    }
+
+    /// As [`Prepared::run`], one instruction after another on the calling thread:
+    /// for many runs at once, each on a thread of [`Executor::each`].
+    ///
+    /// # Errors
+    /// As [`Prepared::run`].
+    pub fn run_here(&self, inputs: Vec<Vec<B::Ct>>) -> Result<RunReport<B::Ct>, Error> {
+        self.check_inputs(&inputs)?;
+        run::Run::start(self, inputs, &silent, 1).finish_here()
     }
 
     fn check_inputs(&self, inputs: &[Vec<B::Ct>]) -> Result<(), Error> {

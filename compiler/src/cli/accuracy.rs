@@ -11,6 +11,8 @@ pub struct Accuracy {
     pub agree: usize,
     /// Predictions that equal the label, where there are labels.
     pub correct: Option<usize>,
+    /// Plain predictions that equal the label.
+    pub plain_correct: Option<usize>,
     /// Largest error of an output element.
     pub max_abs_err: f64,
     /// Root of the mean square error.
@@ -34,6 +36,7 @@ impl Accuracy {
             n: encrypted.len(),
             agree: pairs().filter(|(a, b)| argmax(a) == argmax(b)).count(),
             correct: labels.map(|labels| encrypted.iter().zip(labels).filter(is_correct).count()),
+            plain_correct: labels.map(|labels| plain.iter().zip(labels).filter(is_correct).count()),
             max_abs_err,
             rms_err: (errors().map(|e| e * e).sum::<f64>() / n_logits as f64).sqrt(),
             max_abs_logit,
@@ -62,7 +65,8 @@ mod tests {
         let plain = [vec![2.0, 2.0], vec![0.0, 4.0]];
         let encrypted = [vec![2.0, 2.0], vec![3.0, 1.0]];
         let accuracy = Accuracy::of(&plain, &encrypted, Some(&[0, 1]));
-        assert_eq!((accuracy.n, accuracy.agree, accuracy.correct), (2, 1, Some(1)));
+        assert_eq!((accuracy.n, accuracy.agree), (2, 1));
+        assert_eq!((accuracy.correct, accuracy.plain_correct), (Some(1), Some(2)));
         assert_eq!((accuracy.max_abs_err, accuracy.max_abs_logit), (3.0, 4.0));
         assert_eq!((accuracy.rms_err, accuracy.relative_err), (4.5f64.sqrt(), 0.75));
     }

@@ -2,6 +2,7 @@
 
 use super::memory::{Budget, parse_budget};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Compiles neural networks to run on encrypted data, and runs them.
@@ -199,20 +200,33 @@ pub struct DataArgs {
 
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
-#[command(after_help = ABLATION_EXAMPLE)]
+#[command(after_help = BENCH_EXAMPLES)]
 pub struct BenchArgs {
     /// Model, samples, count.
     #[command(flatten)]
     pub data: DataArgs,
+    /// Further models, to be compared with the first; each is run in a process of its own.
+    #[arg(value_name = "OTHER_MODEL")]
+    pub others: Vec<PathBuf>,
+    /// Also predict N samples of the data without encryption: in plain arithmetic, and with the
+    /// program on plain slots.
+    #[arg(long, value_name = "N")]
+    pub simulate: Option<NonZeroUsize>,
+    /// Also draw the accuracy of several models over their latency.
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
     /// Print instead what each step of the compiler is worth.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["others", "simulate", "plot"])]
     pub ablate: bool,
     /// How to ablate.
     #[command(flatten)]
     pub ablation: AblationArgs,
 }
 
-const ABLATION_EXAMPLE: &str = "Example of an ablation, dense and with 80 and 90 % of all diagonals zero:
+const BENCH_EXAMPLES: &str = "Example of a comparison, with the accuracy on 10000 digits:
+  hecc bench dense/lenet.hec pruned/lenet.hec --data mnist --simulate 10000 --plot lenet.svg
+
+Example of an ablation, dense and with 80 and 90 % of all diagonals zero:
   hecc bench model.onnx --data digits.npz --count 5 --ablate --sparsity 0,0.8,0.9";
 
 /// Sparsities of an ablation.

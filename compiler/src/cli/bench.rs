@@ -1,14 +1,16 @@
 //! `hecc bench`: one table, or one JSON object, of everything worth measuring.
 
 use super::accuracy::Accuracy;
-use super::args::DataArgs;
+use super::args::BenchArgs;
 use super::form::Form;
 use super::memory::{self, MemoryFigures};
 use super::session::{self, Built, Deployment, Outcome};
-use super::{progress, show};
+use super::simulate::{Simulated, simulate};
+use super::{problems, progress, show};
 use hecc::diag::Diagnostics;
 use hecc::front::data::DataSet;
 use hecc_ir::params::SecurityLevel;
+use hecc_ir::program::OpCounts;
 use hecc_runtime::LayerTime;
 use serde::Serialize;
 use std::time::Duration;
@@ -32,7 +34,10 @@ pub struct Figures {
     mul_plain: usize,
     mul_scalar: usize,
     mul_ct: usize,
+    relins: usize,
     rescales: usize,
+    /// Rotations, products of all kinds, relinearisations and rescales.
+    he_operations: usize,
     depth: usize,
     ring_degree: usize,
     log_qp: f64,
@@ -48,8 +53,14 @@ pub struct Figures {
     memory: MemoryFigures,
     threads: usize,
     predicted_max_abs_err: f64,
+    /// Weights of convolutions and dense layers.
+    weights: usize,
+    /// Those that are exactly zero.
+    zero_weights: usize,
     #[serde(flatten)]
     accuracy: Accuracy,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    simulated: Option<Simulated>,
     layers: Vec<LayerFigure>,
 }
 
@@ -63,7 +74,11 @@ struct LayerFigure {
 }
 
 /// Runs the command.
-pub fn bench(args: &DataArgs, form: Form) -> Result<(), Diagnostics> {
+pub fn bench(args: &BenchArgs, form: Form) -> Result<(), Diagnostics> {
+    if args.plot.is_some() {
+        return Err(problems::nothing_to_plot());
+    }
+    let BenchArgs { data: args, simulate: n_simulated, .. } = args;
     let data = session::samples(args)?;
     let built = session::build(&args.model, Some(&data), form)?;
     data.fits(&built.model)?;
@@ -75,7 +90,8 @@ pub fn bench(args: &DataArgs, form: Form) -> Result<(), Diagnostics> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let figures = figures(&built, &deployment, &data, &outcomes);
+    let mut figures = figures(&built, &deployment, &data, &outcomes);
+    figures.simulated = n_simulated.map(|n| simulate(args, &built, n.get())).transpose()?;
     let figures = serde_json::to_value(&figures).expect("figures serialise");
     form.result(&figures, || show::table(&figures));
     Ok(())
@@ -88,6 +104,7 @@ fn figures(built: &Built, deployment: &Deployment, data: &DataSet, outcomes: &[O
     let plain: Vec<Vec<f64>> = data.samples.iter().map(|sample| built.model.logits(sample)).collect();
     let encrypted: Vec<Vec<f64>> = outcomes.iter().map(|outcome| outcome.logits.clone()).collect();
     let latencies = sorted(outcomes.iter().map(|o| o.cost.wall));
+    let weights = || built.model.layers.iter().filter_map(|layer| layer.kind.weights()).flatten();
     let bits = |primes: &[u64]| primes.iter().map(|&p| round2((p as f64).log2())).collect();
     Figures {
         model: built.model.name.clone(),
@@ -105,7 +122,9 @@ fn figures(built: &Built, deployment: &Deployment, data: &DataSet, outcomes: &[O
         mul_plain: counts.mul_plain,
         mul_scalar: counts.mul_scalar,
         mul_ct: counts.mul_ct,
+        relins: counts.relins,
         rescales: counts.rescales,
+        he_operations: he_operations(&counts),
         depth: built.compiled.leveled.depth(),
         ring_degree: params.ring_degree,
         log_qp: round2(params.log_qp()),
@@ -120,9 +139,19 @@ fn figures(built: &Built, deployment: &Deployment, data: &DataSet, outcomes: &[O
         memory: MemoryFigures::of(&memory::most(outcomes.iter().map(|o| o.cost.memory))),
         threads: outcomes[0].cost.n_threads,
         predicted_max_abs_err: built.compiled.prediction.max_error,
+        weights: weights().count(),
+        zero_weights: weights().filter(|&&weight| weight == 0.0).count(),
         accuracy: Accuracy::of(&plain, &encrypted, data.labels.as_deref()),
+        simulated: None,
         layers: layers(&outcomes[outcomes.len() - 1]),
     }
+}
+
+/// What `hecc compile` lists by layer, added up; additions and drops of levels are
+/// not counted.
+fn he_operations(counts: &OpCounts) -> usize {
+    let products = counts.mul_plain + counts.mul_scalar + counts.mul_ct;
+    counts.rotations + products + counts.relins + counts.rescales
 }
 
 fn layers(outcome: &Outcome) -> Vec<LayerFigure> {

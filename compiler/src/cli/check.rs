@@ -79,11 +79,14 @@ fn evaluator<'a>(args: &'a CheckArgs, built: &'a Built) -> Result<Evaluate<'a>, 
                 Ok(Evaluated::of(vec![deployment.predict(&model.model, sample)?.logits], None))
             })
         }
-        BackendArg::Sim => Box::new(move |sample| {
-            let forecast = dry::forecast(&executor, program.clone(), &[sample.to_vec()]).map_err(failed)?;
-            let expected = forecast.errors.iter().map(|error| error.max).reduce(f64::max);
-            Ok(Evaluated::of(forecast.tensors, expected))
-        }),
+        BackendArg::Sim => {
+            let simulation = dry::Simulation::new(&executor, program).map_err(failed)?;
+            Box::new(move |sample| {
+                let forecast = simulation.forecast(&[sample.to_vec()]).map_err(failed)?;
+                let expected = forecast.errors.iter().map(|error| error.max).reduce(f64::max);
+                Ok(Evaluated::of(forecast.tensors, expected))
+            })
+        }
         BackendArg::Clear => Box::new(move |sample| {
             let evaluation = dry::evaluate(&executor, program.clone(), &[sample.to_vec()]).map_err(failed)?;
             Ok(Evaluated::of(evaluation.tensors, None))

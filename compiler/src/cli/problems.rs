@@ -132,6 +132,22 @@ pub fn arguments(error: &clap::Error) -> Diagnostics {
         .into()
 }
 
+/// A plot of one model.
+pub fn nothing_to_plot() -> Diagnostics {
+    Diagnostic::error(Code::BadArguments, "a plot compares several models")
+        .label(Label::file("command line", "--plot"))
+        .help("name further models after the first, or leave --plot out")
+        .into()
+}
+
+/// A plot of accuracies that nobody can know.
+pub fn no_labels(data: &Path) -> Diagnostics {
+    Diagnostic::error(Code::BadDataSet, "samples without labels have no accuracy to plot")
+        .label(Label::file(data.display().to_string(), ""))
+        .help("add labels `y` to the samples, or leave --plot out")
+        .into()
+}
+
 /// A code nobody knows.
 pub fn unknown_code(code: &str) -> Diagnostics {
     let title = format!("there is no diagnostic `{code}`");

@@ -31,15 +31,20 @@ pub struct Built {
 
 /// Samples to run, cut to the number asked for.
 pub fn samples(args: &DataArgs) -> Result<DataSet, Diagnostics> {
-    let mut data = DataSet::read(&args.data)?;
-    if data.samples.is_empty() || args.count == 0 {
+    first_samples(&args.data, args.count)
+}
+
+/// The first samples of a data set, or all if it has fewer; at least one.
+pub fn first_samples(path: &Path, count: usize) -> Result<DataSet, Diagnostics> {
+    let mut data = DataSet::read(path)?;
+    if data.samples.is_empty() || count == 0 {
         let title = "there are no samples to run";
-        let place = Label::file(args.data.display().to_string(), "");
+        let place = Label::file(path.display().to_string(), "");
         return Err(Diagnostic::error(Code::BadDataSet, title).label(place).into());
     }
-    data.samples.truncate(args.count);
+    data.samples.truncate(count);
     if let Some(labels) = &mut data.labels {
-        labels.truncate(args.count);
+        labels.truncate(count);
     }
     Ok(data)
 }

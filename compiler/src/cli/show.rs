@@ -163,13 +163,18 @@ fn beside(left: &[String], right: &[String]) -> String {
     text
 }
 
-/// A two-column table of a JSON object; lists of objects follow as tables of
-/// their own.
+/// A two-column table of a JSON object, objects inside it included; lists of
+/// objects follow as tables of their own.
 pub fn table(object: &Value) -> String {
     let fields = || object.as_object().into_iter().flatten();
     let mut facts = new_table();
     for (key, value) in fields().filter(|(_, value)| rows_of(value).is_none()) {
-        facts.add_row([key.clone(), plain_text(value)]);
+        match value.as_object() {
+            Some(inside) => {
+                facts.add_rows(inside.iter().map(|(name, fact)| [format!("{key}.{name}"), plain_text(fact)]))
+            }
+            None => facts.add_row([key.clone(), plain_text(value)]),
+        };
     }
     let mut text = format!("{facts}\n");
     for rows in fields().filter_map(|(_, value)| rows_of(value)) {

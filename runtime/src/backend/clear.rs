@@ -125,8 +125,10 @@ impl Backend for Clear {
         let ty = rules::inner_product(sum.as_ref().map(|sum| sum.ty), products)?;
         let mut slots = sum.map_or_else(|| vec![0.0; self.params.n_slots()], |sum| sum.slots);
         for (ct, plain) in terms {
-            for (i, (sum, x)) in slots.iter_mut().zip(&ct.slots).enumerate() {
-                *sum += x * plain.plain.at(i);
+            let values = plain.plain.values();
+            let periods = slots.chunks_mut(values.len()).zip(ct.slots.chunks(values.len()));
+            for (sums, xs) in periods {
+                sums.iter_mut().zip(xs).zip(values).for_each(|((sum, x), value)| *sum += x * value);
             }
         }
         Ok(ClearCt { slots, ty })
@@ -182,8 +184,6 @@ impl Backend for Clear {
 
 /// Slots rotated to the left.
 pub(super) fn rotated(slots: &[f64], step: Step) -> Vec<f64> {
-    let mut slots = slots.to_vec();
-    let n_slots = slots.len();
-    slots.rotate_left(step.get() % n_slots);
-    slots
+    let (wrapped, first) = slots.split_at(step.get() % slots.len());
+    [first, wrapped].concat()
 }

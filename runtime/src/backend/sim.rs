@@ -160,12 +160,7 @@ impl Backend for Sim {
         let nothing = || (vec![0.0; clear.slots.len()], f64::INFINITY);
         let (mut variance, headroom) = errors.unwrap_or_else(nothing);
         for (ct, plain) in terms {
-            let (ct_scale, plain_scale) = (ct.clear.ty.scale.factor(), plain.clear.scale.factor());
-            for (i, sum) in variance.iter_mut().enumerate() {
-                let weight = plain.clear.plain.at(i) * plain_scale;
-                let message = ct.clear.slots[i] * ct_scale;
-                *sum += weight * weight * ct.variance[i] + message * message * plain.variance;
-            }
+            add_variances(&mut variance, ct, plain);
         }
         let operands: Vec<_> = terms.iter().map(|term| term.0).collect();
         Ok(SimCt { clear, variance, headroom: headroom.min(least_headroom(&operands)) })
@@ -246,6 +241,19 @@ impl Backend for Sim {
 
     fn drop_level(&self, ct: &SimCt, level: Level) -> Result<SimCt, Error> {
         self.noisier(ct, self.clear.drop_level(&ct.clear, level)?, 0.0)
+    }
+}
+
+/// Adds the errors of a product, a period of the plaintext at a time.
+fn add_variances(sums: &mut [f64], ct: &SimCt, plain: &SimPlain) {
+    let (ct_scale, plain_scale) = (ct.clear.ty.scale.factor(), plain.clear.scale.factor());
+    let values = plain.clear.plain.values();
+    let operands = ct.clear.slots.chunks(values.len()).zip(ct.variance.chunks(values.len()));
+    for (sums, (slots, variances)) in sums.chunks_mut(values.len()).zip(operands) {
+        for (((sum, slot), variance), value) in sums.iter_mut().zip(slots).zip(variances).zip(values) {
+            let (weight, message) = (value * plain_scale, slot * ct_scale);
+            *sum += weight * weight * variance + message * message * plain.variance;
+        }
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) struct Run<'a, B: Backend> {
     uses: Vec<AtomicU32>,
     waits: Vec<AtomicU32>,
     queue: Mutex<Queue>,
+    n_threads: usize,
 }
 
 /// What the workers share under one lock.
@@ -67,7 +68,12 @@ impl Queue {
 
 impl<'a, B: Backend> Run<'a, B> {
     /// Sets up registers and counts and puts the inputs in place.
-    pub(super) fn start(prepared: &'a Prepared<B>, inputs: Vec<Vec<B::Ct>>, progress: Progress<'a>) -> Self {
+    pub(super) fn start(
+        prepared: &'a Prepared<B>,
+        inputs: Vec<Vec<B::Ct>>,
+        progress: Progress<'a>,
+        n_threads: usize,
+    ) -> Self {
         let schedule = &prepared.encoded.schedule;
         let counters = |counts: &[u32]| counts.iter().map(|&n| AtomicU32::new(n)).collect();
         let run = Run {
@@ -79,18 +85,37 @@ impl<'a, B: Backend> Run<'a, B> {
             uses: counters(&schedule.uses),
             waits: counters(&schedule.waits),
             queue: Mutex::default(),
+            n_threads,
         };
         run.place_inputs(inputs);
+        run.queue_first();
         run
     }
 
     /// Runs all instructions and collects the outputs.
     pub(super) fn finish(self) -> Result<RunReport<B::Ct>, Error> {
+        rayon::scope(|scope| self.dispatch(scope));
+        self.outcome()
+    }
+
+    /// The same on the calling thread alone.
+    pub(super) fn finish_here(self) -> Result<RunReport<B::Ct>, Error> {
+        while let Some(unit) = self.next() {
+            self.step(unit);
+        }
+        self.outcome()
+    }
+
+    /// Units that wait for nothing are ready.
+    fn queue_first(&self) {
         let ready = |&(_, &waits): &(usize, &u32)| waits == 0;
         let waits = &self.prepared.encoded.schedule.waits;
         let first = waits.iter().enumerate().filter(ready).map(|(index, _)| Reverse(index as u32));
         lock(&self.queue).ready.extend(first);
-        rayon::scope(|scope| self.dispatch(scope));
+    }
+
+    /// Outputs and costs, or the first failure.
+    fn outcome(self) -> Result<RunReport<B::Ct>, Error> {
         let mut queue = std::mem::take(&mut *lock(&self.queue));
         match queue.failed.take() {
             Some((index, cause)) => Err(self.located(index, cause)),
@@ -113,15 +138,16 @@ impl<'a, B: Backend> Run<'a, B> {
 
     /// Hands ready instructions to free threads.
     fn dispatch<'scope>(&'scope self, scope: &rayon::Scope<'scope>) {
-        let n_threads = self.prepared.encoded.executor.n_threads();
-        loop {
-            let next = lock(&self.queue).next(n_threads, &self.prepared.encoded.schedule.units);
-            let Some(unit) = next else { return };
+        while let Some(unit) = self.next() {
             scope.spawn(move |scope| {
                 self.step(unit);
                 self.dispatch(scope);
             });
         }
+    }
+
+    fn next(&self) -> Option<u32> {
+        lock(&self.queue).next(self.n_threads, &self.prepared.encoded.schedule.units)
     }
 
     /// Runs one unit and releases what waited for it.
@@ -306,13 +332,12 @@ impl<'a, B: Backend> Run<'a, B> {
 
     fn report(&self, clock: Clock) -> RunReport<B::Ct> {
         let program = self.prepared.program();
-        let n_threads = self.prepared.encoded.executor.n_threads();
         let backend = &self.prepared.backend;
         let memory = self.meter.report(self.prepared.plain_bytes(), backend.key_bytes());
         let output = |regs: &Vec<Reg>| regs.iter().map(|&reg| self.output(reg)).collect();
         let outputs = program.outputs.iter().map(output).collect();
         let timings = clock.table(|layer| program.sources[layer as usize].clone());
-        let cost = RunCost { timings, wall: self.started.elapsed(), memory, n_threads };
+        let cost = RunCost { timings, wall: self.started.elapsed(), memory, n_threads: self.n_threads };
         RunReport { outputs, cost }
     }
 

@@ -1,0 +1,257 @@
+//! `hecc bench` of several models: the figures of each beside those of the first.
+
+use super::args::BenchArgs;
+use super::files::{self, Access};
+use super::form::Form;
+use super::plot::{self, Point};
+use super::{child, names, problems, progress, session};
+use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
+use hecc::diag::{Diagnostic, Diagnostics};
+use hecc::front::data::DataSet;
+use hecc::front::{self, LoadOptions};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Runs the command.
+pub fn compare(args: &BenchArgs, form: Form) -> Result<(), Diagnostics> {
+    let data = session::samples(&args.data)?;
+    if args.plot.is_some() && data.labels.is_none() {
+        return Err(problems::no_labels(&args.data.data));
+    }
+    let paths: Vec<PathBuf> = std::iter::once(&args.data.model.model).chain(&args.others).cloned().collect();
+    check(args, &paths, &data)?;
+    let found = measure(args, &paths, form)?;
+    form.result(&Value::from_iter(found.iter().map(Compared::to_json)), || table(&found));
+    match &args.plot {
+        Some(path) => files::write(path, plot::draw(&points(&found)).as_bytes(), Access::Normal),
+        None => Ok(()),
+    }
+}
+
+/// Runs one model after the other and says which.
+fn measure(args: &BenchArgs, paths: &[PathBuf], form: Form) -> Result<Vec<Compared>, Diagnostics> {
+    let mut found: Vec<Compared> = Vec::new();
+    for (path, label) in paths.iter().zip(&names::distinguish(paths)) {
+        let place = format!("model {} of {}: {label}", found.len() + 1, paths.len());
+        if form == Form::Text {
+            eprintln!("{place}");
+        }
+        let spinner = progress::spinner(format!("measuring {label}"));
+        let measured = child::bench(args, path);
+        spinner.finish_and_clear();
+        let (figures, notices) =
+            measured.map_err(|errors| noted(errors, &format!("while measuring {place}")))?;
+        if !notices.is_empty() {
+            form.diagnostics(&notices);
+        }
+        found.push(Compared::of(label, path, figures, found.first()));
+    }
+    Ok(found)
+}
+
+/// Reports what is wrong with any of the models before the first is measured.
+fn check(args: &BenchArgs, paths: &[PathBuf], data: &DataSet) -> Result<(), Diagnostics> {
+    let load = LoadOptions { input_range: args.data.model.input_range, accept_unfriendly: false };
+    let mut errors = Diagnostics::new();
+    for path in paths {
+        let note = format!("the model is `{}`", path.display());
+        let fits = front::load(path, &load)
+            .and_then(|model| data.fits(&model).map_err(|errors| noted(errors, &note)));
+        errors.extend(fits.err().into_iter().flatten());
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+/// Errors with the model that they are about.
+fn noted(errors: Diagnostics, note: &str) -> Diagnostics {
+    let mut noted = Diagnostics::new();
+    noted.extend(errors.into_iter().map(|error: Diagnostic| error.note(note)));
+    noted
+}
+
+/// What is read of the figures of a model; `bench` says what they are.
+#[derive(Clone, Deserialize)]
+struct Measured {
+    latency_s: f64,
+    rotations: usize,
+    mul_plain: usize,
+    mul_ct: usize,
+    he_operations: usize,
+    key_bytes: usize,
+    plaintext_bytes: usize,
+    peak_run_bytes: usize,
+    peak_rss_bytes: Option<u64>,
+    weights: usize,
+    zero_weights: usize,
+    n: usize,
+    agree: usize,
+    correct: Option<usize>,
+    plain_correct: Option<usize>,
+    simulated: Option<MeasuredSimulation>,
+}
+
+/// What is read of a simulation; `simulate` says what it is.
+#[derive(Clone, Deserialize)]
+struct MeasuredSimulation {
+    n: usize,
+    agree: usize,
+    correct: Option<usize>,
+    plain_correct: Option<usize>,
+    uncertain: usize,
+}
+
+/// A model against the baseline. Factors are the baseline's figure over this one's.
+#[derive(Serialize)]
+struct Ratios {
+    zero_weights_percent: f64,
+    he_operations_removed_percent: f64,
+    latency_factor: f64,
+    peak_run_factor: f64,
+    peak_rss_factor: Option<f64>,
+}
+
+/// One model of a comparison.
+struct Compared {
+    label: String,
+    path: PathBuf,
+    figures: Value,
+    measured: Measured,
+    ratios: Ratios,
+}
+
+impl Compared {
+    fn of(label: &str, path: &Path, figures: Value, baseline: Option<&Compared>) -> Compared {
+        let measured = Measured::deserialize(&figures).expect("a process of ours prints its figures");
+        let ratios = Ratios::of(&measured, baseline.map_or(&measured, |baseline| &baseline.measured));
+        Compared { label: label.to_owned(), path: path.to_owned(), figures, measured, ratios }
+    }
+
+    /// The figures, behind what names the model and before the ratios.
+    fn to_json(&self) -> Value {
+        let mut object = json!({ "label": self.label, "path": self.path.display().to_string() });
+        let ratios = serde_json::to_value(&self.ratios).expect("ratios serialise");
+        for part in [&self.figures, &ratios] {
+            for (key, value) in part.as_object().into_iter().flatten() {
+                object[key] = value.clone();
+            }
+        }
+        object
+    }
+
+    /// Correct plain predictions, and of how many: simulated ones if there are some.
+    fn plain_accuracy(&self) -> (Option<usize>, usize) {
+        let Measured { plain_correct, n, simulated, .. } = &self.measured;
+        simulated.as_ref().map_or((*plain_correct, *n), |all| (all.plain_correct, all.n))
+    }
+}
+
+impl Ratios {
+    fn of(model: &Measured, baseline: &Measured) -> Ratios {
+        let factor = |of: fn(&Measured) -> f64| of(baseline) / of(model);
+        let rss = model.peak_rss_bytes.zip(baseline.peak_rss_bytes);
+        Ratios {
+            zero_weights_percent: percent(model.zero_weights, model.weights.max(1)),
+            he_operations_removed_percent: 100.0
+                - percent(model.he_operations, baseline.he_operations.max(1)),
+            latency_factor: factor(|m| m.latency_s),
+            peak_run_factor: factor(|m| m.peak_run_bytes as f64),
+            peak_rss_factor: rss.map(|(model, baseline)| baseline as f64 / model as f64),
+        }
+    }
+}
+
+fn percent(part: usize, of: usize) -> f64 {
+    100.0 * part as f64 / of as f64
+}
+
+/// Points of a plot; all have labels, and so accuracies.
+fn points(found: &[Compared]) -> Vec<Point> {
+    let point = |model: &Compared| {
+        let (correct, n_samples) = model.plain_accuracy();
+        Point {
+            label: model.label.clone(),
+            series: names::series(&model.path),
+            latency_ms: model.measured.latency_s * 1e3,
+            accuracy: percent(correct.unwrap_or_default(), n_samples),
+            n_samples,
+        }
+    };
+    found.iter().map(point).collect()
+}
+
+/// How one figure of a model is shown.
+type Cell = fn(&Compared) -> String;
+
+/// Figures by their names in the table; those of simulations apart.
+const ROWS: [(&str, Cell); 18] = [
+    ("accuracy, plain", |m| share(m.measured.plain_correct, m.measured.n)),
+    ("accuracy, encrypted", |m| share(m.measured.correct, m.measured.n)),
+    ("same prediction", |m| share(Some(m.measured.agree), m.measured.n)),
+    ("zero weights", |m| format!("{:.1} %", m.ratios.zero_weights_percent)),
+    ("rotations", |m| m.measured.rotations.to_string()),
+    ("plaintext products", |m| m.measured.mul_plain.to_string()),
+    ("ciphertext products", |m| m.measured.mul_ct.to_string()),
+    ("HE operations", |m| m.measured.he_operations.to_string()),
+    ("  removed", |m| format!("{:.1} %", m.ratios.he_operations_removed_percent)),
+    ("latency (ms)", |m| format!("{:.1}", m.measured.latency_s * 1e3)),
+    ("  baseline over it", |m| times(Some(m.ratios.latency_factor))),
+    ("peak memory of a run (MB)", |m| megabytes(m.measured.peak_run_bytes as f64)),
+    ("  baseline over it", |m| times(Some(m.ratios.peak_run_factor))),
+    ("peak memory of the process (MB)", |m| {
+        m.measured.peak_rss_bytes.map_or_else(unknown, |b| megabytes(b as f64))
+    }),
+    ("  baseline over it", |m| times(m.ratios.peak_rss_factor)),
+    ("keys (MB)", |m| megabytes(m.measured.key_bytes as f64)),
+    ("encoded weights (MB)", |m| megabytes(m.measured.plaintext_bytes as f64)),
+    ("model", |m| m.path.display().to_string()),
+];
+
+/// How one figure of a simulation is shown.
+type SimulationCell = fn(&MeasuredSimulation) -> String;
+
+/// Figures of simulations.
+const SIMULATION_ROWS: [(&str, SimulationCell); 4] = [
+    ("accuracy, plain, simulated", |s| share(s.plain_correct, s.n)),
+    ("accuracy, program, simulated", |s| share(s.correct, s.n)),
+    ("same prediction, simulated", |s| share(Some(s.agree), s.n)),
+    ("  uncertain under the expected error", |s| s.uncertain.to_string()),
+];
+
+/// A column for each model.
+fn table(found: &[Compared]) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    table.set_header(std::iter::once("").chain(found.iter().map(|model| model.label.as_str())));
+    for (name, cell) in ROWS {
+        table.add_row(std::iter::once(name.to_owned()).chain(found.iter().map(cell)));
+    }
+    for (name, cell) in SIMULATION_ROWS {
+        let cells: Option<Vec<_>> = found.iter().map(|m| m.measured.simulated.as_ref().map(cell)).collect();
+        if let Some(cells) = cells {
+            table.add_row(std::iter::once(name.to_owned()).chain(cells));
+        }
+    }
+    table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    format!(
+        "{table}\nthe baseline is {}; HE operations are rotations, products, relinearisations and rescales\n",
+        found[0].label
+    )
+}
+
+/// For what there is no figure of.
+fn unknown() -> String {
+    String::from("-")
+}
+
+fn share(part: Option<usize>, n: usize) -> String {
+    part.map_or_else(unknown, |part| format!("{:.2} % of {n}", percent(part, n)))
+}
+
+fn times(factor: Option<f64>) -> String {
+    factor.map_or_else(unknown, |factor| format!("{factor:.1}x"))
+}
+
+fn megabytes(bytes: f64) -> String {
+    format!("{:.1}", bytes / 1e6)
+}

@@ -1,0 +1,130 @@
+//! `hecc bench --simulate`: predictions over many samples without encryption.
+
+use super::accuracy::{argmax, max_difference};
+use super::args::DataArgs;
+use super::session::{self, Built};
+use super::{problems, progress};
+use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
+use hecc::front::data::DataSet;
+use hecc_runtime::dry::Simulation;
+use hecc_runtime::{Error, Executor};
+use serde::Serialize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Predictions of the program on plain slots beside those of plain arithmetic,
+/// and the error that encryption is expected to add.
+#[derive(Debug, Serialize)]
+pub struct Simulated {
+    /// Samples evaluated.
+    n: usize,
+    /// Predictions of the program that are the plain ones.
+    agree: usize,
+    /// Predictions of the program that equal the label, where there are labels.
+    correct: Option<usize>,
+    /// Plain predictions that equal the label.
+    plain_correct: Option<usize>,
+    /// Samples whose two largest outputs are so near that the expected error may
+    /// change their order.
+    uncertain: usize,
+    /// Largest difference between the program and plain arithmetic, both without error.
+    max_abs_difference: f64,
+    /// Largest error expected of an encrypted run.
+    expected_max_abs_err: f64,
+    /// Time that all samples took together.
+    seconds: f64,
+}
+
+/// What is kept of one sample.
+struct Digest {
+    plain: usize,
+    program: usize,
+    is_uncertain: bool,
+    difference: f64,
+    expected_error: f64,
+}
+
+/// Evaluates the first `n` samples, several at once.
+pub fn simulate(args: &DataArgs, built: &Built, n: usize) -> Result<Simulated, Diagnostics> {
+    let path = &args.model.model;
+    let failed = |e: Error| problems::runtime(Code::RunFailed, path, &e, "");
+    let data = session::first_samples(&args.data, n)?;
+    let executor = Executor::new(args.machine.threads).map_err(failed)?;
+    let program = Arc::new(built.compiled.program.clone());
+    let simulation = Simulation::new(&executor, program).map_err(failed)?;
+    let bar = progress::bar("simulating", data.samples.len());
+    let started = Instant::now();
+    let digests = executor.each(data.samples.len(), |index| {
+        let digest = digest(built, &simulation, &data.samples[index]);
+        bar.inc(1);
+        digest.map_err(|e| refused(&args.data, index, &e))
+    });
+    let seconds = started.elapsed().as_secs_f64();
+    bar.finish_and_clear();
+    let digests = digests.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(summary(&digests, &data, seconds))
+}
+
+fn digest(built: &Built, simulation: &Simulation, sample: &[f64]) -> Result<Digest, Error> {
+    let forecast = simulation.forecast_here(&[sample.to_vec()])?;
+    let (plain, program) = (built.model.logits(sample), &forecast.tensors[0]);
+    let expected_error = forecast.errors.iter().map(|error| error.max).fold(0.0, f64::max);
+    Ok(Digest {
+        plain: argmax(&plain),
+        program: argmax(program),
+        is_uncertain: margin(program) <= 2.0 * expected_error,
+        difference: max_difference(&plain, program),
+        expected_error,
+    })
+}
+
+/// By how much the largest output exceeds the second.
+fn margin(outputs: &[f64]) -> f64 {
+    let mut descending = outputs.to_vec();
+    descending.sort_by(|a, b| b.total_cmp(a));
+    if let [first, second, ..] = descending[..] { first - second } else { f64::INFINITY }
+}
+
+fn summary(digests: &[Digest], data: &DataSet, seconds: f64) -> Simulated {
+    let count = |is: &dyn Fn(&Digest) -> bool| digests.iter().filter(|digest| is(digest)).count();
+    let correct = |prediction: fn(&Digest) -> usize| {
+        let pairs = digests.iter().zip(data.labels.as_ref()?);
+        Some(pairs.filter(|&(digest, &label)| prediction(digest) == label).count())
+    };
+    let largest = |of: fn(&Digest) -> f64| digests.iter().map(of).fold(0.0, f64::max);
+    Simulated {
+        n: digests.len(),
+        agree: count(&|digest| digest.plain == digest.program),
+        correct: correct(|digest| digest.program),
+        plain_correct: correct(|digest| digest.plain),
+        uncertain: count(&|digest| digest.is_uncertain),
+        max_abs_difference: largest(|digest| digest.difference),
+        expected_max_abs_err: largest(|digest| digest.expected_error),
+        seconds,
+    }
+}
+
+/// A sample that cannot be evaluated.
+fn refused(data: &Path, index: usize, error: &Error) -> Diagnostic {
+    let (code, help) = match error {
+        Error::Instruction { .. } | Error::Overflow { .. } => {
+            (Code::RunFailed, "show the compiler such samples with --calibrate")
+        }
+        _ => (Code::BadInput, "scale the samples as in training"),
+    };
+    let place = Label::item(&data.display().to_string(), format!("sample {index}"), error.to_string());
+    Diagnostic::error(code, code.title()).label(place).help(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::margin;
+
+    #[test]
+    fn margins_are_between_the_two_largest() {
+        assert_eq!(margin(&[1.0, 4.0, 2.5]), 1.5);
+        assert_eq!(margin(&[3.0, 3.0]), 0.0);
+        assert_eq!(margin(&[3.0]), f64::INFINITY);
+    }
+}
