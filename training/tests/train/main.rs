@@ -10,4 +10,5 @@ mod friendly;
 mod nets;
 mod prune;
 mod refuse;
+mod resume;
 mod samples;

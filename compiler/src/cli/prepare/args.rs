@@ -17,7 +17,9 @@ const EXAMPLES: &str = "Example, from a network with ReLU to one that is pruned 
   hecc prepare train lenet.hec --data mnist -o dense
   hecc prepare friendly dense/lenet.hec --data mnist -o friendly
   hecc prepare prune friendly/lenet.hec --data mnist --keep 0.1 -o pruned
-  hecc compile pruned/lenet.hec --calibrate pruned/lenet-samples.npz";
+  hecc compile pruned/lenet.hec --calibrate pruned/lenet-samples.npz
+
+Ctrl-C stops `train` and `friendly` so that the same command goes on from the last epoch.";
 
 /// Steps of preparation.
 #[derive(Debug, Subcommand)]
@@ -61,6 +63,9 @@ pub struct TrainArgs {
     /// Use no more than so many samples.
     #[arg(long, value_name = "COUNT")]
     pub limit: Option<usize>,
+    /// Start over instead of going on from a checkpoint in the output folder.
+    #[arg(long)]
+    pub restart: bool,
 }
 
 /// Arguments of `prepare friendly`.
