@@ -90,3 +90,17 @@ fn what_cannot_be_trained_is_refused() {
     assert_eq!(folder.code(&format!("prepare train two.hec {quick}")), "H051");
     assert!(!folder.path("out").exists(), "nothing is written");
 }
+
+#[test]
+fn batch_normalisation_vanishes_in_the_weights_before_it() {
+    let folder = Folder::new();
+    let normalised = MODEL
+        .replace("r = relu(c)", "n = batch_norm(c)\n  r = relu(n)")
+        .replace("f = flatten(p)", "m = batch_norm(p)\n  f = flatten(m)");
+    std::fs::write(folder.path("bars.hec"), normalised).unwrap();
+    folder.json("prepare friendly bars.hec --data bars --epochs 1 --limit 90 -o friendly");
+    let model = folder.model("friendly/bars.hec");
+    let left = model.layers.iter().filter(|layer| matches!(layer.kind, LayerKind::Affine { .. }));
+    let names: Vec<&str> = left.map(|layer| layer.name.as_str()).collect();
+    assert_eq!(names, ["m"], "the pool before it has no weights");
+}

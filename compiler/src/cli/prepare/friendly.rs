@@ -5,14 +5,13 @@ use super::{Bar, Work};
 use crate::cli::form::Form;
 use crate::cli::session;
 use hecc::diag::Diagnostics;
-use hecc::model::{LayerKind, Model};
 use hecc_train::friendly::{self, Checkpoint, Conversion, Event, Replaced, Replacement};
 use hecc_train::{Flow, Recipe};
 use serde_json::{Value, json};
 
 /// Runs the command.
 pub fn friendly(args: &FriendlyArgs, form: Form) -> Result<(), Diagnostics> {
-    let model = session::load(&args.train.model, true, form)?;
+    let model = session::load(&args.train.model, true, form)?.folded();
     let mut work = Work::start(&args.train, &model)?;
     let last = args.train.recipe(args.distill);
     let between = Recipe { epochs: 1, ..last.clone() };
@@ -33,7 +32,7 @@ pub fn friendly(args: &FriendlyArgs, form: Form) -> Result<(), Diagnostics> {
     let converted = friendly::convert(trainee, samples, &conversion, from.as_ref(), &mut watch);
     converted.map_err(|e| work.ended(e, &mut checkpoints))?;
     bar.finish();
-    let model = folded(work.trainee.model());
+    let model = work.trainee.model();
     let lines: String = replaced.iter().map(line).collect();
     let replaced: Vec<Value> = replaced.iter().map(entry).collect();
     work.finish(&model, json!({ "replaced": replaced }), &lines, form)?;
@@ -65,21 +64,4 @@ fn entry(Replaced { layer, by }: &Replaced) -> Value {
             json!({ "layer": layer, "range": range, "coefficients": coefficients })
         }
     }
-}
-
-/// Factors and summands per channel moved into the layer before, where only it is read.
-fn folded(mut model: Model) -> Model {
-    for index in 0..model.layers.len() {
-        let LayerKind::Affine { scale, shift } = model.layers[index].kind.clone() else { continue };
-        let operand = model.layers[index].inputs[0].0;
-        let readers = model.layers.iter().flat_map(|layer| &layer.inputs).filter(|id| id.0 == operand);
-        if readers.count() == 1
-            && model.output.0 != operand
-            && model.layers[operand].kind.fold(&scale, &shift)
-        {
-            let n = model.layers[index].shape.n_elements();
-            model.layers[index].kind = LayerKind::Move { source: (0..n).collect() };
-        }
-    }
-    model
 }
