@@ -104,3 +104,33 @@ fn batch_normalisation_vanishes_in_the_weights_before_it() {
     let names: Vec<&str> = left.map(|layer| layer.name.as_str()).collect();
     assert_eq!(names, ["m"], "the pool before it has no weights");
 }
+
+#[test]
+fn maximum_pools_become_convolutions_where_they_are_asked_for() {
+    let folder = Folder::new();
+    let convert = |pool: &str| {
+        let line =
+            format!("prepare friendly bars.hec --data bars --epochs 1 --limit 200 --pool {pool} -o {pool}");
+        folder.json(&line)
+    };
+    assert_eq!(convert("mean")["replaced"][0]["by"], "mean");
+    assert_eq!(convert("conv")["replaced"][0]["by"], "convolution");
+    let best = convert("best");
+    let [mean, convolution] = ["mean", "convolution"].map(|kind| best["pools"][kind].as_f64().unwrap());
+    let expected = if convolution > mean + 0.0025 { "convolution" } else { "mean" };
+    assert_eq!(best["replaced"][0]["by"], expected, "{best}");
+    let pool = folder.model("conv/bars.hec").layers.into_iter().find(|layer| layer.name == "p").unwrap();
+    assert!(matches!(&pool.kind, LayerKind::Conv(conv) if conv.groups == 4 && conv.stride == [2, 2]));
+    folder.json("compile conv/bars.hec --calibrate conv/bars-samples.npz -o conv");
+}
+
+/// A window that reaches into the padding has fewer elements to divide by.
+#[test]
+fn pools_with_padding_become_means_and_that_is_said() {
+    let folder = Folder::new();
+    let padded = MODEL.replace("max_pool(r, kernel = 2)", "max_pool(r, kernel = 2, padding = 1)");
+    std::fs::write(folder.path("bars.hec"), padded).unwrap();
+    let output = folder.run("prepare friendly bars.hec --data bars --epochs 0 --limit 60 --pool best -o out");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("p: mean instead of maximum, since a convolution would count"), "{said}");
+}

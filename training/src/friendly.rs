@@ -1,7 +1,7 @@
 //! Conversion of a trained network into one with an encrypted form.
 //!
-//! Maximum pools become mean pools, then activations become polynomials one after
-//! the other, each fitted to its function over the values that occur. After every
+//! Maximum pools become mean pools or convolutions, then activations become polynomials one
+//! after the other, each fitted to its function over the values that occur. After every
 //! replacement the network is trained on, with the original as teacher, and is held
 //! within the range that the polynomials were fitted for.
 //!
@@ -9,7 +9,10 @@
 //! stop after any epoch and go on from a [`Checkpoint`].
 
 mod polynomial;
+mod pools;
 mod replace;
+
+pub use pools::{Comparison, MARGIN, Pool};
 
 use crate::TrainError;
 use crate::fit::{self, Flow, Progress, Recipe, go_on};
@@ -23,6 +26,8 @@ use serde::{Deserialize, Serialize};
 pub struct Conversion {
     /// Degree of the polynomials.
     pub degree: usize,
+    /// What becomes of maximum pools.
+    pub pool: Pool,
     /// Training after each replacement.
     pub between: Recipe,
     /// Training at the end.
@@ -32,7 +37,8 @@ pub struct Conversion {
 impl Default for Conversion {
     fn default() -> Conversion {
         let between = Recipe { epochs: 1, distillation: 0.5, ..Recipe::default() };
-        Conversion { degree: 2, last: Recipe { epochs: 3, ..between.clone() }, between }
+        let last = Recipe { epochs: 3, ..between.clone() };
+        Conversion { degree: 2, pool: Pool::Mean, between, last }
     }
 }
 
@@ -50,6 +56,9 @@ pub struct Replaced {
 pub enum Replacement {
     /// The mean of the windows of a maximum pool.
     Mean,
+    /// A convolution of each channel over the windows of a maximum pool without padding; at
+    /// first their mean.
+    Convolution,
     /// A polynomial, for an activation.
     Polynomial {
         /// Largest magnitude that it was fitted for.
@@ -62,8 +71,10 @@ pub enum Replacement {
 /// What happens.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A layer was replaced. A conversion that goes on from a checkpoint tells of those
-    /// that were replaced before it first.
+    /// It was found out what should become of maximum pools. A conversion that goes on from
+    /// a checkpoint first tells of this and of layers replaced before it.
+    Compared(Comparison),
+    /// A layer was replaced.
     Replaced(Replaced),
     /// Training goes on.
     Training(Progress),
@@ -75,6 +86,7 @@ pub enum Event {
 /// checks that it fits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
+    comparison: Option<Comparison>,
     /// Layers that were replaced, in order.
     replaced: Vec<Replaced>,
     /// Stages that are over.
@@ -91,14 +103,15 @@ impl Checkpoint {
 }
 
 /// Replaces all layers without encrypted form and trains the network to make up for it,
-/// from a checkpoint of the same conversion if there is one.
+/// from a checkpoint of the same conversion if there is one. The samples are those to train
+/// on and those that are held back to compare what pools may become.
 ///
 /// # Errors
 /// As [`Trainee::fit_from`], and when the degree is less than 2 or more than
 /// [`MAX_DEGREE`]. The trainee is then as it was.
 pub fn convert(
     trainee: &mut Trainee,
-    samples: &Samples,
+    samples: [&Samples; 2],
     conversion: &Conversion,
     from: Option<&Checkpoint>,
     watch: &mut dyn FnMut(Event) -> Flow,
@@ -106,11 +119,20 @@ pub fn convert(
     if !(2..=MAX_DEGREE).contains(&conversion.degree) {
         return Err(TrainError::Setting { what: "the degree", value: conversion.degree as f64 });
     }
-    samples.fit(&trainee.model)?;
+    samples.into_iter().try_for_each(|samples| samples.fit(&trainee.model))?;
     [&conversion.between, &conversion.last].into_iter().try_for_each(Recipe::check)?;
     let teacher = trainee.clone();
     let stages = stages(trainee);
-    let mut work = Work { trainee, teacher: &teacher, samples, conversion, replaced: Vec::new(), watch };
+    let mut work = Work {
+        trainee,
+        teacher: &teacher,
+        samples: samples[0],
+        held_back: samples[1],
+        conversion,
+        comparison: None,
+        replaced: Vec::new(),
+        watch,
+    };
     let converted = work.run(&stages, from);
     if converted.is_err() {
         *trainee = teacher;
@@ -156,7 +178,9 @@ struct Work<'a> {
     trainee: &'a mut Trainee,
     teacher: &'a Trainee,
     samples: &'a Samples,
+    held_back: &'a Samples,
     conversion: &'a Conversion,
+    comparison: Option<Comparison>,
     replaced: Vec<Replaced>,
     watch: &'a mut dyn FnMut(Event) -> Flow,
 }
@@ -167,11 +191,11 @@ impl Work<'_> {
             self.replay(stages, from)?;
         }
         for (number, stage) in stages.iter().enumerate().skip(from.map_or(0, |from| from.stage)) {
-            let from = from.filter(|from| from.stage == number).map(|from| &from.training);
-            if from.is_none() {
-                self.prepare(stage)?;
-            }
-            self.train(number, stage, from)?;
+            let from = match from.filter(|from| from.stage == number) {
+                Some(from) => Some(from.training.clone()),
+                None => self.prepare(number, stage)?,
+            };
+            self.train(number, stage, from.as_ref())?;
         }
         Ok(())
     }
@@ -179,6 +203,7 @@ impl Work<'_> {
     /// Replaces what had been replaced at a checkpoint: the layers of all stages up to the
     /// one that it is in.
     fn replay(&mut self, stages: &[Stage], from: &Checkpoint) -> Result<(), TrainError> {
+        from.comparison.clone().map_or(Ok(()), |comparison| self.compared(comparison))?;
         from.replaced.iter().try_for_each(|replaced| self.replace(replaced.clone()))?;
         let n_begun = from.stage.saturating_add(1);
         let is_friendly = |id: &LayerId| self.trainee.model.layer(*id).kind.is_he_friendly();
@@ -191,19 +216,17 @@ impl Work<'_> {
         }
     }
 
-    /// Replaces what a stage is for.
-    fn prepare(&mut self, stage: &Stage) -> Result<(), TrainError> {
+    /// Replaces what a stage is for; where that took its training, this is over.
+    fn prepare(&mut self, number: usize, stage: &Stage) -> Result<Option<crate::Checkpoint>, TrainError> {
         match stage {
-            Stage::Pools(pools) => pools.iter().try_for_each(|id| {
-                let layer = self.trainee.model.layer(*id).name.clone();
-                self.replace(Replaced { layer, by: Replacement::Mean })
-            }),
+            Stage::Pools(pools) => return self.prepare_pools(number, pools),
             Stage::Activation(id) => {
                 let (seen, degree) = (self.calibration(), self.conversion.degree);
-                self.replace(replace::polynomial(self.trainee, *id, &seen, degree))
+                self.replace(replace::polynomial(self.trainee, *id, &seen, degree))?;
             }
-            Stage::Last => Ok(()),
+            Stage::Last => {}
         }
+        Ok(None)
     }
 
     fn calibration(&self) -> Samples {
@@ -228,12 +251,12 @@ impl Work<'_> {
             Stage::Pools(_) | Stage::Activation(_) => &self.conversion.between,
             Stage::Last => &self.conversion.last,
         };
-        let (replaced, watch) = (&self.replaced, &mut *self.watch);
+        let (comparison, replaced, watch) = (&self.comparison, &self.replaced, &mut *self.watch);
         let mut watch = |event| match event {
             fit::Event::Step(now) => watch(Event::Training(now)),
             fit::Event::Epoch(training) => {
-                let replaced = replaced.clone();
-                watch(Event::Checkpoint(Checkpoint { replaced, stage: number, training }))
+                let (comparison, replaced) = (comparison.clone(), replaced.clone());
+                watch(Event::Checkpoint(Checkpoint { comparison, replaced, stage: number, training }))
             }
         };
         self.trainee.fit_from(self.samples, recipe, Some(self.teacher), from, &mut watch)

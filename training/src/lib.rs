@@ -4,7 +4,7 @@
 //! [`Samples`], from labels and, where there is one, from a teacher; it can stop after any
 //! epoch and go on from a [`Checkpoint`].
 //! [`friendly`] replaces activations and maximum pools, which have no encrypted form, by
-//! polynomials and means. [`prune`] makes groups of weights zero and keeps them
+//! polynomials, means and convolutions. [`prune`] makes groups of weights zero and keeps them
 //! so. Nothing here knows of packings or files: groups and their prices come from the
 //! caller.
 

@@ -5,7 +5,7 @@ use super::{MAX_DEGREE, Replaced, Replacement};
 use crate::TrainError;
 use crate::samples::Samples;
 use crate::trainee::{Trainee, batch_tensor, floats};
-use hecc_model::{AvgPool, LayerId, LayerKind, MaxPool};
+use hecc_model::{AvgPool, Conv, LayerId, LayerKind, MaxPool};
 
 /// Share of values within the range; outliers would make the fit bad for all others.
 const COVERED: f64 = 0.999;
@@ -38,6 +38,11 @@ pub(super) fn replace(trainee: &mut Trainee, replaced: &Replaced) -> Result<(), 
             let mean = mean(pool);
             trainee.replace(id, LayerKind::AvgPool(mean));
         }
+        (LayerKind::MaxPool(pool), Replacement::Convolution) if is_plain(pool) => {
+            let operand = trainee.model.layer(id).inputs[0];
+            let convolution = convolution(pool, trainee.model.layer(operand).shape.0[0]);
+            trainee.replace(id, LayerKind::Conv(convolution));
+        }
         (LayerKind::Nonlinear(_), Replacement::Polynomial { range, coefficients })
             if is_sound(*range, coefficients) =>
         {
@@ -53,6 +58,28 @@ pub(super) fn replace(trainee: &mut Trainee, replaced: &Replaced) -> Result<(), 
 fn mean(pool: &MaxPool) -> AvgPool {
     let MaxPool { kernel, stride, padding } = *pool;
     AvgPool { kernel, stride, padding, count_include_pad: false }
+}
+
+/// Whether all windows are whole: a convolution cannot divide by fewer elements at the edge.
+pub(super) fn is_plain(pool: &MaxPool) -> bool {
+    pool.padding == [0; 4]
+}
+
+/// The mean of the same windows as a convolution of every channel. It needs no summands:
+/// those of the layers around it do for them.
+fn convolution(pool: &MaxPool, n_channels: usize) -> Conv {
+    let MaxPool { kernel, stride, padding } = *pool;
+    let [rows, columns] = kernel;
+    let share = 1.0 / (rows * columns) as f64;
+    Conv {
+        weight: vec![share; n_channels * rows * columns],
+        weight_shape: [n_channels, 1, rows, columns],
+        bias: Vec::new(),
+        stride,
+        padding,
+        dilation: [1, 1],
+        groups: n_channels,
+    }
 }
 
 fn is_sound(range: f64, coefficients: &[f64]) -> bool {

@@ -3,13 +3,14 @@
 use crate::nets::{Net, go_on, images, recipe, trained, vectors};
 use crate::prune::{is_left, learnt, pruned, pruning};
 use hecc_model::{LayerKind, Model, Nonlinear};
-use hecc_train::friendly::{Conversion, Event, Replaced, Replacement, convert};
+use hecc_train::friendly::{Conversion, Event, Pool, Replaced, Replacement, convert};
 use hecc_train::prune::{ByCount, blocks};
 use hecc_train::{Flow, Recipe, Samples, TrainError, Trainee};
 
 pub fn conversion(degree: usize) -> Conversion {
     let between = Recipe { distillation: 0.5, ..recipe(1) };
-    Conversion { degree, last: Recipe { epochs: 3, ..between.clone() }, between }
+    let last = Recipe { epochs: 3, ..between.clone() };
+    Conversion { degree, pool: Pool::Mean, between, last }
 }
 
 pub fn image_net() -> Model {
@@ -41,7 +42,7 @@ fn converted(trainee: &mut Trainee, samples: &Samples, degree: usize) -> Vec<Rep
         }
         Flow::Continue
     };
-    convert(trainee, samples, &conversion(degree), None, &mut watch).unwrap();
+    convert(trainee, [samples; 2], &conversion(degree), None, &mut watch).unwrap();
     replaced
 }
 
@@ -124,7 +125,7 @@ fn a_maximum_becomes_the_mean_of_the_same_window() {
     let mut trainee = Trainee::new(image_net());
     let mut conversion = conversion(2);
     (conversion.between.epochs, conversion.last.epochs) = (0, 0);
-    convert(&mut trainee, &images(40, 1), &conversion, None, &mut |_| Flow::Continue).unwrap();
+    convert(&mut trainee, [&images(40, 1); 2], &conversion, None, &mut |_| Flow::Continue).unwrap();
     let (before, after) = (image_net(), trainee.model());
     let windows = before.layers.iter().zip(&after.layers).filter_map(|(a, b)| match (&a.kind, &b.kind) {
         (LayerKind::MaxPool(a), LayerKind::AvgPool(b)) => Some((a.clone(), b.clone())),
@@ -202,7 +203,7 @@ fn conversion_can_be_stopped_at_every_event() {
             if is_stopped { Flow::Stop } else { Flow::Continue }
         };
         let mut trainee = Trainee::new(image_net());
-        let outcome = convert(&mut trainee, &images(40, 1), &conversion(2), None, &mut watch);
+        let outcome = convert(&mut trainee, [&images(40, 1); 2], &conversion(2), None, &mut watch);
         assert_eq!((outcome, n_after), (Err(TrainError::Stopped), 0));
     }
 }

@@ -8,6 +8,7 @@ mod fit;
 mod forward;
 mod friendly;
 mod nets;
+mod pools;
 mod prune;
 mod refuse;
 mod resume;

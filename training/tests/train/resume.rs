@@ -5,7 +5,7 @@ use crate::friendly::{conversion, image_net};
 use crate::nets::{go_on, images, recipe, trained, vectors, weights};
 use crate::prune::{learnt, pruned, pruning};
 use hecc_model::Model;
-use hecc_train::friendly::{self, Replaced, convert};
+use hecc_train::friendly::{self, Comparison, Conversion, Pool, Replaced, convert};
 use hecc_train::prune::{ByCount, blocks};
 use hecc_train::{Checkpoint, Event, Flow, Recipe, Samples, TrainError, Trainee};
 use serde_json::{Value, json};
@@ -68,6 +68,7 @@ fn weights_that_were_pruned_stay_zero_after_a_checkpoint() {
 /// What has become of a conversion.
 struct Converted {
     model: Model,
+    compared: Vec<Comparison>,
     replaced: Vec<Replaced>,
     checkpoints: Vec<friendly::Checkpoint>,
 }
@@ -78,38 +79,49 @@ fn start() -> (Trainee, Samples) {
     (trained(image_net(), &samples), samples)
 }
 
-fn converted(from: Option<&friendly::Checkpoint>) -> Result<Converted, TrainError> {
+fn converted(pool: Pool, from: Option<&friendly::Checkpoint>) -> Result<Converted, TrainError> {
     let (mut trainee, samples) = start();
-    let (mut replaced, mut checkpoints) = (Vec::new(), Vec::new());
+    let (mut compared, mut replaced, mut checkpoints) = (Vec::new(), Vec::new(), Vec::new());
     let mut watch = |event| {
         match event {
             friendly::Event::Replaced(layer) => replaced.push(layer),
+            friendly::Event::Compared(comparison) => compared.push(comparison),
             friendly::Event::Training(_) => {}
             friendly::Event::Checkpoint(checkpoint) => checkpoints.push(checkpoint),
         }
         Flow::Continue
     };
-    let mut conversion = conversion(2);
+    let mut conversion = Conversion { pool, ..conversion(2) };
     conversion.between.epochs = 2;
-    let outcome = convert(&mut trainee, &samples, &conversion, from, &mut watch);
+    let outcome = convert(&mut trainee, [&samples; 2], &conversion, from, &mut watch);
     if outcome.is_err() {
         assert_eq!(trainee.model(), start().0.model());
     }
-    outcome.map(|()| Converted { model: trainee.model(), replaced, checkpoints })
+    outcome.map(|()| Converted { model: trainee.model(), compared, replaced, checkpoints })
 }
 
-#[test]
-fn a_conversion_goes_on_after_any_epoch() {
-    let whole = converted(None).unwrap();
-    // Pools, two activations, and the end.
-    assert_eq!(whole.checkpoints.len(), 2 + 2 * 2 + 3);
+fn assert_goes_on(pool: Pool, n_checkpoints: usize) {
+    let whole = converted(pool, None).unwrap();
+    assert_eq!(whole.checkpoints.len(), n_checkpoints);
     for (at, from) in whole.checkpoints.iter().enumerate() {
-        let rest = converted(Some(from)).unwrap();
+        let rest = converted(pool, Some(from)).unwrap();
         assert_eq!(rest.model, whole.model, "from checkpoint {at}");
-        assert_eq!(rest.replaced, whole.replaced, "from checkpoint {at}");
+        assert_eq!((rest.compared, rest.replaced), (whole.compared.clone(), whole.replaced.clone()));
         assert_eq!(rest.checkpoints, whole.checkpoints[at + 1..]);
         assert!(whole.replaced.starts_with(from.replaced()));
     }
+}
+
+/// Pools, two activations, and the end.
+#[test]
+fn a_conversion_goes_on_after_any_epoch() {
+    assert_goes_on(Pool::Mean, 2 + 2 * 2 + 3);
+    assert_goes_on(Pool::Convolution, 2 + 2 * 2 + 3);
+}
+
+#[test]
+fn a_conversion_goes_on_after_a_comparison() {
+    assert_goes_on(Pool::Best, 1 + 2 * 2 + 3);
 }
 
 fn is_refused<T>(outcome: Result<T, TrainError>) -> bool {
@@ -163,7 +175,7 @@ fn broken_checkpoints_of_a_training_are_refused() {
 
 #[test]
 fn broken_checkpoints_of_a_conversion_are_refused() {
-    let sound = &converted(None).unwrap().checkpoints[3];
+    let sound = &converted(Pool::Mean, None).unwrap().checkpoints[3];
     let sound = serde_json::to_value(sound).unwrap();
     let coefficients = "/replaced/1/by/Polynomial/coefficients";
     let wrongs = [
@@ -186,6 +198,6 @@ fn broken_checkpoints_of_a_conversion_are_refused() {
         let mut broken = sound.clone();
         *broken.pointer_mut(place).unwrap() = wrong.clone();
         let broken: friendly::Checkpoint = serde_json::from_value(broken).unwrap();
-        assert!(is_refused(converted(Some(&broken))), "{place}: {wrong}");
+        assert!(is_refused(converted(Pool::Mean, Some(&broken))), "{place}: {wrong}");
     }
 }

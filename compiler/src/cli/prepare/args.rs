@@ -77,9 +77,24 @@ pub struct FriendlyArgs {
     /// Degree of the polynomials.
     #[arg(long, default_value_t = 2)]
     pub degree: usize,
+    /// What maximum pools become. Those with padding become means in any case.
+    #[arg(long, value_enum, default_value = "mean")]
+    pub pool: PoolArg,
     /// Weight, 0 to 1, of the original network's outputs in the loss.
     #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
     pub distill: f64,
+}
+
+/// What maximum pools become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PoolArg {
+    /// Means of the same windows: the cheapest.
+    Mean,
+    /// Convolutions of each channel over the same windows, at first their means.
+    Conv,
+    /// Convolutions if they are right on a quarter of a point more of the samples held
+    /// back, after the training of both; else means.
+    Best,
 }
 
 /// Arguments of `prepare prune`.

@@ -1,11 +1,12 @@
 //! `hecc prepare friendly`.
 
-use super::args::FriendlyArgs;
-use super::{Bar, Work};
+use super::args::{FriendlyArgs, PoolArg};
+use super::{Bar, Work, percent};
 use crate::cli::form::Form;
 use crate::cli::session;
 use hecc::diag::Diagnostics;
-use hecc_train::friendly::{self, Checkpoint, Conversion, Event, Replaced, Replacement};
+use hecc::model::{Layer, LayerKind, Model};
+use hecc_train::friendly::{self, Checkpoint, Comparison, Conversion, Event, Pool, Replaced, Replacement};
 use hecc_train::{Flow, Recipe};
 use serde_json::{Value, json};
 
@@ -13,37 +14,63 @@ use serde_json::{Value, json};
 pub fn friendly(args: &FriendlyArgs, form: Form) -> Result<(), Diagnostics> {
     let model = session::load(&args.train.model, true, form)?.folded();
     let mut work = Work::start(&args.train, &model)?;
-    let last = args.train.recipe(args.distill);
-    let between = Recipe { epochs: 1, ..last.clone() };
-    let conversion = Conversion { degree: args.degree, between, last };
+    let conversion = conversion(args);
     let mut checkpoints = work.checkpoints("friendly", &model, &conversion)?;
     let from: Option<Checkpoint> = checkpoints.find(args.train.restart, form)?;
     let bar = Bar::new("converting", args.train.epochs);
-    let mut replaced: Vec<Replaced> = Vec::new();
-    let mut watch = |event: Event| match event {
-        Event::Training(now) => bar.show(now),
-        Event::Checkpoint(checkpoint) => checkpoints.keep(&checkpoint),
-        Event::Replaced(layer) => {
-            replaced.push(layer);
-            Flow::Continue
+    let (mut compared, mut replaced): (Option<Comparison>, Vec<Replaced>) = (None, Vec::new());
+    let mut watch = |event: Event| {
+        match event {
+            Event::Training(now) => return bar.show(now),
+            Event::Checkpoint(checkpoint) => return checkpoints.keep(&checkpoint),
+            Event::Compared(comparison) => compared = Some(comparison),
+            Event::Replaced(layer) => replaced.push(layer),
         }
+        Flow::Continue
     };
-    let (trainee, samples) = (&mut work.trainee, &work.data.train);
-    let converted = friendly::convert(trainee, samples, &conversion, from.as_ref(), &mut watch);
+    let samples = [&work.data.train, &work.data.validation];
+    let converted = friendly::convert(&mut work.trainee, samples, &conversion, from.as_ref(), &mut watch);
     converted.map_err(|e| work.ended(e, &mut checkpoints))?;
     bar.finish();
-    let model = work.trainee.model();
-    let lines: String = replaced.iter().map(line).collect();
-    let replaced: Vec<Value> = replaced.iter().map(entry).collect();
-    work.finish(&model, json!({ "replaced": replaced }), &lines, form)?;
+    let converted = work.trainee.model();
+    let lines =
+        compared.iter().map(comparison_line).chain(replaced.iter().map(|it| line(it, &model, args.pool)));
+    let lines: String = lines.collect();
+    let mut found = json!({ "replaced": replaced.iter().map(entry).collect::<Vec<Value>>() });
+    if let Some(Comparison { mean, convolution }) = compared {
+        found["pools"] = json!({ "mean": mean, "convolution": convolution });
+    }
+    work.finish(&converted, found, &lines, form)?;
     checkpoints.remove();
     Ok(())
 }
 
-/// A replacement for people.
-fn line(Replaced { layer, by }: &Replaced) -> String {
+fn conversion(args: &FriendlyArgs) -> Conversion {
+    let last = args.train.recipe(args.distill);
+    let pool = match args.pool {
+        PoolArg::Mean => Pool::Mean,
+        PoolArg::Conv => Pool::Convolution,
+        PoolArg::Best => Pool::Best,
+    };
+    Conversion { degree: args.degree, pool, between: Recipe { epochs: 1, ..last.clone() }, last }
+}
+
+fn comparison_line(Comparison { mean, convolution }: &Comparison) -> String {
+    let [mean, convolution] = [mean, convolution].map(|share| percent(*share));
+    format!("samples held back: {mean} right with means for pools, {convolution} with convolutions\n")
+}
+
+/// A replacement for people; the model is that before.
+fn line(Replaced { layer, by }: &Replaced, model: &Model, asked: PoolArg) -> String {
+    let is_padded = |found: &Layer| {
+        found.name == *layer && matches!(&found.kind, LayerKind::MaxPool(pool) if pool.padding != [0; 4])
+    };
     match by {
+        Replacement::Mean if asked != PoolArg::Mean && model.layers.iter().any(is_padded) => {
+            format!("{layer}: mean instead of maximum, since a convolution would count its padding\n")
+        }
         Replacement::Mean => format!("{layer}: mean instead of maximum\n"),
+        Replacement::Convolution => format!("{layer}: convolution instead of maximum\n"),
         Replacement::Polynomial { range, coefficients } => {
             let terms = coefficients.iter().enumerate().map(|(k, c)| match k {
                 0 => format!("{c:.4}"),
@@ -59,9 +86,10 @@ fn line(Replaced { layer, by }: &Replaced) -> String {
 /// A replacement for scripts.
 fn entry(Replaced { layer, by }: &Replaced) -> Value {
     match by {
-        Replacement::Mean => json!({ "layer": layer, "range": null, "coefficients": [] }),
+        Replacement::Mean => json!({ "layer": layer, "by": "mean" }),
+        Replacement::Convolution => json!({ "layer": layer, "by": "convolution" }),
         Replacement::Polynomial { range, coefficients } => {
-            json!({ "layer": layer, "range": range, "coefficients": coefficients })
+            json!({ "layer": layer, "by": "polynomial", "range": range, "coefficients": coefficients })
         }
     }
 }
