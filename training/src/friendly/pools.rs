@@ -23,8 +23,8 @@ pub enum Pool {
     Best,
 }
 
-/// How much more of the samples held back convolutions have to be right on than means, which
-/// are cheaper to compute, to be taken.
+/// Share of the samples held back by which convolutions have to be better than means to be
+/// taken: means never cost more to compute, and cannot learn the samples by heart.
 pub const MARGIN: f64 = 0.0025;
 
 /// Shares of the samples held back that are right after the training of either.

@@ -88,7 +88,7 @@ pub struct FriendlyArgs {
 /// What maximum pools become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PoolArg {
-    /// Means of the same windows: the cheapest.
+    /// Means of the same windows.
     Mean,
     /// Convolutions of each channel over the same windows, at first their means.
     Conv,

@@ -24,6 +24,8 @@ use std::path::{Path, PathBuf};
 const MAGIC: &[u8; 4] = b"HECT";
 const FORMAT: u16 = 1;
 const HASH: usize = 32;
+/// Elements that are hashed at once.
+const PIECE: usize = 1 << 12;
 
 /// SHA-256 of some bytes.
 type Hash = [u8; HASH];
@@ -45,10 +47,13 @@ impl Identity {
     }
 
     /// And of some samples.
-    pub fn with_samples(self, samples: &Samples) -> Identity {
-        let elements: Vec<u8> = samples.elements.iter().flat_map(|x| x.to_le_bytes()).collect();
+    pub fn with_samples(mut self, samples: &Samples) -> Identity {
+        self.0.update((samples.elements.len() as u64).to_le_bytes());
+        for piece in samples.elements.chunks(PIECE) {
+            self.0.update(piece.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+        }
         let labels: Vec<u8> = samples.labels.iter().flat_map(|&label| (label as u64).to_le_bytes()).collect();
-        self.with(&elements).with(&labels)
+        self.with(&labels)
     }
 }
 
