@@ -6,9 +6,9 @@
 #[allow(dead_code)]
 mod support;
 
-use hecc::diag::Diagnostics;
+use hecc::diag::{Code, Diagnostics};
 use hecc::front::{LoadOptions, data::DataSet, load, onnx, weights::TensorFile};
-use hecc::model::{LayerKind, Model};
+use hecc::model::{LayerKind, Model, Nonlinear};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -182,6 +182,73 @@ fn layers_without_encrypted_form_are_read_if_accepted() {
         _ => unreachable!("layer {layer} is a max pool"),
     };
     assert_eq!([padding(3), padding(4)], [[0; 4], [1; 4]]);
+}
+
+/// GELU spelt by `Erf`, halved at one of three places.
+fn spelt_gelu(halved: usize, factor: f32) -> Result<Model, Diagnostics> {
+    use support::{Tensor, node};
+    let constant = |name, value| {
+        let mut tensor = Tensor::new(name, &[1]);
+        tensor.values = vec![value];
+        tensor
+    };
+    let half = |at: usize| constant(["h0", "h1", "h2"][at], if at == halved { 0.5 } else { 1.0 });
+    let nodes = [
+        node("MatMul", "fc", &["x", "m"], "p"),
+        node("Add", "bias", &["p", "b"], "a"),
+        node("Div", "inner", &["a", "root"], "i"),
+        node("Erf", "erf", &["i"], "e"),
+        node("Add", "plus", &["e", "one"], "g"),
+        node("Mul", "half_gate", &["g", "h0"], "gh"),
+        node("Mul", "half_x", &["h1", "a"], "ah"),
+        node("Mul", "gate", &["ah", "gh"], "f"),
+        node("Mul", "half", &["f", "h2"], "y"),
+    ];
+    let constants = [
+        Tensor::new("m", &[4, 3]),
+        Tensor::new("b", &[3]),
+        constant("root", factor),
+        constant("one", 1.0),
+        half(0),
+        half(1),
+        half(2),
+    ];
+    let bytes = support::model(&nodes, &constants, &[1, 4], "y");
+    let options = LoadOptions { accept_unfriendly: true, ..LoadOptions::default() };
+    let mut diagnostics = Diagnostics::new();
+    onnx::import(Path::new("gelu.onnx"), &bytes, &options, &mut diagnostics).ok_or(diagnostics)
+}
+
+#[test]
+fn gelu_spelt_by_the_error_function_is_one_layer() {
+    for halved in 0..3 {
+        let model = spelt_gelu(halved, std::f32::consts::SQRT_2).unwrap_or_else(|d| panic!("{d}"));
+        assert_eq!(kinds(&model).join(" "), "input dense gelu");
+        let values = model.eval(&[0.1, -0.2, 0.3, 0.5]);
+        for (found, x) in values[2].iter().zip(&values[1]) {
+            assert!((found - Nonlinear::Gelu.value(*x)).abs() < 1e-12);
+        }
+    }
+}
+
+#[test]
+fn other_error_functions_are_refused() {
+    assert_eq!(spelt_gelu(0, 2.0).unwrap_err().iter().next().unwrap().code, Code::NotHeFriendly);
+    // Without the summand of one, it is no GELU.
+    use support::{Tensor, node};
+    let mut root = Tensor::new("root", &[1]);
+    root.values = vec![std::f32::consts::SQRT_2];
+    let nodes = [
+        node("Div", "inner", &["x", "root"], "i"),
+        node("Erf", "erf", &["i"], "e"),
+        node("Neg", "n", &["e"], "y"),
+    ];
+    let bytes = support::model(&nodes, &[root], &[1, 4], "y");
+    let options = LoadOptions { accept_unfriendly: true, ..LoadOptions::default() };
+    let mut diagnostics = Diagnostics::new();
+    assert_eq!(onnx::import(Path::new("erf.onnx"), &bytes, &options, &mut diagnostics), None);
+    let codes: Vec<Code> = diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
+    assert_eq!(codes, [Code::NotHeFriendly]);
 }
 
 #[test]

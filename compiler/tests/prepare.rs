@@ -4,88 +4,17 @@
 // Helpers of tests are not recognised as tests by this lint.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/bars.rs"]
+mod bars;
 #[path = "support/idx.rs"]
 mod idx;
+#[path = "prepare/resume.rs"]
+mod resume;
 
+use bars::{Folder, MODEL};
 use hecc::front::{LoadOptions, load};
 use hecc::model::{LayerKind, Model};
 use serde_json::Value;
-use std::process::{Command, Output};
-use tempfile::TempDir;
-
-const MODEL: &str = "model bars {
-  weights random(seed = 1)
-  input x: [1, 8, 8] in 0..1
-  c = conv(x, out_channels = 4, kernel = 3)
-  r = relu(c)
-  p = max_pool(r, kernel = 2)
-  f = flatten(p)
-  h = dense(f, features = 16)
-  s = silu(h)
-  y = dense(s, features = 3)
-  output y
-}
-";
-
-/// A folder with the model `bars.hec` and images of bars in MNIST's files, `bars/`:
-/// class 0 has a row, class 1 a column, class 2 both.
-struct Folder(TempDir);
-
-impl Folder {
-    fn new() -> Folder {
-        let folder = Folder(tempfile::tempdir().unwrap());
-        std::fs::write(folder.0.path().join("bars.hec"), MODEL).unwrap();
-        std::fs::create_dir(folder.0.path().join("bars")).unwrap();
-        folder.images("train", 600, 1);
-        folder.images("t10k", 90, 2);
-        folder
-    }
-
-    fn images(&self, part: &str, n: u32, seed: u64) {
-        let mut state = seed;
-        let mut random = |below: u64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) % below
-        };
-        let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-        for sample in 0..n {
-            let class = sample % 3;
-            let (row, column) = (random(8), random(8));
-            for pixel in 0..64 {
-                let is_bar = (class != 1 && pixel / 8 == row) || (class != 0 && pixel % 8 == column);
-                pixels.push((random(60) + if is_bar { 180 } else { 0 }) as u8);
-            }
-            labels.push(class as u8);
-        }
-        let write = |kind: &str, bytes: Vec<u8>| {
-            std::fs::write(self.0.path().join(format!("bars/{part}-{kind}-ubyte")), bytes).unwrap();
-        };
-        write("images-idx3", idx::idx(&[n, 8, 8], &pixels));
-        write("labels-idx1", idx::idx(&[n], &labels));
-    }
-
-    fn run(&self, line: &str) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hecc"));
-        command.current_dir(self.0.path()).args(line.split(' ')).output().unwrap()
-    }
-
-    fn json(&self, line: &str) -> Value {
-        let output = self.run(&format!("{line} --json"));
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    fn code(&self, line: &str) -> String {
-        let output = self.run(&format!("{line} --json"));
-        assert!(!output.status.success(), "`{line}` should be refused");
-        let diagnostics: Value = serde_json::from_slice(&output.stderr).unwrap();
-        diagnostics[0]["code"].as_str().unwrap().to_owned()
-    }
-
-    fn model(&self, name: &str) -> Model {
-        load(&self.0.path().join(name), &LoadOptions::default()).unwrap()
-    }
-}
 
 fn n_zeros(model: &Model) -> usize {
     let weights = model.layers.iter().filter_map(|layer| layer.kind.weights());
@@ -132,7 +61,7 @@ fn blocks_are_pruned_where_they_are_named() {
         "prepare prune bars.hec --data bars --keep 0.25 --steps 1 --epochs 1 --limit 90 --max-loss 100";
     folder.json(&format!("{prune} --block h=4x6 --score magnitude --schedule one-shot -o pruned"));
     let load_all = LoadOptions { accept_unfriendly: true, ..LoadOptions::default() };
-    let model = load(&folder.0.path().join("pruned/bars.hec"), &load_all).unwrap();
+    let model = load(&folder.path("pruned/bars.hec"), &load_all).unwrap();
     let zeros: Vec<(&str, usize)> = model
         .layers
         .iter()
@@ -157,7 +86,51 @@ fn what_cannot_be_trained_is_refused() {
     assert_eq!(folder.code(&format!("prepare friendly bars.hec --degree 1 {quick}")), "H080");
     assert_eq!(folder.code(&format!("prepare train bars.hec --rate 1e39 {quick}")), "H067");
     assert_eq!(folder.code("prepare train bars.hec --data bars.hec -o out"), "H002");
-    std::fs::write(folder.0.path().join("two.hec"), MODEL.replace("features = 3", "features = 2")).unwrap();
+    std::fs::write(folder.path("two.hec"), MODEL.replace("features = 3", "features = 2")).unwrap();
     assert_eq!(folder.code(&format!("prepare train two.hec {quick}")), "H051");
-    assert!(!folder.0.path().join("out").exists(), "nothing is written");
+    assert!(!folder.path("out").exists(), "nothing is written");
+}
+
+#[test]
+fn batch_normalisation_vanishes_in_the_weights_before_it() {
+    let folder = Folder::new();
+    let normalised = MODEL
+        .replace("r = relu(c)", "n = batch_norm(c)\n  r = relu(n)")
+        .replace("f = flatten(p)", "m = batch_norm(p)\n  f = flatten(m)");
+    std::fs::write(folder.path("bars.hec"), normalised).unwrap();
+    folder.json("prepare friendly bars.hec --data bars --epochs 1 --limit 90 -o friendly");
+    let model = folder.model("friendly/bars.hec");
+    let left = model.layers.iter().filter(|layer| matches!(layer.kind, LayerKind::Affine { .. }));
+    let names: Vec<&str> = left.map(|layer| layer.name.as_str()).collect();
+    assert_eq!(names, ["m"], "the pool before it has no weights");
+}
+
+#[test]
+fn maximum_pools_become_convolutions_where_they_are_asked_for() {
+    let folder = Folder::new();
+    let convert = |pool: &str| {
+        let line =
+            format!("prepare friendly bars.hec --data bars --epochs 1 --limit 200 --pool {pool} -o {pool}");
+        folder.json(&line)
+    };
+    assert_eq!(convert("mean")["replaced"][0]["by"], "mean");
+    assert_eq!(convert("conv")["replaced"][0]["by"], "convolution");
+    let best = convert("best");
+    let [mean, convolution] = ["mean", "convolution"].map(|kind| best["pools"][kind].as_f64().unwrap());
+    let expected = if convolution > mean + 0.0025 { "convolution" } else { "mean" };
+    assert_eq!(best["replaced"][0]["by"], expected, "{best}");
+    let pool = folder.model("conv/bars.hec").layers.into_iter().find(|layer| layer.name == "p").unwrap();
+    assert!(matches!(&pool.kind, LayerKind::Conv(conv) if conv.groups == 4 && conv.stride == [2, 2]));
+    folder.json("compile conv/bars.hec --calibrate conv/bars-samples.npz -o conv");
+}
+
+/// A window that reaches into the padding has fewer elements to divide by.
+#[test]
+fn pools_with_padding_become_means_and_that_is_said() {
+    let folder = Folder::new();
+    let padded = MODEL.replace("max_pool(r, kernel = 2)", "max_pool(r, kernel = 2, padding = 1)");
+    std::fs::write(folder.path("bars.hec"), padded).unwrap();
+    let output = folder.run("prepare friendly bars.hec --data bars --epochs 0 --limit 60 --pool best -o out");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("p: mean instead of maximum, since a convolution would count"), "{said}");
 }

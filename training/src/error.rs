@@ -53,6 +53,9 @@ pub enum TrainError {
         /// Its value.
         value: f64,
     },
+    /// A checkpoint of another training.
+    #[error("the checkpoint does not fit: {0}")]
+    Checkpoint(&'static str),
     /// The caller asked to stop.
     #[error("training was stopped")]
     Stopped,

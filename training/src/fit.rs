@@ -1,6 +1,7 @@
 //! Training by gradient descent.
 
 use crate::TrainError;
+use crate::checkpoint::Checkpoint;
 use crate::samples::Samples;
 use crate::trainee::{Role, Trainee, batch_tensor, floats};
 use burn::optim::{Adam, AdamConfig, Optimizer};
@@ -42,6 +43,15 @@ pub struct Progress {
     pub loss: f64,
 }
 
+/// What happens in a training.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A step is over.
+    Step(Progress),
+    /// An epoch is over, and training can go on from here another time.
+    Epoch(Checkpoint),
+}
+
 /// Whether to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
@@ -49,6 +59,14 @@ pub enum Flow {
     Continue,
     /// Stop as soon as possible.
     Stop,
+}
+
+/// Stops where the caller says so.
+pub(crate) fn go_on(flow: Flow) -> Result<(), TrainError> {
+    match flow {
+        Flow::Continue => Ok(()),
+        Flow::Stop => Err(TrainError::Stopped),
+    }
 }
 
 /// Weight of leaving the range that a polynomial was fitted for.
@@ -71,42 +89,74 @@ impl Trainee {
         teacher: Option<&Trainee>,
         watch: &mut dyn FnMut(Progress) -> Flow,
     ) -> Result<(), TrainError> {
+        self.fit_from(samples, recipe, teacher, None, &mut |event| match event {
+            Event::Step(now) => watch(now),
+            Event::Epoch(_) => Flow::Continue,
+        })
+    }
+
+    /// Trains as [`Trainee::fit`], from a checkpoint of the same training if there is one:
+    /// with the same samples, recipe and teacher the weights are in the end those of a
+    /// training that was never stopped. `watch` hears of every step, and gets a checkpoint
+    /// after every epoch.
+    ///
+    /// # Errors
+    /// As [`Trainee::fit`], and [`TrainError::Checkpoint`].
+    pub fn fit_from(
+        &mut self,
+        samples: &Samples,
+        recipe: &Recipe,
+        teacher: Option<&Trainee>,
+        from: Option<&Checkpoint>,
+        watch: &mut dyn FnMut(Event) -> Flow,
+    ) -> Result<(), TrainError> {
         samples.fit(&self.model)?;
         recipe.check()?;
         teacher.map_or(Ok(()), |teacher| self.can_learn_from(teacher))?;
-        let adam = AdamConfig::new().build();
-        // Every fit starts anew, so that the weights alone say where training stands.
-        self.weights.iter_mut().for_each(|weight| weight.momentum = None);
-        let n_steps = samples.len().div_ceil(recipe.batch);
-        let mut order: Vec<usize> = (0..samples.len()).collect();
-        for epoch in 0..recipe.epochs {
+        match from {
+            Some(from) if from.epoch > recipe.epochs => {
+                return Err(TrainError::Checkpoint("more epochs are over than there are"));
+            }
+            Some(from) => self.restore(from)?,
+            // Every fit starts anew, so that the weights alone say where training stands.
+            None => self.weights.iter_mut().for_each(|weight| weight.momentum = None),
+        }
+        for epoch in from.map_or(0, Checkpoint::epoch)..recipe.epochs {
             let kept = self.weights.clone();
-            fastrand::Rng::with_seed(recipe.seed.wrapping_add(epoch as u64)).shuffle(&mut order);
-            let mut total = 0.0;
-            for (step, batch) in order.chunks(recipe.batch).enumerate() {
-                let done = (epoch * n_steps + step) as f64 / (recipe.epochs * n_steps) as f64;
-                let rate = recipe.rate * (1.0 + (done * std::f64::consts::PI).cos()) / 2.0;
-                let taken = self.step(&samples.select(batch), recipe, teacher, rate, &adam);
-                let outcome = taken.and_then(|loss| {
-                    total += loss;
-                    let loss = total / (step + 1) as f64;
-                    match watch(Progress { epoch, n_epochs: recipe.epochs, step: step + 1, n_steps, loss }) {
-                        Flow::Continue => Ok(()),
-                        Flow::Stop => Err(TrainError::Stopped),
-                    }
-                });
-                if let Err(error) = outcome {
-                    self.weights = kept;
-                    return Err(error);
-                }
-            }
-            order.sort_unstable();
-            if let Some(layer) = self.infinite_layer() {
+            if let Err(error) = self.epoch(epoch, samples, recipe, teacher, watch) {
                 self.weights = kept;
-                return Err(TrainError::Diverged { layer });
+                return Err(error);
             }
+            go_on(watch(Event::Epoch(self.checkpoint(epoch + 1))))?;
         }
         Ok(())
+    }
+
+    /// One epoch, of which nothing is kept after an error.
+    fn epoch(
+        &mut self,
+        epoch: usize,
+        samples: &Samples,
+        recipe: &Recipe,
+        teacher: Option<&Trainee>,
+        watch: &mut dyn FnMut(Event) -> Flow,
+    ) -> Result<(), TrainError> {
+        let adam = AdamConfig::new().build();
+        let mut order: Vec<usize> = (0..samples.len()).collect();
+        fastrand::Rng::with_seed(recipe.seed.wrapping_add(epoch as u64)).shuffle(&mut order);
+        let (n_epochs, n_steps) = (recipe.epochs, samples.len().div_ceil(recipe.batch));
+        let mut total = 0.0;
+        for (step, batch) in order.chunks(recipe.batch).enumerate() {
+            let done = (epoch * n_steps + step) as f64 / (n_epochs * n_steps) as f64;
+            let rate = recipe.rate * (1.0 + (done * std::f64::consts::PI).cos()) / 2.0;
+            total += self.step(&samples.select(batch), recipe, teacher, rate, &adam)?;
+            let loss = total / (step + 1) as f64;
+            go_on(watch(Event::Step(Progress { epoch, n_epochs, step: step + 1, n_steps, loss })))?;
+        }
+        match self.infinite_layer() {
+            Some(layer) => Err(TrainError::Diverged { layer }),
+            None => Ok(()),
+        }
     }
 
     /// The first layer with a weight that is not finite.

@@ -1,12 +1,14 @@
 //! Training for homomorphic inference.
 //!
 //! A [`Trainee`] is a model whose weights are tensors. [`Trainee::fit`] trains it on
-//! [`Samples`], from labels and, where there is one, from a teacher.
+//! [`Samples`], from labels and, where there is one, from a teacher; it can stop after any
+//! epoch and go on from a [`Checkpoint`].
 //! [`friendly`] replaces activations and maximum pools, which have no encrypted form, by
-//! polynomials and means. [`prune`] makes groups of weights zero and keeps them
+//! polynomials, means and convolutions. [`prune`] makes groups of weights zero and keeps them
 //! so. Nothing here knows of packings or files: groups and their prices come from the
 //! caller.
 
+mod checkpoint;
 mod error;
 mod fit;
 mod forward;
@@ -15,7 +17,8 @@ pub mod prune;
 mod samples;
 mod trainee;
 
+pub use checkpoint::Checkpoint;
 pub use error::TrainError;
-pub use fit::{Flow, Progress, Recipe};
+pub use fit::{Event, Flow, Progress, Recipe};
 pub use samples::Samples;
 pub use trainee::Trainee;

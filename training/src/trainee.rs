@@ -116,18 +116,38 @@ impl Trainee {
     /// # Errors
     /// When the samples do not fit the model or there are none.
     pub fn accuracy(&self, samples: &Samples) -> Result<f64, TrainError> {
+        let mut n_correct = 0;
+        self.evaluate(samples, |batch, logits| {
+            let logits = floats(&logits);
+            let rows = logits.chunks(logits.len() / batch.len());
+            n_correct += rows.zip(&batch.labels).filter(|(row, label)| largest(row) == **label).count();
+        })?;
+        Ok(n_correct as f64 / samples.len() as f64)
+    }
+
+    /// Mean cross entropy of the labels; infinite or NaN when outputs are.
+    ///
+    /// # Errors
+    /// As [`Trainee::accuracy`].
+    pub(crate) fn loss(&self, samples: &Samples) -> Result<f64, TrainError> {
+        let mut total = 0.0;
+        self.evaluate(samples, |batch, logits| {
+            total += batch.len() as f64 * f64::from(floats(&self.label_loss(batch, &logits))[0]);
+        })?;
+        Ok(total / samples.len() as f64)
+    }
+
+    /// Outputs, batch by batch.
+    fn evaluate(&self, samples: &Samples, mut found: impl FnMut(&Samples, Tensor<2>)) -> Result<(), TrainError> {
         samples.fit(&self.model)?;
         let tensors = self.values();
         let indices: Vec<usize> = (0..samples.len()).collect();
-        let mut n_correct = 0;
         for batch in indices.chunks(EVALUATION_BATCH) {
             let batch = samples.select(batch);
-            let values = self.forward(&tensors, batch_tensor(&batch, &self.device));
-            let logits = floats(&values[self.model.output.0]);
-            let rows = logits.chunks(logits.len() / batch.len());
-            n_correct += rows.zip(&batch.labels).filter(|(row, label)| largest(row) == **label).count();
+            let mut values = self.forward(&tensors, batch_tensor(&batch, &self.device));
+            found(&batch, values.swap_remove(self.model.output.0));
         }
-        Ok(n_correct as f64 / samples.len() as f64)
+        Ok(())
     }
 
     /// All weights as tensors without gradients.

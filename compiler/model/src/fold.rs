@@ -1,7 +1,7 @@
-//! What front ends do with layers: count their numbers, fold scaling into
+//! What front ends and training do with layers: count their numbers, fold scaling into
 //! weights, permute axes.
 
-use crate::{Layer, LayerKind};
+use crate::{Layer, LayerId, LayerKind, Model};
 
 impl LayerKind {
     /// Weights of a convolution or dense layer, row-major.
@@ -72,6 +72,29 @@ impl LayerKind {
     }
 }
 
+impl Model {
+    /// The same function with factors and summands per channel moved into the weights of
+    /// the layer before, where there are any and nothing else reads that layer. What is
+    /// left of them is a move that changes nothing; elsewhere they stay.
+    pub fn folded(mut self) -> Model {
+        for index in 0..self.layers.len() {
+            let LayerKind::Affine { scale, shift } = self.layers[index].kind.clone() else { continue };
+            let operand = self.layers[index].inputs[0];
+            if self.n_readers(operand) == 1 && self.layers[operand.0].kind.fold(&scale, &shift) {
+                let n = self.layers[index].shape.n_elements();
+                self.layers[index].kind = LayerKind::Move { source: (0..n).collect() };
+            }
+        }
+        self
+    }
+
+    /// Layers that read a layer, and whoever reads the output.
+    fn n_readers(&self, id: LayerId) -> usize {
+        let inputs = self.layers.iter().flat_map(|layer| &layer.inputs);
+        inputs.filter(|input| **input == id).count() + usize::from(self.output == id)
+    }
+}
+
 impl Layer {
     /// Shape of the weights: `[out, in / groups, rows, columns]` or `[out, in]`.
     pub fn weight_shape(&self) -> Option<Vec<usize>> {
@@ -103,4 +126,57 @@ pub fn permuted(old: &[usize], order: &[usize]) -> Vec<usize> {
         index
     };
     (0..n).map(source).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Conv, LayerId, LayerKind, Model, ModelBuilder};
+    use hecc_ir::Shape;
+
+    fn conv() -> LayerKind {
+        let weight = (0..8).map(|at| f64::from(at) - 3.5).collect();
+        let ([stride, dilation], padding) = ([[1, 1]; 2], [0; 4]);
+        let weight_shape = [2, 1, 2, 2];
+        LayerKind::Conv(Conv { weight, weight_shape, bias: vec![], stride, padding, dilation, groups: 1 })
+    }
+
+    fn affine(n: usize) -> LayerKind {
+        LayerKind::Affine { scale: vec![2.0, -0.5][..n].to_vec(), shift: vec![0.25, 3.0][..n].to_vec() }
+    }
+
+    /// Layers, each of which reads the one before; an `Add` the one before that too.
+    fn model(kinds: Vec<LayerKind>) -> Model {
+        let mut builder = ModelBuilder::new();
+        let input = LayerKind::Input { range: (-1.0, 1.0) };
+        let mut at = builder.push("x", input, &[], Some(Shape(vec![1, 3, 3]))).expect("sound");
+        let mut before = at;
+        for kind in kinds {
+            let inputs = if kind == LayerKind::Add { vec![before, at] } else { vec![at] };
+            before = at;
+            at = builder.push("layer", kind, &inputs, None).expect("sound");
+        }
+        builder.finish("model", at)
+    }
+
+    /// Whether the layer after the convolution is gone; the function stays the same.
+    fn is_folded(model: &Model, index: usize) -> bool {
+        let folded = model.clone().folded();
+        folded.check().expect("sound");
+        let input: Vec<f64> = (0..9).map(|at| f64::from(at) / 9.0 - 0.4).collect();
+        for (a, b) in model.logits(&input).iter().zip(folded.logits(&input)) {
+            assert!((a - b).abs() < 1e-12);
+        }
+        assert_eq!(folded.layers.len(), model.layers.len());
+        matches!(folded.layer(LayerId(index)).kind, LayerKind::Move { .. })
+    }
+
+    #[test]
+    fn scaling_vanishes_where_only_it_reads_the_weights() {
+        assert!(is_folded(&model(vec![conv(), affine(2)]), 2));
+        assert!(!is_folded(&model(vec![affine(1), conv()]), 1));
+        assert!(!is_folded(&model(vec![conv(), affine(2), LayerKind::Add]), 2));
+        let mut inside = model(vec![conv(), affine(2)]);
+        inside.output = LayerId(1);
+        assert_eq!(inside.clone().folded(), inside);
+    }
 }

@@ -10,6 +10,11 @@ const MAX_BYTES: u64 = 64 << 30;
 
 /// Contents of a file.
 pub fn read(path: &Path) -> Result<Vec<u8>, Diagnostics> {
+    read_at_most(path, MAX_BYTES)
+}
+
+/// Contents of a file, or as many bytes of them.
+pub fn read_at_most(path: &Path, n_bytes: u64) -> Result<Vec<u8>, Diagnostics> {
     let unreadable = |e: std::io::Error| {
         let shown = path.display().to_string();
         let title = format!("cannot read `{shown}`");
@@ -17,7 +22,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Diagnostics> {
     };
     let file = File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(n_bytes).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
 }
 

@@ -1,8 +1,11 @@
 //! `hecc prepare`: trains networks for encrypted inference.
 
 mod args;
+mod checkpoints;
 mod data;
+mod friendly;
 mod groups;
+mod interrupt;
 mod prune;
 
 pub use args::PrepareArgs;
@@ -10,13 +13,13 @@ pub use args::PrepareArgs;
 use super::files::{self, Access};
 use super::form::Form;
 use super::{progress, session};
-use args::{FriendlyArgs, PrepareStep, TrainArgs};
+use args::{PrepareStep, TrainArgs};
+use checkpoints::{Checkpoints, Identity};
 use data::Data;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::hec;
-use hecc::model::{LayerKind, Model};
-use hecc_train::friendly::{self, Conversion, Event};
-use hecc_train::{Flow, Progress, Recipe, TrainError, Trainee};
+use hecc::model::Model;
+use hecc_train::{Checkpoint, Event, Flow, Progress, Recipe, TrainError, Trainee};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -25,7 +28,7 @@ use std::path::{Path, PathBuf};
 pub fn prepare(step: &PrepareStep, form: Form) -> Result<(), Diagnostics> {
     match step {
         PrepareStep::Train(args) => train(args, form),
-        PrepareStep::Friendly(args) => friendly(args, form),
+        PrepareStep::Friendly(args) => friendly::friendly(args, form),
         PrepareStep::Prune(args) => prune::prune(args, form),
     }
 }
@@ -47,6 +50,33 @@ impl<'a> Work<'a> {
         Ok(Work { args, data, trainee, before })
     }
 
+    /// The checkpoints of this work: of a step with some settings, from a model.
+    fn checkpoints(
+        &self,
+        step: &str,
+        model: &Model,
+        settings: &impl std::fmt::Debug,
+    ) -> Result<Checkpoints, Diagnostics> {
+        let text = hec::to_hec(model, "").map_err(|e| unwritten(model, &e.to_string()))?;
+        let identity = Identity::of(step)
+            .with(format!("{settings:?}").as_bytes())
+            .with(text.as_bytes())
+            .with(&hec::to_npz(model))
+            .with_samples(&self.data.train)
+            .with_samples(&self.data.validation);
+        let name = super::summary::file_name(&model.name);
+        Ok(Checkpoints::new(self.args.output.join(format!("{name}-{step}.checkpoint")), identity))
+    }
+
+    /// Why work with checkpoints ended before its result.
+    fn ended(&self, error: TrainError, checkpoints: &mut Checkpoints) -> Diagnostics {
+        match error {
+            TrainError::Stopped => checkpoints.stopped(),
+            TrainError::Checkpoint(cause) => checkpoints::refused(checkpoints.path(), cause),
+            error => failure(&self.args.model.model, &error),
+        }
+    }
+
     /// Writes the model that has become of it and reports; `found` and `lines` are what
     /// there is to say besides.
     fn finish(self, model: &Model, found: Value, lines: &str, form: Form) -> Result<(), Diagnostics> {
@@ -65,68 +95,23 @@ impl<'a> Work<'a> {
 }
 
 fn train(args: &TrainArgs, form: Form) -> Result<(), Diagnostics> {
-    let mut work = Work::start(args, &session::load(&args.model, true, form)?)?;
+    let model = session::load(&args.model, true, form)?;
+    let mut work = Work::start(args, &model)?;
+    let recipe = args.recipe(0.0);
+    let mut checkpoints = work.checkpoints("train", &model, &recipe)?;
+    let from: Option<Checkpoint> = checkpoints.find(args.restart, form)?;
     let bar = Bar::new("training", args.epochs);
-    let trained = work.trainee.fit(&work.data.train, &args.recipe(0.0), None, &mut |now| bar.show(now));
-    trained.map_err(|e| failure(&args.model.model, &e))?;
+    let mut watch = |event: Event| match event {
+        Event::Step(now) => bar.show(now),
+        Event::Epoch(checkpoint) => checkpoints.keep(&checkpoint),
+    };
+    let trained = work.trainee.fit_from(&work.data.train, &recipe, None, from.as_ref(), &mut watch);
+    trained.map_err(|e| work.ended(e, &mut checkpoints))?;
     bar.finish();
     let model = work.trainee.model();
-    work.finish(&model, Value::Null, "", form)
-}
-
-fn friendly(args: &FriendlyArgs, form: Form) -> Result<(), Diagnostics> {
-    let mut work = Work::start(&args.train, &session::load(&args.train.model, true, form)?)?;
-    let last = args.train.recipe(args.distill);
-    let between = Recipe { epochs: 1, ..last.clone() };
-    let conversion = Conversion { degree: args.degree, between, last };
-    let bar = Bar::new("converting", args.train.epochs);
-    let mut replaced: Vec<Value> = Vec::new();
-    let mut lines = String::new();
-    let mut watch = |event: Event| match event {
-        Event::Training(now) => bar.show(now),
-        Event::Replaced { layer, range, coefficients } => {
-            lines.push_str(&replacement(&layer, range, &coefficients));
-            replaced.push(json!({ "layer": layer, "range": range, "coefficients": coefficients }));
-            Flow::Continue
-        }
-    };
-    let converted = friendly::convert(&mut work.trainee, &work.data.train, &conversion, &mut watch);
-    converted.map_err(|e| failure(&args.train.model.model, &e))?;
-    bar.finish();
-    let model = folded(work.trainee.model());
-    work.finish(&model, json!({ "replaced": replaced }), &lines, form)
-}
-
-fn replacement(layer: &str, range: Option<f64>, coefficients: &[f64]) -> String {
-    match range {
-        None => format!("{layer}: mean instead of maximum\n"),
-        Some(range) => {
-            let terms = coefficients.iter().enumerate().map(|(k, c)| match k {
-                0 => format!("{c:.4}"),
-                1 => format!("{c:+.4} x"),
-                k => format!("{c:+.4} x^{k}"),
-            });
-            let terms: Vec<String> = terms.collect();
-            format!("{layer}: {} for |x| up to {range:.2}, before training\n", terms.join(" "))
-        }
-    }
-}
-
-/// Factors and summands per channel moved into the layer before, where only it is read.
-fn folded(mut model: Model) -> Model {
-    for index in 0..model.layers.len() {
-        let LayerKind::Affine { scale, shift } = model.layers[index].kind.clone() else { continue };
-        let operand = model.layers[index].inputs[0].0;
-        let readers = model.layers.iter().flat_map(|layer| &layer.inputs).filter(|id| id.0 == operand);
-        if readers.count() == 1
-            && model.output.0 != operand
-            && model.layers[operand].kind.fold(&scale, &shift)
-        {
-            let n = model.layers[index].shape.n_elements();
-            model.layers[index].kind = LayerKind::Move { source: (0..n).collect() };
-        }
-    }
-    model
+    work.finish(&model, Value::Null, "", form)?;
+    checkpoints.remove();
+    Ok(())
 }
 
 impl TrainArgs {
@@ -137,11 +122,12 @@ impl TrainArgs {
     }
 }
 
-/// A bar over the steps of one training after the other.
+/// A bar over the steps of one training after the other, which Ctrl-C stops.
 struct Bar(ProgressBar);
 
 impl Bar {
     fn new(message: &str, epochs: usize) -> Bar {
+        interrupt::listen();
         Bar(progress::bar(message.to_owned(), epochs))
     }
 
@@ -149,7 +135,7 @@ impl Bar {
         self.0.set_length((now.n_steps * now.n_epochs) as u64);
         self.0.set_position((now.epoch * now.n_steps + now.step) as u64);
         self.0.set_message(format!("epoch {}, loss {:.4}", now.epoch + 1, now.loss));
-        Flow::Continue
+        if interrupt::is_asked() { Flow::Stop } else { Flow::Continue }
     }
 
     /// A line that stays, for people.
@@ -205,7 +191,8 @@ fn failure(model: &Path, error: &TrainError) -> Diagnostics {
         }
         TrainError::Group { .. } => (Code::BadBlocks, "name weights of the model"),
         TrainError::Setting { .. } => (Code::BadArguments, "`hecc prepare --help` says what is possible"),
-        TrainError::Stopped => (Code::TrainingFailed, "start again"),
+        TrainError::Checkpoint(_) => (Code::BadCheckpoint, "start over with --restart"),
+        TrainError::Stopped => (Code::Stopped, "start again"),
     };
     let place = Label::file(model.display().to_string(), "");
     Diagnostic::error(code, error.to_string()).label(place).help(help).into()

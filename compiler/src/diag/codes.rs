@@ -117,6 +117,8 @@ codes! {
         "The loss became infinite or is no number, or a setting of training makes no sense. What was trained before is kept.";
     BadBlocks = "H068", "weights cannot be divided into these blocks",
         "`--block LAYER=AxBxCxD` names a layer with weights and one extent per axis of them: `[out, in, rows, columns]` for convolutions, `[out, in]` for dense layers.";
+    BadCheckpoint = "H069", "checkpoint not usable",
+        "A checkpoint is what `hecc prepare` leaves when it is stopped. It belongs to one command on one model and one data set; with others, or after an update of hecc, work starts over with `--restart`.";
     UnwritableFile = "H070", "cannot write a file",
         "The system refused to create or replace the file. Nothing was left half-written.";
     BadProgram = "H071", "program or manifest refused",
@@ -131,6 +133,8 @@ codes! {
         "The program could not be evaluated on these ciphertexts.";
     BadSharing = "H076", "results cannot be shared like this",
         "What hides the error in shared results follows from a bound of that error. The bound is no positive number, or so much was asked for that nothing of the results would be left.";
+    Stopped = "H077", "work was stopped",
+        "Ctrl-C stops `hecc prepare` after the present step, a second one at once. The same command goes on from the last checkpoint, if there is one, and gives the same result.";
     BadArguments = "H080", "wrong command line",
         "A command is unknown, or an argument is missing, unknown or impossible. `hecc COMMAND --help` lists what a command takes.";
 }

@@ -5,8 +5,8 @@
 mod folder;
 mod idx;
 
-use super::read_bounded;
 use super::weights::{Tensor, TensorFile};
+use super::{MAX_BYTES, read_bounded};
 use crate::diag::{Code, Diagnostic, Diagnostics, Label};
 use crate::model::Model;
 use hecc_ir::Shape;
@@ -154,7 +154,27 @@ fn unusable(path: &str, array: &str, title: String) -> Diagnostic {
     Diagnostic::error(Code::BadDataSet, title).label(place)
 }
 
+/// Bytes that a sample takes besides its elements: its vector, and what an allocation costs.
+const SAMPLE_BYTES: u64 = size_of::<Vec<f64>>() as u64 + 16;
+
+/// Refuses samples that take more than [`MAX_BYTES`] in memory.
+fn bounded(place: Label, n_samples: usize, n_elements: usize) -> Result<(), Diagnostic> {
+    let elements = (n_elements as u64).checked_mul(size_of::<f64>() as u64);
+    let total =
+        (n_samples as u64).checked_mul(SAMPLE_BYTES).zip(elements).and_then(|(a, b)| a.checked_add(b));
+    match total {
+        Some(bytes) if bytes <= MAX_BYTES => Ok(()),
+        Some(_) | None => {
+            let title = format!("{n_samples} samples take more than {MAX_BYTES} bytes");
+            let help = "write fewer samples to a file";
+            Err(Diagnostic::error(Code::FileTooLarge, title).label(place).help(help))
+        }
+    }
+}
+
 fn split(path: &str, x: &Tensor) -> Result<(Shape, Vec<Vec<f64>>), Diagnostic> {
+    let n_samples = x.shape.first().copied().unwrap_or(0);
+    bounded(Label::item(path, "array `x`", ""), n_samples, x.values.len())?;
     match x.shape[..] {
         [_, ref sample @ ..] if !sample.is_empty() && !x.values.is_empty() => {
             let n = sample.iter().product();
@@ -180,4 +200,28 @@ fn classes(path: &str, y: &Tensor, n_samples: Option<usize>) -> Result<Vec<usize
     };
     let classes: Result<Vec<_>, f64> = y.values.iter().map(class).collect();
     classes.map_err(|y| unusable(path, "y", format!("`{y}` is not a class number")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_small_samples_are_counted_with_their_overhead() {
+        let code = |n_samples: usize, n_elements: usize| {
+            bounded(Label::file("f", ""), n_samples, n_elements).err().map(|refused| refused.code)
+        };
+        let n_elements = MAX_BYTES as usize / size_of::<f64>();
+        assert_eq!(code(1, n_elements - 8), None);
+        assert_eq!(code(n_elements / 16, n_elements - 8), Some(Code::FileTooLarge));
+        assert_eq!(code(n_elements, n_elements), Some(Code::FileTooLarge));
+        assert_eq!(code(usize::MAX, usize::MAX), Some(Code::FileTooLarge));
+    }
+
+    /// An extent of zero holds no elements, however many samples are declared.
+    #[test]
+    fn empty_samples_are_refused_before_they_are_made() {
+        let x = Tensor { shape: vec![usize::MAX, 0], values: Vec::new(), integral: false };
+        assert!(split("f", &x).is_err());
+    }
 }

@@ -6,7 +6,7 @@
 //!
 //! Where layers without encrypted form are accepted, `Gelu` is read as the exact
 //! function, also if the file asks for its approximation by `tanh`, and a value
-//! times its own `Sigmoid` as one activation.
+//! times its own `Sigmoid` or one and its own `Erf` as one activation.
 
 mod fold;
 mod graph;
@@ -87,6 +87,7 @@ fn translate(
         importer.run(node, diagnostics);
     }
     let output = output_layer(shown, graph, &signature, &mut importer, view, diagnostics)?;
+    importer.lone_erfs(output).for_each(|node| diagnostics.push(ops::lone_erf(node)));
     if diagnostics.has_errors() {
         return None;
     }

@@ -5,7 +5,7 @@ use hecc_model::{Dense, LayerKind, Model, Nonlinear};
 use hecc_train::{Flow, Progress, Recipe, Samples, TrainError, Trainee};
 
 /// A network with every kind of number that is trained.
-fn small(seed: u64) -> Model {
+pub fn small(seed: u64) -> Model {
     Net::new(&[1, 6, 6], seed)
         .conv("conv", 4)
         .affine("affine")

@@ -3,19 +3,17 @@
 use crate::nets::{Net, go_on, images, recipe, trained, vectors};
 use crate::prune::{is_left, learnt, pruned, pruning};
 use hecc_model::{LayerKind, Model, Nonlinear};
-use hecc_train::friendly::{Conversion, Event, convert};
+use hecc_train::friendly::{Conversion, Event, Pool, Replaced, Replacement, convert};
 use hecc_train::prune::{ByCount, blocks};
 use hecc_train::{Flow, Recipe, Samples, TrainError, Trainee};
 
-/// A layer that was replaced.
-type Replaced = (String, Option<f64>, Vec<f64>);
-
-fn conversion(degree: usize) -> Conversion {
+pub fn conversion(degree: usize) -> Conversion {
     let between = Recipe { distillation: 0.5, ..recipe(1) };
-    Conversion { degree, last: Recipe { epochs: 3, ..between.clone() }, between }
+    let last = Recipe { epochs: 3, ..between.clone() };
+    Conversion { degree, pool: Pool::Mean, between, last }
 }
 
-fn image_net() -> Model {
+pub fn image_net() -> Model {
     Net::new(&[1, 6, 6], 2)
         .conv("conv", 4)
         .nonlinear("relu", Nonlinear::Relu)
@@ -39,12 +37,12 @@ fn is_friendly(model: &Model) -> bool {
 fn converted(trainee: &mut Trainee, samples: &Samples, degree: usize) -> Vec<Replaced> {
     let mut replaced = Vec::new();
     let mut watch = |event| {
-        if let Event::Replaced { layer, range, coefficients } = event {
-            replaced.push((layer, range, coefficients));
+        if let Event::Replaced(layer) = event {
+            replaced.push(layer);
         }
         Flow::Continue
     };
-    convert(trainee, samples, &conversion(degree), &mut watch).unwrap();
+    convert(trainee, [samples; 2], &conversion(degree), None, &mut watch).unwrap();
     replaced
 }
 
@@ -60,6 +58,14 @@ fn assert_converts(model: Model, [samples, held_out]: [&Samples; 2], degree: usi
     replaced
 }
 
+/// Range and coefficients.
+fn polynomial(replaced: &Replaced) -> (f64, &[f64]) {
+    match &replaced.by {
+        Replacement::Polynomial { range, coefficients } => (*range, coefficients),
+        other => panic!("{other:?} is no polynomial"),
+    }
+}
+
 /// Root mean square of a function over `-range..range`.
 fn size(range: f64, function: impl Fn(f64) -> f64) -> f64 {
     let places = (-50..=50).map(|at| range * f64::from(at) / 50.0);
@@ -69,10 +75,11 @@ fn size(range: f64, function: impl Fn(f64) -> f64) -> f64 {
 #[test]
 fn a_convolutional_network_becomes_friendly_and_stays_right() {
     let replaced = assert_converts(image_net(), [&images(240, 1), &images(300, 2)], 2);
-    let names: Vec<&str> = replaced.iter().map(|(layer, ..)| layer.as_str()).collect();
+    let names: Vec<&str> = replaced.iter().map(|replaced| replaced.layer.as_str()).collect();
     assert_eq!(names, ["pool", "relu", "second relu"]);
-    assert_eq!((replaced[0].1, replaced[0].2.len()), (None, 0));
-    assert!(replaced[1..].iter().all(|(_, range, c)| range.unwrap() > 0.0 && c.len() == 3));
+    assert_eq!(replaced[0].by, Replacement::Mean);
+    let is_quadratic = |(range, coefficients): (f64, &[f64])| range > 0.0 && coefficients.len() == 3;
+    assert!(replaced[1..].iter().all(|replaced| is_quadratic(polynomial(replaced))));
 }
 
 #[test]
@@ -81,11 +88,12 @@ fn every_activation_becomes_a_polynomial_near_it() {
         for degree in [2, 4, 8] {
             let samples = [&vectors(240, 1), &vectors(300, 2)];
             let replaced = assert_converts(vector_net(function), samples, degree);
-            let [(layer, Some(range), coefficients)] = &replaced[..] else { panic!("{replaced:?}") };
-            assert_eq!((layer.as_str(), coefficients.len()), ("activation", degree + 1));
+            let [only] = &replaced[..] else { panic!("{replaced:?}") };
+            let (range, coefficients) = polynomial(only);
+            assert_eq!((only.layer.as_str(), coefficients.len()), ("activation", degree + 1));
             let value = |x: f64| coefficients.iter().rev().fold(0.0, |sum, c| sum * x + c);
-            let error = size(*range, |x| value(x) - function.value(x));
-            let whole = size(*range, |x| function.value(x));
+            let error = size(range, |x| value(x) - function.value(x));
+            let whole = size(range, |x| function.value(x));
             assert!(error < 0.2 * whole, "{function:?} of degree {degree}: {error} of {whole}");
         }
     }
@@ -105,7 +113,7 @@ fn the_reported_range_covers_nearly_all_operands() {
     let samples = vectors(240, 1);
     let mut trainee = trained(vector_net(Nonlinear::Gelu), &samples);
     let operands = operands(&trainee.model(), &samples);
-    let range = converted(&mut trainee, &samples, 4)[0].1.unwrap();
+    let range = polynomial(&converted(&mut trainee, &samples, 4)[0]).0;
     let n_beyond = operands.iter().filter(|x| **x > range * (1.0 + 1e-5)).count();
     assert!(n_beyond * 500 < operands.len(), "{n_beyond} of {}", operands.len());
     assert!(operands.iter().any(|x| *x >= range * (1.0 - 1e-5)), "{range} is beyond all operands");
@@ -117,7 +125,7 @@ fn a_maximum_becomes_the_mean_of_the_same_window() {
     let mut trainee = Trainee::new(image_net());
     let mut conversion = conversion(2);
     (conversion.between.epochs, conversion.last.epochs) = (0, 0);
-    convert(&mut trainee, &images(40, 1), &conversion, &mut |_| Flow::Continue).unwrap();
+    convert(&mut trainee, [&images(40, 1); 2], &conversion, None, &mut |_| Flow::Continue).unwrap();
     let (before, after) = (image_net(), trainee.model());
     let windows = before.layers.iter().zip(&after.layers).filter_map(|(a, b)| match (&a.kind, &b.kind) {
         (LayerKind::MaxPool(a), LayerKind::AvgPool(b)) => Some((a.clone(), b.clone())),
@@ -137,7 +145,7 @@ fn a_maximum_becomes_the_mean_of_the_same_window() {
 fn training_holds_the_operands_of_a_polynomial_where_it_was_fitted() {
     let samples = vectors(240, 1);
     let mut trainee = trained(vector_net(Nonlinear::Relu), &samples);
-    let range = converted(&mut trainee, &samples, 2)[0].1.unwrap();
+    let range = polynomial(&converted(&mut trainee, &samples, 2)[0]).0;
     // A copy of the model knows of no range.
     let free = Trainee::new(trainee.model());
     let [held, free] = [trainee, free].map(|mut trainee| {
@@ -181,10 +189,11 @@ fn one_seed_gives_one_conversion() {
 
 #[test]
 fn conversion_can_be_stopped_at_every_event() {
-    let is_pool = |event: &Event| matches!(event, Event::Replaced { range: None, .. });
-    let is_polynomial = |event: &Event| matches!(event, Event::Replaced { range: Some(_), .. });
+    let is_pool = |event: &Event| matches!(event, Event::Replaced(it) if it.by == Replacement::Mean);
+    let is_polynomial = |event: &Event| matches!(event, Event::Replaced(it) if it.by != Replacement::Mean);
     let is_training = |event: &Event| matches!(event, Event::Training(_));
-    let stops: [fn(&Event) -> bool; 3] = [is_pool, is_polynomial, is_training];
+    let is_checkpoint = |event: &Event| matches!(event, Event::Checkpoint(_));
+    let stops: [fn(&Event) -> bool; 4] = [is_pool, is_polynomial, is_training, is_checkpoint];
     for stop in stops {
         let mut n_after = 0;
         let mut is_stopped = false;
@@ -194,7 +203,7 @@ fn conversion_can_be_stopped_at_every_event() {
             if is_stopped { Flow::Stop } else { Flow::Continue }
         };
         let mut trainee = Trainee::new(image_net());
-        let outcome = convert(&mut trainee, &images(40, 1), &conversion(2), &mut watch);
+        let outcome = convert(&mut trainee, [&images(40, 1); 2], &conversion(2), None, &mut watch);
         assert_eq!((outcome, n_after), (Err(TrainError::Stopped), 0));
     }
 }

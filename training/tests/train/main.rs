@@ -9,6 +9,8 @@ mod fit;
 mod forward;
 mod friendly;
 mod nets;
+mod pools;
 mod prune;
 mod refuse;
+mod resume;
 mod samples;

@@ -72,7 +72,7 @@ fn degrees_out_of_range_are_refused() {
         let mut trainee = Trainee::new(two_layers(1));
         let conversion = Conversion { degree, ..Conversion::default() };
         let mut watch = |_: friendly::Event| Flow::Continue;
-        let error = convert(&mut trainee, &vectors(20, 1), &conversion, &mut watch).unwrap_err();
+        let error = convert(&mut trainee, [&vectors(20, 1); 2], &conversion, None, &mut watch).unwrap_err();
         assert!(is_setting(&error, "degree", degree as f64), "{error:?} for {degree}");
         assert_eq!(trainee.model(), two_layers(1));
     }
@@ -81,9 +81,11 @@ fn degrees_out_of_range_are_refused() {
 #[test]
 fn conversion_refuses_samples_that_do_not_fit() {
     let mut watch = |_: friendly::Event| Flow::Continue;
-    let outcome =
-        convert(&mut Trainee::new(two_layers(1)), &with_label(9), &Conversion::default(), &mut watch);
-    assert_eq!(outcome, Err(TrainError::Label { sample: 7, label: 9, n_classes: 3 }));
+    let mut trainee = Trainee::new(two_layers(1));
+    for samples in [[&with_label(9), &vectors(20, 1)], [&vectors(20, 1), &with_label(9)]] {
+        let outcome = convert(&mut trainee, samples, &Conversion::default(), None, &mut watch);
+        assert_eq!(outcome, Err(TrainError::Label { sample: 7, label: 9, n_classes: 3 }));
+    }
 }
 
 #[test]

@@ -17,7 +17,9 @@ const EXAMPLES: &str = "Example, from a network with ReLU to one that is pruned 
   hecc prepare train lenet.hec --data mnist -o dense
   hecc prepare friendly dense/lenet.hec --data mnist -o friendly
   hecc prepare prune friendly/lenet.hec --data mnist --keep 0.1 -o pruned
-  hecc compile pruned/lenet.hec --calibrate pruned/lenet-samples.npz";
+  hecc compile pruned/lenet.hec --calibrate pruned/lenet-samples.npz
+
+Ctrl-C stops `train` and `friendly` so that the same command goes on from the last epoch.";
 
 /// Steps of preparation.
 #[derive(Debug, Subcommand)]
@@ -61,6 +63,9 @@ pub struct TrainArgs {
     /// Use no more than so many samples.
     #[arg(long, value_name = "COUNT")]
     pub limit: Option<usize>,
+    /// Start over instead of going on from a checkpoint in the output folder.
+    #[arg(long)]
+    pub restart: bool,
 }
 
 /// Arguments of `prepare friendly`.
@@ -72,9 +77,24 @@ pub struct FriendlyArgs {
     /// Degree of the polynomials.
     #[arg(long, default_value_t = 2)]
     pub degree: usize,
+    /// What maximum pools become. Those with padding become means in any case.
+    #[arg(long, value_enum, default_value = "mean")]
+    pub pool: PoolArg,
     /// Weight, 0 to 1, of the original network's outputs in the loss.
     #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
     pub distill: f64,
+}
+
+/// What maximum pools become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PoolArg {
+    /// Means of the same windows.
+    Mean,
+    /// Convolutions of each channel over the same windows, at first their means.
+    Conv,
+    /// Convolutions if they are right on a quarter of a point more of the samples held
+    /// back, after the training of both; else means.
+    Best,
 }
 
 /// Arguments of `prepare prune`.

@@ -45,6 +45,7 @@ pub(super) fn images(file: File<'_>) -> Result<(Shape, Vec<Vec<f64>>), Diagnosti
         let title = format!("an image of shape {shape} has more than {MAX_ELEMENTS} elements");
         return Err(file.problem(Code::TensorTooLarge, title).help("use smaller images"));
     }
+    super::bounded(Label::item(file.path, file.item, ""), pixels.len() / (rows * columns), pixels.len())?;
     let image = |pixels: &[u8]| pixels.iter().map(|&p| f64::from(p) / f64::from(u8::MAX)).collect();
     Ok((shape, pixels.chunks_exact(rows * columns).map(image).collect()))
 }

@@ -12,7 +12,8 @@ use crate::front::shapes;
 use crate::front::weights::Tensor;
 use crate::model::{LayerId, LayerKind, ModelBuilder, ShapeError};
 use hecc_ir::Shape;
-use std::{collections::HashMap, sync::Arc};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// Elements that constants and coefficients may take in all.
 const BUDGET: usize = 1 << 27;
@@ -57,13 +58,21 @@ pub(super) struct Importer<'a> {
     pub budget: usize,
     /// Layers without encrypted form may be made.
     pub accept_unfriendly: bool,
+    /// Layers that stand for an `Erf` until it is found to be part of a GELU.
+    pub erfs: BTreeMap<LayerId, Node<'a>>,
 }
 
 impl<'a> Importer<'a> {
     /// Nothing known but how often values will be read.
     pub fn new(uses: HashMap<&'a str, usize>, batch: usize, accept_unfriendly: bool) -> Importer<'a> {
         let (builder, values) = (ModelBuilder::new(), HashMap::new());
-        Importer { builder, values, uses, batch, budget: BUDGET, accept_unfriendly }
+        Importer { builder, values, uses, batch, budget: BUDGET, accept_unfriendly, erfs: BTreeMap::new() }
+    }
+
+    /// Nodes `Erf` that are no part of a GELU and that the output depends on.
+    pub fn lone_erfs(&self, output: LayerId) -> impl Iterator<Item = Node<'a>> {
+        let needed = self.builder.needed(output);
+        self.erfs.iter().filter(move |(id, _)| needed[id.0]).map(|(_, node)| *node)
     }
 
     /// Translates one node and records its results.

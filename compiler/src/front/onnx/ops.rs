@@ -78,6 +78,7 @@ pub(super) fn translate<'a>(
         "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => reshape::reshape(importer, node),
         "Transpose" => reshape::transpose(importer, node),
         "Relu" | "Sigmoid" | "Tanh" | "Gelu" | "Swish" => activation::nonlinear(importer, node),
+        "Erf" => activation::erf(importer, node)?.ok_or_else(|| lone_erf(node).into()),
         "MaxPool" => window::max_pool(importer, node),
         "GlobalMaxPool" => window::global_max_pool(importer, node),
         _ => Err(unsupported(node).into()),
@@ -110,7 +111,7 @@ fn stand_in<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Fa
 /// Whether the operator has no encrypted form but can become a layer that
 /// training replaces.
 fn is_replaceable(node: Node<'_>) -> bool {
-    matches!(node.op(), "Relu" | "Sigmoid" | "Tanh" | "Gelu" | "Swish" | "MaxPool" | "GlobalMaxPool")
+    matches!(node.op(), "Relu" | "Sigmoid" | "Tanh" | "Gelu" | "Swish" | "Erf" | "MaxPool" | "GlobalMaxPool")
 }
 
 /// The message for an operator that needs a polynomial in its place.
@@ -123,9 +124,13 @@ fn unfriendly(node: Node<'_>) -> Option<Diagnostic> {
             "`hecc prepare friendly` replaces it by an average pool through training"
         }
         "LeakyRelu" | "PRelu" | "Elu" | "Selu" | "Celu" | "Clip" | "HardSwish" | "HardSigmoid"
-        | "ThresholdedRelu" | "Mish" | "Erf" | "Softplus" | "Softsign" | "Exp" | "Log" | "Abs" | "Sign" => {
+        | "ThresholdedRelu" | "Mish" | "Softplus" | "Softsign" | "Exp" | "Log" | "Abs" | "Sign" => {
             "hecc cannot yet make it HE-friendly: replace it by a square (x * x) or another \
              low-degree polynomial and retrain"
+        }
+        "Erf" => {
+            "within GELU, `hecc prepare friendly` replaces it by a polynomial through training; \
+             write other uses as a low-degree polynomial and retrain"
         }
         "Softmax" | "LogSoftmax" | "Hardmax" => {
             "leave it out of the export: the largest output stays the largest, and the client \
@@ -136,6 +141,11 @@ fn unfriendly(node: Node<'_>) -> Option<Diagnostic> {
     };
     let title = format!("`{}` has no encrypted form", node.op());
     Some(node.problem(Code::NotHeFriendly, title).help(help))
+}
+
+/// The message for an error function outside of GELU.
+pub(super) fn lone_erf(node: Node<'_>) -> Diagnostic {
+    unfriendly(node).unwrap_or_else(|| unsupported(node))
 }
 
 fn unsupported(node: Node<'_>) -> Diagnostic {

@@ -1,0 +1,122 @@
+//! Checkpoints: what a training is at the end of an epoch, as plain data.
+//!
+//! A checkpoint holds the weights, which of them stay zero, and the momentum of the
+//! optimiser. The order of samples and the learning rate follow from the number of the
+//! epoch, so a training that goes on from a checkpoint ends with the same weights, bit for
+//! bit, as one that was never stopped.
+
+use crate::TrainError;
+use crate::trainee::{Trainee, Weight, floats, tensor};
+use burn::optim::{AdamState, AdaptiveMomentumState};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// A training between two epochs. It may come from outside: whoever goes on from it checks
+/// that it fits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Epochs that are over.
+    pub(crate) epoch: usize,
+    /// By the trainee's tensors, in their order.
+    weights: Vec<Numbers>,
+}
+
+/// One tensor of weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Numbers {
+    values: Vec<f32>,
+    /// Which of them are trained; none for all.
+    is_trained: Option<Vec<bool>>,
+    /// None before the first step.
+    momentum: Option<Momentum>,
+}
+
+/// What the optimiser remembers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Momentum {
+    n_steps: u32,
+    first: Vec<f32>,
+    second: Vec<f32>,
+}
+
+impl Checkpoint {
+    /// Epochs of the training that are over.
+    pub fn epoch(&self) -> usize {
+        self.epoch
+    }
+}
+
+impl Trainee {
+    /// The trainee after so many epochs.
+    pub(crate) fn checkpoint(&self, epoch: usize) -> Checkpoint {
+        Checkpoint { epoch, weights: self.weights.iter().map(Numbers::of).collect() }
+    }
+
+    /// Becomes what it was at a checkpoint.
+    ///
+    /// # Errors
+    /// When the checkpoint is none of this network. The trainee is then as it was.
+    pub(crate) fn restore(&mut self, from: &Checkpoint) -> Result<(), TrainError> {
+        if from.weights.len() != self.weights.len() {
+            return Err(TrainError::Checkpoint("it has weights of other layers"));
+        }
+        let pairs = self.weights.iter().zip(&from.weights);
+        let restored: Result<Vec<Weight>, TrainError> =
+            pairs.map(|(weight, numbers)| numbers.restored(weight, &self.device)).collect();
+        self.weights = restored?;
+        Ok(())
+    }
+}
+
+impl Numbers {
+    fn of(weight: &Weight) -> Numbers {
+        let is_trained = |mask: &Tensor<1>| floats(mask).iter().map(|x| *x != 0.0).collect();
+        Numbers {
+            values: floats(&weight.values),
+            is_trained: weight.mask.as_ref().map(is_trained),
+            momentum: weight.momentum.as_ref().map(Momentum::of),
+        }
+    }
+
+    fn restored(&self, weight: &Weight, device: &Device) -> Result<Weight, TrainError> {
+        let n = weight.values.dims()[0];
+        let mask = self.is_trained.as_ref().map(|is_trained| {
+            let mask: Vec<f32> = is_trained.iter().map(|is| f32::from(u8::from(*is))).collect();
+            restored(&mask, n, device)
+        });
+        Ok(Weight {
+            layer: weight.layer,
+            role: weight.role,
+            values: restored(&self.values, n, device)?,
+            mask: mask.transpose()?,
+            momentum: self.momentum.as_ref().map(|momentum| momentum.restored(n, device)).transpose()?,
+        })
+    }
+}
+
+impl Momentum {
+    fn of(state: &AdamState<1>) -> Momentum {
+        let AdaptiveMomentumState { time, moment_1, moment_2, .. } = &state.momentum;
+        let n_steps = u32::try_from(*time).unwrap_or(u32::MAX);
+        Momentum { n_steps, first: floats(moment_1), second: floats(moment_2) }
+    }
+
+    fn restored(&self, n: usize, device: &Device) -> Result<AdamState<1>, TrainError> {
+        if self.n_steps == 0 || self.second.iter().any(|x| *x < 0.0) {
+            return Err(TrainError::Checkpoint("its momentum is impossible"));
+        }
+        let (first, second) = (restored(&self.first, n, device)?, restored(&self.second, n, device)?);
+        Ok(AdamState::new(AdaptiveMomentumState::new(self.n_steps as usize, first, second)))
+    }
+}
+
+/// A tensor of `n` numbers.
+fn restored(values: &[f32], n: usize, device: &Device) -> Result<Tensor<1>, TrainError> {
+    if values.len() != n {
+        return Err(TrainError::Checkpoint("a layer has another number of weights"));
+    }
+    match values.iter().all(|x| x.is_finite()) {
+        true => Ok(tensor(values.to_vec(), device)),
+        false => Err(TrainError::Checkpoint("it holds NaN or an infinite number")),
+    }
+}
