@@ -238,6 +238,11 @@ impl Trainee {
         Ok((number, loss.backward()))
     }
 
+    /// Mean cross entropy of the labels of a batch, without gradients.
+    pub(crate) fn label_loss(&self, batch: &Samples, logits: &Tensor<2>) -> Tensor<1> {
+        cross_entropy(logits, self.one_hot(batch), 1.0)
+    }
+
     fn one_hot(&self, batch: &Samples) -> Tensor<2> {
         let n_classes = self.model.layer(self.model.output).shape.n_elements();
         let mut rows = vec![0.0f32; batch.len() * n_classes];

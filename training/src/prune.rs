@@ -17,10 +17,13 @@ pub use plan::{ByCount, Count, Plan, Planner, Pricing, singles};
 pub use score::Score;
 
 use crate::TrainError;
-use crate::fit::{Flow, Progress, Recipe};
+use crate::fit::{Flow, Progress, Recipe, go_on};
 use crate::samples::Samples;
 use crate::trainee::Trainee;
+use channels::Narrowing;
 use hecc_model::{LayerId, LayerKind, Model};
+use score::Scores;
+use serde::{Deserialize, Serialize};
 use state::{OVERSHOOT, State};
 
 /// Weights of one layer that become zero together.
@@ -74,12 +77,12 @@ pub struct Pruning {
     pub retries: usize,
     /// Training after each step.
     pub between: Recipe,
-    /// Training after the last one.
+    /// Training of what is kept at the end.
     pub last: Recipe,
 }
 
 /// State after one step.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// Number of the step, from 1.
     pub step: usize,
@@ -102,12 +105,52 @@ pub enum Event {
     Step(Step),
     /// Training goes on.
     Training(Progress),
+    /// The pruning can go on from here another time.
+    Checkpoint(Checkpoint),
 }
 
+/// A pruning between two steps. It may come from outside: whoever goes on from it checks that
+/// it fits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    steps: Vec<Step>,
+    model: Model,
+}
+
+impl Checkpoint {
+    /// The steps that are over.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The state after them, for a pruning of so many steps of a model.
+    fn kept(&self, model: &Model, pruning: &Pruning) -> Result<Kept, TrainError> {
+        let ends = |model: &Model| {
+            let shape = |id: LayerId| model.layers.get(id.0).map(|layer| layer.shape.clone());
+            (model.layers.len(), shape(LayerId(0)), model.output, shape(model.output))
+        };
+        if ends(&self.model) != ends(model) || self.model.check().is_err() {
+            return Err(TrainError::Checkpoint("it is of another network"));
+        }
+        let in_order = self.steps.iter().map(|step| step.step).eq(1..=self.steps.len());
+        match self.steps.last() {
+            Some(step) if in_order && self.steps.len() <= pruning.steps => {
+                Ok(Kept { trainee: Trainee::new(self.model.clone()), step: Some(step.clone()) })
+            }
+            Some(_) | None => Err(TrainError::Checkpoint("its steps are not in order")),
+        }
+    }
+}
+
+/// Samples that tell what channels are worth.
+const N_LOSS: usize = 2048;
+/// Losses that differ by less are equal.
+const LEAST_LOSS: f64 = 1e-6;
 /// Distance between the seeds of attempts.
 const RETRY_SEED: u64 = 1 << 32;
 
-/// Prunes until the target or the least accuracy is reached; returns the state kept.
+/// Prunes until the target or the least accuracy is reached, from a checkpoint of the same
+/// pruning if there is one; returns the state kept.
 /// Every layer keeps a group. Weights that are zero in layers with groups stay zero, and where
 /// the planner prices models with fewer channels the trainee loses useless ones.
 ///
@@ -119,6 +162,7 @@ pub fn prune(
     planner: &dyn Planner,
     samples: [&Samples; 2],
     pruning: &Pruning,
+    from: Option<&Checkpoint>,
     watch: &mut dyn FnMut(Event) -> Flow,
 ) -> Result<Option<Step>, TrainError> {
     pruning.check()?;
@@ -129,27 +173,20 @@ pub fn prune(
     }
     let teacher = trainee.clone();
     let work = Work { planner, teacher: &teacher, samples, pruning, start };
-    let (mut kept, mut reached) = (trainee.clone(), None);
-    for step in 1..=pruning.steps {
-        let now = work.step(trainee, step, watch);
-        let now = match now {
-            Ok(now) => now,
-            Err(error) => {
-                *trainee = kept;
-                return Err(error);
-            }
-        };
-        let flow = watch(Event::Step(now.clone()));
-        if now.accuracy < pruning.min_accuracy {
-            break;
-        }
-        (kept, reached) = (trainee.clone(), Some(now));
-        if flow == Flow::Stop {
-            break;
-        }
-    }
-    *trainee = kept;
-    Ok(reached)
+    let mut kept = match from {
+        Some(from) => from.kept(&trainee.model(), pruning)?,
+        None => Kept { trainee: trainee.clone(), step: None },
+    };
+    let mut steps = from.map_or_else(Vec::new, |from| from.steps.clone());
+    let done = work.run(&mut kept, &mut steps, watch).and_then(|()| work.finish(&mut kept, watch));
+    *trainee = kept.trainee;
+    done.map(|()| kept.step)
+}
+
+/// The last state that is accurate enough.
+struct Kept {
+    trainee: Trainee,
+    step: Option<Step>,
 }
 
 /// A plan whose groups name weights that there are.
@@ -186,6 +223,10 @@ impl Pruning {
     }
 }
 
+fn widths(trainee: &Trainee) -> Vec<usize> {
+    trainee.model.widths().iter().map(|width| width.n_units).collect()
+}
+
 /// What all steps have in common.
 struct Work<'a> {
     planner: &'a dyn Planner,
@@ -199,60 +240,122 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// Takes all steps, as long as they keep the accuracy.
+    fn run(
+        &self,
+        kept: &mut Kept,
+        steps: &mut Vec<Step>,
+        watch: &mut dyn FnMut(Event) -> Flow,
+    ) -> Result<(), TrainError> {
+        for step in steps.len() + 1..=self.pruning.steps {
+            let mut trainee = kept.trainee.clone();
+            let mut now = self.step(&mut trainee, step, true, watch)?;
+            if now.accuracy < self.pruning.min_accuracy && now.widths != widths(&kept.trainee) {
+                // Channels that are gone are harder to do without than it seemed.
+                trainee = kept.trainee.clone();
+                now = self.step(&mut trainee, step, false, watch)?;
+            }
+            let flow = watch(Event::Step(now.clone()));
+            if now.accuracy < self.pruning.min_accuracy {
+                return Ok(());
+            }
+            steps.push(now.clone());
+            *kept = Kept { trainee, step: Some(now) };
+            if flow == Flow::Stop {
+                return Ok(());
+            }
+            go_on(watch(Event::Checkpoint(Checkpoint {
+                steps: steps.clone(),
+                model: kept.trainee.model(),
+            })))?;
+        }
+        Ok(())
+    }
+
+    /// Trains what is kept once more, where that does it good.
+    fn finish(&self, kept: &mut Kept, watch: &mut dyn FnMut(Event) -> Flow) -> Result<(), TrainError> {
+        let (Some(step), true) = (&mut kept.step, self.pruning.last.epochs > 0) else { return Ok(()) };
+        let mut trainee = kept.trainee.clone();
+        self.remove_groups(&mut trainee, f64::INFINITY)?;
+        let [train, validation] = self.samples;
+        let mut watch = |progress| watch(Event::Training(progress));
+        trainee.fit(train, &self.pruning.last, Some(self.teacher), &mut watch)?;
+        let accuracy = trainee.accuracy(validation)?;
+        if accuracy >= step.accuracy {
+            (step.accuracy, kept.trainee) = (accuracy, trainee);
+        }
+        Ok(())
+    }
+
     /// Removes what one step is to remove, and trains.
     fn step(
         &self,
         trainee: &mut Trainee,
         step: usize,
+        may_narrow: bool,
         watch: &mut dyn FnMut(Event) -> Flow,
     ) -> Result<Step, TrainError> {
         let n_steps = self.pruning.steps;
         let done = self.pruning.schedule.done(step, n_steps);
         let target = self.start * (1.0 - done * (1.0 - self.pruning.target));
-        let mut state = self.narrow(trainee, target)?;
-        state.remove_down_to(target);
-        state.mask(trainee);
-        let accuracy = self.train(trainee, step, watch)?;
+        while may_narrow && self.narrow(trainee, target)? {}
+        let state = self.remove_groups(trainee, target)?;
+        let accuracy = self.train(trainee, watch)?;
         let cost = state.pricing.cost() / self.start;
         let sparsity = state.sparsity(&self.teacher.model);
-        let widths = trainee.model.widths().iter().map(|width| width.n_units).collect();
-        Ok(Step { step, n_steps, cost, sparsity, widths, accuracy })
+        Ok(Step { step, n_steps, cost, sparsity, widths: widths(trainee), accuracy })
     }
 
-    /// Removes channels while that is better than removing groups, and then says what groups
-    /// there are.
-    fn narrow(&self, trainee: &mut Trainee, target: f64) -> Result<State, TrainError> {
-        loop {
-            let model = trainee.model();
-            let plan = checked_plan(self.planner, &model)?;
-            let scores = self.pruning.score.of(trainee, self.samples[0], self.pruning.between.seed)?;
-            let mut state = State::new(trainee, plan, scores);
-            let cost = state.pricing.cost();
-            if cost <= target {
-                return Ok(state);
-            }
-            let costs = (cost, target * (1.0 - OVERSHOOT));
-            let ranked = state.ranked();
-            match channels::narrower(&model, self.planner, &state.scores, costs, &ranked) {
-                Some(narrower) => {
-                    let limits = std::mem::take(&mut trainee.limits);
-                    *trainee = Trainee { limits, ..Trainee::new(narrower) };
-                }
-                None => return Ok(state),
+    fn remove_groups(&self, trainee: &mut Trainee, target: f64) -> Result<State, TrainError> {
+        let plan = checked_plan(self.planner, &trainee.model())?;
+        let mut state = State::new(trainee, plan, self.scores(trainee)?);
+        state.remove_down_to(target);
+        state.mask(trainee);
+        Ok(state)
+    }
+
+    /// Removes channels of one width where that loses less than groups would that save as
+    /// much; false where it does not.
+    fn narrow(&self, trainee: &mut Trainee, target: f64) -> Result<bool, TrainError> {
+        let model = trainee.model();
+        let Some(cost) = self.planner.cost_of(&model).filter(|cost| *cost > target) else { return Ok(false) };
+        let floor = target * (1.0 - OVERSHOOT);
+        let narrowings = channels::narrowings(&model, self.planner, &self.scores(trainee)?, (floor, cost));
+        let before = self.loss(trainee)?;
+        let mut best: Option<(f64, f64, Trainee)> = None;
+        for Narrowing { model, cost: after } in narrowings {
+            let narrower = Trainee { limits: trainee.limits.clone(), ..Trainee::new(model) };
+            let loss = self.loss(&narrower)?;
+            let worth = (cost - after) / (loss - before).max(LEAST_LOSS);
+            if best.as_ref().is_none_or(|(most, ..)| worth > *most) {
+                best = Some((worth, after, narrower));
             }
         }
+        let Some((_, after, narrower)) = best else { return Ok(false) };
+        let mut sparser = trainee.clone();
+        let state = self.remove_groups(&mut sparser, after)?;
+        let is_better = state.pricing.cost() > after * (1.0 + OVERSHOOT)
+            || self.loss(&narrower)? < self.loss(&sparser)?;
+        if is_better {
+            *trainee = narrower;
+        }
+        Ok(is_better)
+    }
+
+    fn scores(&self, trainee: &Trainee) -> Result<Scores, TrainError> {
+        self.pruning.score.of(trainee, self.samples[0], self.pruning.between.seed)
+    }
+
+    /// Mean loss on some of the samples.
+    fn loss(&self, trainee: &Trainee) -> Result<f64, TrainError> {
+        let n = N_LOSS.min(self.samples[0].len());
+        trainee.loss(&self.samples[0].select(&(0..n).collect::<Vec<usize>>()))
     }
 
     /// Trains until the network is accurate enough or has been given all attempts; returns
     /// the accuracy.
-    fn train(
-        &self,
-        trainee: &mut Trainee,
-        step: usize,
-        watch: &mut dyn FnMut(Event) -> Flow,
-    ) -> Result<f64, TrainError> {
-        let Pruning { between, last, .. } = self.pruning;
-        let recipe = if step == self.pruning.steps { last } else { between };
+    fn train(&self, trainee: &mut Trainee, watch: &mut dyn FnMut(Event) -> Flow) -> Result<f64, TrainError> {
+        let recipe = &self.pruning.between;
         let [train, validation] = self.samples;
         let mut accuracy = 0.0;
         for attempt in 0..=self.pruning.retries {

@@ -138,7 +138,11 @@ impl Trainee {
     }
 
     /// Outputs, batch by batch.
-    fn evaluate(&self, samples: &Samples, mut found: impl FnMut(&Samples, Tensor<2>)) -> Result<(), TrainError> {
+    fn evaluate(
+        &self,
+        samples: &Samples,
+        mut found: impl FnMut(&Samples, Tensor<2>),
+    ) -> Result<(), TrainError> {
         samples.fit(&self.model)?;
         let tensors = self.values();
         let indices: Vec<usize> = (0..samples.len()).collect();

@@ -18,13 +18,14 @@ pub use nonlinear::Nonlinear;
 pub use shape::{MAX_ELEMENTS, ShapeError, result_shape, within_limits};
 
 use hecc_ir::Shape;
+use serde::{Deserialize, Serialize};
 
 /// Handle of a layer; index into [`Model::layers`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LayerId(pub usize);
 
 /// A network with one encrypted input and one encrypted output.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     /// Name for files and messages.
     pub name: String,
@@ -35,7 +36,7 @@ pub struct Model {
 }
 
 /// One layer and the shape of its result.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
     /// Unique name, for messages and circuit dumps.
     pub name: String,
@@ -48,7 +49,7 @@ pub struct Layer {
 }
 
 /// What a layer computes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum LayerKind {
     /// The encrypted input; every element lies within `range`.
     Input {
@@ -90,7 +91,7 @@ pub enum LayerKind {
 }
 
 /// A convolution; weights are row-major `[out, in / groups, kh, kw]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Conv {
     /// Weights.
     pub weight: Vec<f64>,
@@ -109,7 +110,7 @@ pub struct Conv {
 }
 
 /// A fully connected layer; weights are row-major `[out, in]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dense {
     /// Weights.
     pub weight: Vec<f64>,
@@ -118,7 +119,7 @@ pub struct Dense {
 }
 
 /// An average pool.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AvgPool {
     /// Window rows and columns.
     pub kernel: [usize; 2],
@@ -131,7 +132,7 @@ pub struct AvgPool {
 }
 
 /// A maximum pool; padding never is the largest element.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MaxPool {
     /// Window rows and columns.
     pub kernel: [usize; 2],

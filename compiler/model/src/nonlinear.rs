@@ -1,7 +1,9 @@
 //! Activation functions that training replaces by polynomials.
 
+use serde::{Deserialize, Serialize};
+
 /// An activation function of networks in the clear.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Nonlinear {
     /// `max(x, 0)`.
     Relu,

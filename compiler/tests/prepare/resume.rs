@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 const TRAIN: &str = "prepare train bars.hec --data bars --epochs 100 --batch 20 --rate 5e-3";
 const FRIENDLY: &str = "prepare friendly bars.hec --data bars --epochs 100 --batch 20 --distill 0";
 
+const PRUNE: &str = "prepare prune bars.hec --data bars --block h=1x1 --keep 0 --steps 500 --epochs 1 --batch 20 \
+    --max-loss 100 --last-epochs 1";
+
 impl Folder {
     /// Starts a command and signals it as soon as a checkpoint is there.
     fn signalled(&self, line: &str, signal: &str, checkpoint: &str) -> String {
@@ -78,6 +81,12 @@ fn training_that_was_interrupted_goes_on() {
 fn a_conversion_that_was_killed_goes_on() {
     let said = assert_goes_on(FRIENDLY, "-KILL", "bars-friendly.checkpoint");
     assert!(!said.contains("H077"), "{said}");
+}
+
+#[test]
+fn pruning_that_was_interrupted_goes_on() {
+    let said = assert_goes_on(PRUNE, "-INT", "bars-prune.checkpoint");
+    assert!(said.contains("H077") && said.contains("run the same command again"), "{said}");
 }
 
 #[test]

@@ -3,49 +3,35 @@
 
 use super::plan::Planner;
 use super::score::Scores;
-use super::state::Removal;
 use hecc_model::{Model, Width};
 
 /// A model with fewer channels.
-struct Narrowing {
-    model: Model,
-    cost: f64,
-    /// Loss to expect.
-    loss: f64,
+#[derive(Clone, Debug)]
+pub(super) struct Narrowing {
+    pub model: Model,
+    pub cost: f64,
 }
 
-/// The narrower model that saves most for its loss, of those that cost `floor` or more and lose
-/// less than groups would for the same saving. `cost` is that of the model, `groups` are in the
-/// order in which they would go.
-pub(super) fn narrower(
+/// Models without the channels of least score, one width narrower than a model, that cost less
+/// than it but no less than `floor`.
+pub(super) fn narrowings(
     model: &Model,
     planner: &dyn Planner,
     scores: &Scores,
-    (cost, floor): (f64, f64),
-    groups: &[Removal],
-) -> Option<Model> {
+    (floor, cost): (f64, f64),
+) -> Vec<Narrowing> {
     let widths = model.widths();
-    let most = loss_of_groups(groups, cost - floor);
     let candidates = widths.iter().flat_map(|width| {
         let mut order: Vec<(f64, usize)> =
-            (0..width.n_units).map(|unit| (loss(model, width, unit, scores), unit)).collect();
+            (0..width.n_units).map(|unit| (score(model, width, unit, scores), unit)).collect();
         order.sort_by(|a, b| a.0.total_cmp(&b.0));
         counts(width.n_units).into_iter().filter_map(move |n_kept| {
             let gone = &order[..width.n_units - n_kept];
-            let loss: f64 = gone.iter().map(|(loss, _)| loss).sum();
-            if loss >= most {
-                return None;
-            }
             let model = without(model, width, gone.iter().map(|(_, unit)| *unit));
-            Some(Narrowing { cost: planner.cost_of(&model)?, model, loss })
+            Some(Narrowing { cost: planner.cost_of(&model)?, model })
         })
     });
-    let worth = |narrowing: &Narrowing| (cost - narrowing.cost) / narrowing.loss.max(f64::MIN_POSITIVE);
-    let best = candidates
-        .filter(|narrowing| (floor..cost).contains(&narrowing.cost))
-        .filter(|narrowing| narrowing.loss < loss_of_groups(groups, cost - narrowing.cost))
-        .max_by(|a, b| worth(a).total_cmp(&worth(b)));
-    best.map(|narrowing| narrowing.model)
+    candidates.filter(|narrowing| (floor..cost).contains(&narrowing.cost)).collect()
 }
 
 /// Numbers of channels worth trying below `n`: packings change most at powers of two.
@@ -58,8 +44,8 @@ fn counts(n: usize) -> Vec<usize> {
     counts
 }
 
-/// Loss to expect when nothing reads a unit any more.
-fn loss(model: &Model, width: &Width, unit: usize, scores: &Scores) -> f64 {
+/// Score of the weights that read a unit.
+fn score(model: &Model, width: &Width, unit: usize, scores: &Scores) -> f64 {
     let reading = model.weights_reading(width, unit).into_iter();
     reading.flat_map(|(layer, weights)| weights.into_iter().map(move |w| scores[&layer][w as usize])).sum()
 }
@@ -74,22 +60,4 @@ fn without(model: &Model, width: &Width, units: impl Iterator<Item = usize>) -> 
         }
     }
     model.narrowed()
-}
-
-/// Loss to expect from groups that save so much together.
-fn loss_of_groups(ranked: &[Removal], saving: f64) -> f64 {
-    let mut is_taken = vec![false; ranked.iter().flat_map(|r| &r.bundle).max().map_or(0, |last| last + 1)];
-    let (mut saved, mut loss) = (0.0, 0.0);
-    for removal in ranked {
-        if removal.bundle.iter().any(|&group| is_taken[group]) {
-            continue;
-        }
-        removal.bundle.iter().for_each(|&group| is_taken[group] = true);
-        saved += removal.saving;
-        loss += removal.loss;
-        if saved >= saving {
-            return loss;
-        }
-    }
-    f64::INFINITY
 }

@@ -33,10 +33,10 @@ struct LayerState {
 }
 
 /// Groups to remove, what that saves and the loss to expect from it.
-pub(super) struct Removal {
-    pub bundle: Vec<usize>,
-    pub saving: f64,
-    pub loss: f64,
+struct Removal {
+    bundle: Vec<usize>,
+    saving: f64,
+    loss: f64,
 }
 
 impl State {
@@ -90,7 +90,7 @@ impl State {
     }
 
     /// Bundles that save anything, those first that save most for their loss.
-    pub fn ranked(&mut self) -> Vec<Removal> {
+    fn ranked(&mut self) -> Vec<Removal> {
         let cost = self.pricing.cost();
         let bundles = self.pricing.bundles().into_iter();
         let mut ranked: Vec<Removal> = bundles

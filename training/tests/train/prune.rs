@@ -9,7 +9,7 @@ use hecc_train::{Flow, Samples, TrainError, Trainee};
 
 pub fn pruning(target: f64, steps: usize) -> Pruning {
     let between = recipe(1);
-    let (schedule, score, last) = (Schedule::Cubic, Score::Taylor, between.clone());
+    let (schedule, score, last) = (Schedule::Cubic, Score::Taylor, recipe(0));
     Pruning { target, steps, schedule, score, min_accuracy: 0.0, retries: 0, between, last }
 }
 
@@ -23,7 +23,7 @@ pub fn pruned(trainee: &mut Trainee, planner: &dyn Planner, pruning: &Pruning) -
         Flow::Continue
     };
     let samples = [&vectors(160, 1), &vectors(200, 2)];
-    let kept = prune(trainee, planner, samples, pruning, &mut watch).unwrap();
+    let kept = prune(trainee, planner, samples, pruning, None, &mut watch).unwrap();
     (kept, steps)
 }
 
@@ -122,7 +122,7 @@ fn groups_of_several_layers_are_pruned_together() {
     groups.extend(blocks(&trainee.model(), "dense", &[3, 9]).unwrap());
     let samples = [&train, &validation];
     let mut watch = |_| Flow::Continue;
-    let kept = prune(&mut trainee, &ByCount(groups.clone()), samples, &pruning(0.42, 3), &mut watch);
+    let kept = prune(&mut trainee, &ByCount(groups.clone()), samples, &pruning(0.42, 3), None, &mut watch);
     let kept = kept.unwrap().unwrap();
     let left = is_left(&trainee.model(), &groups);
     assert_eq!(kept.cost, cost(&groups, &left) / cost(&groups, &vec![true; groups.len()]));
@@ -210,7 +210,7 @@ fn stopped(samples: &Samples, stop: fn(&Event) -> bool) -> (Result<Option<Step>,
     let mut trainee = learnt(1);
     let groups = blocks(&trainee.model(), "first", &[1, 12]).unwrap();
     let mut watch = |event: Event| if stop(&event) { Flow::Stop } else { Flow::Continue };
-    let outcome = prune(&mut trainee, &ByCount(groups), [samples; 2], &pruning(0.25, 3), &mut watch);
+    let outcome = prune(&mut trainee, &ByCount(groups), [samples; 2], &pruning(0.25, 3), None, &mut watch);
     (outcome, trainee)
 }
 
@@ -229,4 +229,17 @@ fn pruning_that_is_stopped_in_training_says_so() {
     let samples = vectors(100, 4);
     let (outcome, _) = stopped(&samples, |event| matches!(event, Event::Training(_)));
     assert_eq!(outcome, Err(TrainError::Stopped));
+}
+
+#[test]
+fn what_is_kept_is_trained_once_more() {
+    let mut trainee = learnt(1);
+    let groups = blocks(&trainee.model(), "first", &[1, 12]).unwrap();
+    let pruning = Pruning { last: recipe(3), ..pruning(0.25, 2) };
+    let (kept, steps) = pruned(&mut trainee, &ByCount(groups.clone()), &pruning);
+    let kept = kept.unwrap();
+    assert!(kept.accuracy >= steps[1].accuracy, "{kept:?}");
+    assert_eq!(trainee.accuracy(&vectors(200, 2)), Ok(kept.accuracy));
+    let left = is_left(&trainee.model(), &groups);
+    assert_eq!(left.iter().filter(|left| **left).count(), 4);
 }

@@ -106,7 +106,7 @@ fn prunings_out_of_range_are_refused() {
         let samples = vectors(20, 1);
         let mut watch = |_: prune::Event| Flow::Continue;
         let samples = [&samples, &samples];
-        let outcome = prune(&mut trainee, &ByCount(groups), samples, &pruning, &mut watch);
+        let outcome = prune(&mut trainee, &ByCount(groups), samples, &pruning, None, &mut watch);
         let error = outcome.unwrap_err();
         assert!(is_setting(&error, name, value), "{error:?} for {pruning:?}");
         assert_eq!(trainee.model(), two_layers(1));

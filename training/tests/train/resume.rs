@@ -57,7 +57,7 @@ fn weights_that_were_pruned_stay_zero_after_a_checkpoint() {
     let samples = vectors(120, 1);
     let mut whole = learnt(1);
     let groups = blocks(&whole.model(), "first", &[4, 3]).unwrap();
-    pruned(&mut whole, &groups, &ByCount::of(&groups), &pruning(0.5, 2));
+    pruned(&mut whole, &ByCount(groups), &pruning(0.5, 2));
     let mut rest = Trainee::new(whole.model());
     let checkpoints = fitted(&mut whole, &samples, None);
     fitted(&mut rest, &samples, Some(&checkpoints[0]));

@@ -114,6 +114,9 @@ pub struct PruneArgs {
     /// `conv2=4x4x1x1`. Only layers that are named are pruned then.
     #[arg(long = "block", value_name = "LAYER=SHAPE", value_parser = parse_block)]
     pub blocks: Vec<BlockArg>,
+    /// Epochs of training at the end, of what is kept.
+    #[arg(long, default_value_t = 3, value_name = "COUNT")]
+    pub last_epochs: usize,
     /// Steps to get there.
     #[arg(long, default_value_t = 10, value_name = "COUNT")]
     pub steps: usize,

@@ -9,33 +9,28 @@ use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::model::Model;
 use hecc::pipeline::{self, Options};
-use hecc_train::prune::{self, ByCount, Event, Group, Planner, Pruning, Schedule, Score, Step};
-use hecc_train::{Flow, TrainError};
-use serde_json::json;
+use hecc_train::prune::{self, ByCount, Checkpoint, Event, Group, Planner, Pruning, Schedule, Score, Step};
+use hecc_train::{Flow, Recipe};
+use serde_json::{Value, json};
 
 /// Runs the command.
 pub fn prune(args: &PruneArgs, form: Form) -> Result<(), Diagnostics> {
     let model = session::load(&args.train.model, true, form)?;
     let mut work = Work::start(&args.train, &model)?;
-    let failed = |e: TrainError| failure(&args.train.model.model, &e);
     let options = session::options(&args.train.model, &model, None)?;
+    let start = work.trainee.accuracy(&work.data.validation);
+    let start = start.map_err(|e| failure(&args.train.model.model, &e))?;
+    let pruning = pruning(args, start);
+    let settings = (&pruning, args.objective, &args.blocks, &options);
+    let mut checkpoints = work.checkpoints("prune", &model, &settings)?;
+    let from: Option<Checkpoint> = checkpoints.find(args.train.restart, form)?;
     let planner = planner(args, &model, &options)?;
-    let start = work.trainee.accuracy(&work.data.validation).map_err(failed)?;
-    let recipe = args.train.recipe(args.distill);
-    let pruning = Pruning {
-        target: args.keep,
-        steps: args.steps,
-        schedule: schedule(args.schedule),
-        score: score(args.score),
-        min_accuracy: (start - args.max_loss / 100.0).max(0.0),
-        retries: args.retries,
-        between: recipe.clone(),
-        last: recipe,
-    };
     let bar = Bar::new("pruning", args.train.epochs);
-    let mut steps: Vec<Step> = Vec::new();
+    let mut steps: Vec<Step> = from.as_ref().map_or_else(Vec::new, |from| from.steps().to_vec());
+    steps.iter().for_each(|step| bar.say(&line(step), form));
     let mut watch = |event: Event| match event {
         Event::Training(now) => bar.show(now),
+        Event::Checkpoint(checkpoint) => checkpoints.keep(&checkpoint),
         Event::Step(step) => {
             bar.say(&line(&step), form);
             steps.push(step);
@@ -43,26 +38,41 @@ pub fn prune(args: &PruneArgs, form: Form) -> Result<(), Diagnostics> {
         }
     };
     let samples = [&work.data.train, &work.data.validation];
-    let reached = prune::prune(&mut work.trainee, &*planner, samples, &pruning, &mut watch);
-    let reached = reached.map_err(failed)?;
+    let trainee = &mut work.trainee;
+    let reached = prune::prune(trainee, &*planner, samples, &pruning, from.as_ref(), &mut watch);
+    let reached = reached.map_err(|e| work.ended(e, &mut checkpoints))?;
     bar.finish();
-    let steps_json: Vec<_> = steps
-        .iter()
-        .map(|s| json!({
-                "step": s.step, "cost": s.cost, "sparsity": s.sparsity, "channels": s.widths, "accuracy": s.accuracy
-            }))
-        .collect();
-    let found = json!({
-        "sparsity": reached.as_ref().map_or(0.0, |step| step.sparsity),
-        "cost": reached.as_ref().map_or(1.0, |step| step.cost),
-        "steps": steps_json,
-    });
     let kept = match &reached {
         Some(step) => format!("kept step {} of {}", step.step, step.n_steps),
         None => String::from("no step kept the accuracy: the model is as it was; try a larger --max-loss"),
     };
     let model = work.trainee.model();
-    work.finish(&model, found, &format!("{}\n{kept}\n", table(&steps)), form)
+    work.finish(&model, as_object(reached.as_ref(), &steps), &format!("{}\n{kept}\n", table(&steps)), form)?;
+    checkpoints.remove();
+    Ok(())
+}
+
+/// What is asked for, of a network that is so accurate.
+fn pruning(args: &PruneArgs, accuracy: f64) -> Pruning {
+    let between = args.train.recipe(args.distill);
+    Pruning {
+        target: args.keep,
+        steps: args.steps,
+        schedule: schedule(args.schedule),
+        score: score(args.score),
+        min_accuracy: (accuracy - args.max_loss / 100.0).max(0.0),
+        retries: args.retries,
+        last: Recipe { epochs: args.last_epochs, ..between.clone() },
+        between,
+    }
+}
+
+fn as_object(reached: Option<&Step>, steps: &[Step]) -> Value {
+    json!({
+        "sparsity": reached.map_or(0.0, |step| step.sparsity),
+        "cost": reached.map_or(1.0, |step| step.cost),
+        "steps": steps,
+    })
 }
 
 /// Who says what groups of weights there are, and what they cost.
