@@ -123,6 +123,11 @@ impl Checkpoint {
         &self.steps
     }
 
+    /// The model after them.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
     /// The state after them, for a pruning of so many steps of a model.
     fn kept(&self, model: &Model, pruning: &Pruning) -> Result<Kept, TrainError> {
         let ends = |model: &Model| {
@@ -223,10 +228,6 @@ impl Pruning {
     }
 }
 
-fn widths(trainee: &Trainee) -> Vec<usize> {
-    trainee.model.widths().iter().map(|width| width.n_units).collect()
-}
-
 /// What all steps have in common.
 struct Work<'a> {
     planner: &'a dyn Planner,
@@ -248,13 +249,7 @@ impl Work<'_> {
         watch: &mut dyn FnMut(Event) -> Flow,
     ) -> Result<(), TrainError> {
         for step in steps.len() + 1..=self.pruning.steps {
-            let mut trainee = kept.trainee.clone();
-            let mut now = self.step(&mut trainee, step, true, watch)?;
-            if now.accuracy < self.pruning.min_accuracy && now.widths != widths(&kept.trainee) {
-                // Channels that are gone are harder to do without than it seemed.
-                trainee = kept.trainee.clone();
-                now = self.step(&mut trainee, step, false, watch)?;
-            }
+            let (trainee, now) = self.step(&kept.trainee, step, watch)?;
             let flow = watch(Event::Step(now.clone()));
             if now.accuracy < self.pruning.min_accuracy {
                 return Ok(());
@@ -287,23 +282,36 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Removes what one step is to remove, and trains.
+    /// Removes what one step is to remove, and trains. What channels are worth shows only
+    /// afterwards, so both are tried: groups alone, and channels of one width before them.
     fn step(
         &self,
-        trainee: &mut Trainee,
+        trainee: &Trainee,
         step: usize,
-        may_narrow: bool,
         watch: &mut dyn FnMut(Event) -> Flow,
-    ) -> Result<Step, TrainError> {
-        let n_steps = self.pruning.steps;
-        let done = self.pruning.schedule.done(step, n_steps);
+    ) -> Result<(Trainee, Step), TrainError> {
+        let done = self.pruning.schedule.done(step, self.pruning.steps);
         let target = self.start * (1.0 - done * (1.0 - self.pruning.target));
-        while may_narrow && self.narrow(trainee, target)? {}
-        let state = self.remove_groups(trainee, target)?;
-        let accuracy = self.train(trainee, watch)?;
+        let mut best = trainee.clone();
+        let mut state = self.remove_groups(&mut best, target)?;
+        let mut accuracy = self.train(&mut best, 0, watch)?;
+        if let Some(mut narrower) = self.narrower(trainee, target)? {
+            let state_then = self.remove_groups(&mut narrower, target)?;
+            let accuracy_then = self.train(&mut narrower, 0, watch)?;
+            if accuracy_then >= accuracy {
+                (best, state, accuracy) = (narrower, state_then, accuracy_then);
+            }
+        }
+        for attempt in 1..=self.pruning.retries {
+            if accuracy < self.pruning.min_accuracy {
+                accuracy = self.train(&mut best, attempt, watch)?;
+            }
+        }
         let cost = state.pricing.cost() / self.start;
         let sparsity = state.sparsity(&self.teacher.model);
-        Ok(Step { step, n_steps, cost, sparsity, widths: widths(trainee), accuracy })
+        let widths = best.model.widths().iter().map(|width| width.n_units).collect();
+        let now = Step { step, n_steps: self.pruning.steps, cost, sparsity, widths, accuracy };
+        Ok((best, now))
     }
 
     fn remove_groups(&self, trainee: &mut Trainee, target: f64) -> Result<State, TrainError> {
@@ -314,32 +322,22 @@ impl Work<'_> {
         Ok(state)
     }
 
-    /// Removes channels of one width where that loses less than groups would that save as
-    /// much; false where it does not.
-    fn narrow(&self, trainee: &mut Trainee, target: f64) -> Result<bool, TrainError> {
+    /// The network without those channels of one width that save most for their loss.
+    fn narrower(&self, trainee: &Trainee, target: f64) -> Result<Option<Trainee>, TrainError> {
         let model = trainee.model();
-        let Some(cost) = self.planner.cost_of(&model).filter(|cost| *cost > target) else { return Ok(false) };
-        let floor = target * (1.0 - OVERSHOOT);
-        let narrowings = channels::narrowings(&model, self.planner, &self.scores(trainee)?, (floor, cost));
+        let Some(cost) = self.planner.cost_of(&model).filter(|cost| *cost > target) else { return Ok(None) };
+        let costs = (target * (1.0 - OVERSHOOT), cost);
+        let narrowings = channels::narrowings(&model, self.planner, &self.scores(trainee)?, costs);
         let before = self.loss(trainee)?;
-        let mut best: Option<(f64, f64, Trainee)> = None;
+        let mut best: Option<(f64, Trainee)> = None;
         for Narrowing { model, cost: after } in narrowings {
             let narrower = Trainee { limits: trainee.limits.clone(), ..Trainee::new(model) };
-            let loss = self.loss(&narrower)?;
-            let worth = (cost - after) / (loss - before).max(LEAST_LOSS);
-            if best.as_ref().is_none_or(|(most, ..)| worth > *most) {
-                best = Some((worth, after, narrower));
+            let worth = (cost - after) / (self.loss(&narrower)? - before).max(LEAST_LOSS);
+            if best.as_ref().is_none_or(|(most, _)| worth > *most) {
+                best = Some((worth, narrower));
             }
         }
-        let Some((_, after, narrower)) = best else { return Ok(false) };
-        let mut sparser = trainee.clone();
-        let state = self.remove_groups(&mut sparser, after)?;
-        let is_better = state.pricing.cost() > after * (1.0 + OVERSHOOT)
-            || self.loss(&narrower)? < self.loss(&sparser)?;
-        if is_better {
-            *trainee = narrower;
-        }
-        Ok(is_better)
+        Ok(best.map(|(_, narrower)| narrower))
     }
 
     fn scores(&self, trainee: &Trainee) -> Result<Scores, TrainError> {
@@ -352,22 +350,19 @@ impl Work<'_> {
         trainee.loss(&self.samples[0].select(&(0..n).collect::<Vec<usize>>()))
     }
 
-    /// Trains until the network is accurate enough or has been given all attempts; returns
-    /// the accuracy.
-    fn train(&self, trainee: &mut Trainee, watch: &mut dyn FnMut(Event) -> Flow) -> Result<f64, TrainError> {
+    /// Trains; returns the accuracy.
+    fn train(
+        &self,
+        trainee: &mut Trainee,
+        attempt: usize,
+        watch: &mut dyn FnMut(Event) -> Flow,
+    ) -> Result<f64, TrainError> {
         let recipe = &self.pruning.between;
+        let seed = recipe.seed.wrapping_add(attempt as u64 * RETRY_SEED);
+        let recipe = Recipe { seed, ..recipe.clone() };
         let [train, validation] = self.samples;
-        let mut accuracy = 0.0;
-        for attempt in 0..=self.pruning.retries {
-            let seed = recipe.seed.wrapping_add(attempt as u64 * RETRY_SEED);
-            let recipe = Recipe { seed, ..recipe.clone() };
-            let mut watch = |progress| watch(Event::Training(progress));
-            trainee.fit(train, &recipe, Some(self.teacher), &mut watch)?;
-            accuracy = trainee.accuracy(validation)?;
-            if accuracy >= self.pruning.min_accuracy {
-                break;
-            }
-        }
-        Ok(accuracy)
+        let mut watch = |progress| watch(Event::Training(progress));
+        trainee.fit(train, &recipe, Some(self.teacher), &mut watch)?;
+        trainee.accuracy(validation)
     }
 }

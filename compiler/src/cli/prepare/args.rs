@@ -120,6 +120,9 @@ pub struct PruneArgs {
     /// Steps to get there.
     #[arg(long, default_value_t = 10, value_name = "COUNT")]
     pub steps: usize,
+    /// Write the model of every step too, to folders `step01` and so on.
+    #[arg(long)]
+    pub every_step: bool,
     /// How fast weights go.
     #[arg(long, value_enum, default_value = "cubic")]
     pub schedule: ScheduleArg,

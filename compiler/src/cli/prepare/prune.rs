@@ -2,7 +2,7 @@
 
 use super::args::{ObjectiveArg, PruneArgs, ScheduleArg, ScoreArg};
 use super::groups::Packer;
-use super::{Bar, Work, failure, percent};
+use super::{Bar, Work, failure, percent, write_model};
 use crate::cli::form::Form;
 use crate::cli::{problems, progress, session};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
@@ -28,9 +28,16 @@ pub fn prune(args: &PruneArgs, form: Form) -> Result<(), Diagnostics> {
     let bar = Bar::new("pruning", args.train.epochs);
     let mut steps: Vec<Step> = from.as_ref().map_or_else(Vec::new, |from| from.steps().to_vec());
     steps.iter().for_each(|step| bar.say(&line(step), form));
+    let mut unwritten: Option<Diagnostics> = None;
     let mut watch = |event: Event| match event {
         Event::Training(now) => bar.show(now),
-        Event::Checkpoint(checkpoint) => checkpoints.keep(&checkpoint),
+        Event::Checkpoint(checkpoint) => {
+            if args.every_step {
+                let folder = args.train.output.join(format!("step{:02}", checkpoint.steps().len()));
+                unwritten = write_model(&folder, checkpoint.model(), &work.data).err();
+            }
+            if unwritten.is_some() { Flow::Stop } else { checkpoints.keep(&checkpoint) }
+        }
         Event::Step(step) => {
             bar.say(&line(&step), form);
             steps.push(step);
@@ -40,7 +47,7 @@ pub fn prune(args: &PruneArgs, form: Form) -> Result<(), Diagnostics> {
     let samples = [&work.data.train, &work.data.validation];
     let trainee = &mut work.trainee;
     let reached = prune::prune(trainee, &*planner, samples, &pruning, from.as_ref(), &mut watch);
-    let reached = reached.map_err(|e| work.ended(e, &mut checkpoints))?;
+    let reached = reached.map_err(|e| unwritten.unwrap_or_else(|| work.ended(e, &mut checkpoints)))?;
     bar.finish();
     let kept = match &reached {
         Some(step) => format!("kept step {} of {}", step.step, step.n_steps),
