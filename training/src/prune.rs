@@ -21,10 +21,11 @@ use crate::fit::{Flow, Progress, Recipe, go_on};
 use crate::samples::Samples;
 use crate::trainee::Trainee;
 use channels::Narrowing;
-use hecc_model::{LayerId, LayerKind, Model};
+use hecc_model::{Layer, LayerId, LayerKind, Model};
 use score::Scores;
 use serde::{Deserialize, Serialize};
 use state::{OVERSHOOT, State};
+use std::mem::discriminant;
 
 /// Weights of one layer that become zero together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,19 +129,25 @@ impl Checkpoint {
         &self.model
     }
 
-    /// The state after them, for a pruning of so many steps of a model.
-    fn kept(&self, model: &Model, pruning: &Pruning) -> Result<Kept, TrainError> {
-        let ends = |model: &Model| {
-            let shape = |id: LayerId| model.layers.get(id.0).map(|layer| layer.shape.clone());
-            (model.layers.len(), shape(LayerId(0)), model.output, shape(model.output))
+    /// The state after them, in a pruning of a trainee.
+    fn kept(&self, trainee: &Trainee, pruning: &Pruning) -> Result<Kept, TrainError> {
+        let is_narrower = |(layer, original): (&Layer, &Layer)| {
+            let what = |layer: &Layer| (layer.name.clone(), layer.inputs.clone(), layer.shape.0.len());
+            what(layer) == what(original) && discriminant(&layer.kind) == discriminant(&original.kind)
         };
-        if ends(&self.model) != ends(model) || self.model.check().is_err() {
+        let (model, original) = (&self.model, &trainee.model);
+        let is_same = model.layers.len() == original.layers.len()
+            && model.output == original.output
+            && model.layers.iter().zip(&original.layers).all(is_narrower)
+            && [model.input().0, model.output].map(|id| &model.layer(id).shape)
+                == [original.input().0, original.output].map(|id| &original.layer(id).shape);
+        if !is_same || model.check().is_err() {
             return Err(TrainError::Checkpoint("it is of another network"));
         }
         let in_order = self.steps.iter().map(|step| step.step).eq(1..=self.steps.len());
         match self.steps.last() {
             Some(step) if in_order && self.steps.len() <= pruning.steps => {
-                Ok(Kept { trainee: Trainee::new(self.model.clone()), step: Some(step.clone()) })
+                Ok(Kept { trainee: trainee.with_model(model.clone()), step: Some(step.clone()) })
             }
             Some(_) | None => Err(TrainError::Checkpoint("its steps are not in order")),
         }
@@ -148,7 +155,9 @@ impl Checkpoint {
 }
 
 /// Samples that tell what channels are worth.
-const N_LOSS: usize = 2048;
+const N_LOSS: usize = 512;
+/// Accuracy that a narrower network may lack: it has fewer weights to train, which tells later.
+const MARGIN: f64 = 1e-3;
 /// Losses that differ by less are equal.
 const LEAST_LOSS: f64 = 1e-6;
 /// Distance between the seeds of attempts.
@@ -172,18 +181,22 @@ pub fn prune(
 ) -> Result<Option<Step>, TrainError> {
     pruning.check()?;
     samples.into_iter().try_for_each(|samples| samples.fit(&trainee.model))?;
-    let start = checked_plan(planner, &trainee.model())?.pricing.cost();
+    let start = State::new(trainee, checked_plan(planner, &trainee.model())?).pricing.cost();
     if start.is_nan() || start <= 0.0 {
         return Err(TrainError::Setting { what: "the cost of all groups", value: start });
     }
     let teacher = trainee.clone();
-    let work = Work { planner, teacher: &teacher, samples, pruning, start };
+    let narrows = planner.cost_of(&trainee.model()).is_some();
+    let work = Work { planner, teacher: &teacher, samples, pruning, start, narrows };
     let mut kept = match from {
-        Some(from) => from.kept(&trainee.model(), pruning)?,
+        Some(from) => from.kept(trainee, pruning)?,
         None => Kept { trainee: trainee.clone(), step: None },
     };
     let mut steps = from.map_or_else(Vec::new, |from| from.steps.clone());
-    let done = work.run(&mut kept, &mut steps, watch).and_then(|()| work.finish(&mut kept, watch));
+    let done = work.run(&mut kept, &mut steps, watch).and_then(|flow| match flow {
+        Flow::Continue => work.finish(&mut kept, watch),
+        Flow::Stop => Ok(()),
+    });
     *trainee = kept.trainee;
     done.map(|()| kept.step)
 }
@@ -238,40 +251,49 @@ struct Work<'a> {
     pruning: &'a Pruning,
     /// Cost at the start.
     start: f64,
+    /// Whether channels may go.
+    narrows: bool,
+}
+
+/// One way to take a step.
+struct Attempt {
+    trainee: Trainee,
+    state: State,
+    accuracy: f64,
 }
 
 impl Work<'_> {
-    /// Takes all steps, as long as they keep the accuracy.
+    /// Takes all steps, as long as they keep the accuracy; says whether to go on after them.
     fn run(
         &self,
         kept: &mut Kept,
         steps: &mut Vec<Step>,
         watch: &mut dyn FnMut(Event) -> Flow,
-    ) -> Result<(), TrainError> {
+    ) -> Result<Flow, TrainError> {
         for step in steps.len() + 1..=self.pruning.steps {
             let (trainee, now) = self.step(&kept.trainee, step, watch)?;
             let flow = watch(Event::Step(now.clone()));
             if now.accuracy < self.pruning.min_accuracy {
-                return Ok(());
+                return Ok(flow);
             }
             steps.push(now.clone());
             *kept = Kept { trainee, step: Some(now) };
-            if flow == Flow::Stop {
-                return Ok(());
-            }
             go_on(watch(Event::Checkpoint(Checkpoint {
                 steps: steps.clone(),
                 model: kept.trainee.model(),
             })))?;
+            if flow == Flow::Stop {
+                return Ok(flow);
+            }
         }
-        Ok(())
+        Ok(Flow::Continue)
     }
 
     /// Trains what is kept once more, where that does it good.
     fn finish(&self, kept: &mut Kept, watch: &mut dyn FnMut(Event) -> Flow) -> Result<(), TrainError> {
         let (Some(step), true) = (&mut kept.step, self.pruning.last.epochs > 0) else { return Ok(()) };
         let mut trainee = kept.trainee.clone();
-        self.remove_groups(&mut trainee, f64::INFINITY)?;
+        State::new(&trainee, checked_plan(self.planner, &trainee.model())?).mask(&mut trainee);
         let [train, validation] = self.samples;
         let mut watch = |progress| watch(Event::Training(progress));
         trainee.fit(train, &self.pruning.last, Some(self.teacher), &mut watch)?;
@@ -283,7 +305,7 @@ impl Work<'_> {
     }
 
     /// Removes what one step is to remove, and trains. What channels are worth shows only
-    /// afterwards, so both are tried: groups alone, and channels of one width before them.
+    /// afterwards, so both are tried: groups alone, and channels for half of the way before them.
     fn step(
         &self,
         trainee: &Trainee,
@@ -292,47 +314,94 @@ impl Work<'_> {
     ) -> Result<(Trainee, Step), TrainError> {
         let done = self.pruning.schedule.done(step, self.pruning.steps);
         let target = self.start * (1.0 - done * (1.0 - self.pruning.target));
-        let mut best = trainee.clone();
-        let mut state = self.remove_groups(&mut best, target)?;
-        let mut accuracy = self.train(&mut best, 0, watch)?;
-        if let Some(mut narrower) = self.narrower(trainee, target)? {
-            let state_then = self.remove_groups(&mut narrower, target)?;
-            let accuracy_then = self.train(&mut narrower, 0, watch)?;
-            if accuracy_then >= accuracy {
-                (best, state, accuracy) = (narrower, state_then, accuracy_then);
+        let mut best = self.attempt(trainee.clone(), target, watch)?;
+        if let Some(narrower) = self.narrower(trainee, target)? {
+            match self.attempt(narrower, target, watch) {
+                Ok(other) if other.accuracy >= best.accuracy - MARGIN => best = other,
+                Ok(_) | Err(TrainError::Diverged { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
+        let Attempt { mut trainee, state, mut accuracy } = best;
         for attempt in 1..=self.pruning.retries {
             if accuracy < self.pruning.min_accuracy {
-                accuracy = self.train(&mut best, attempt, watch)?;
+                accuracy = self.train(&mut trainee, attempt, watch)?;
             }
         }
-        let cost = state.pricing.cost() / self.start;
-        let sparsity = state.sparsity(&self.teacher.model);
-        let widths = best.model.widths().iter().map(|width| width.n_units).collect();
-        let now = Step { step, n_steps: self.pruning.steps, cost, sparsity, widths, accuracy };
-        Ok((best, now))
+        self.drop_useless(&mut trainee);
+        let widths = trainee.model.widths().iter().map(|width| width.n_units).collect();
+        let now = Step {
+            step,
+            n_steps: self.pruning.steps,
+            cost: state.pricing.cost() / self.start,
+            sparsity: state.sparsity(&self.teacher.model),
+            widths,
+            accuracy,
+        };
+        Ok((trainee, now))
     }
 
+    /// Removes groups and trains.
+    fn attempt(
+        &self,
+        mut trainee: Trainee,
+        target: f64,
+        watch: &mut dyn FnMut(Event) -> Flow,
+    ) -> Result<Attempt, TrainError> {
+        let state = self.remove_groups(&mut trainee, target)?;
+        let accuracy = self.train(&mut trainee, 0, watch)?;
+        Ok(Attempt { trainee, state, accuracy })
+    }
+
+    /// Removes groups down to a cost.
     fn remove_groups(&self, trainee: &mut Trainee, target: f64) -> Result<State, TrainError> {
-        let plan = checked_plan(self.planner, &trainee.model())?;
-        let mut state = State::new(trainee, plan, self.scores(trainee)?);
-        state.remove_down_to(target);
+        let mut state = State::new(trainee, checked_plan(self.planner, &trainee.model())?);
+        state.remove_down_to(target, &self.scores(trainee)?);
         state.mask(trainee);
         Ok(state)
     }
 
-    /// The network without those channels of one width that save most for their loss.
+    /// Removes channels that nothing reads, or that do not depend on the input.
+    fn drop_useless(&self, trainee: &mut Trainee) {
+        if self.narrows {
+            *trainee = trainee.with_model(trainee.model().narrowed());
+        }
+    }
+
+    /// The network without channels, half of the way down to a cost; nothing where none can go.
     fn narrower(&self, trainee: &Trainee, target: f64) -> Result<Option<Trainee>, TrainError> {
+        let half = |cost: f64| (cost + target) / 2.0;
+        let Some(goal) = self.planner.cost_of(&trainee.model()).map(half) else { return Ok(None) };
+        let mut narrower = None;
+        loop {
+            match self.narrower_by_one(narrower.as_ref().unwrap_or(trainee), goal, target)? {
+                Some(next) => narrower = Some(next),
+                None => return Ok(narrower),
+            }
+        }
+    }
+
+    /// The network without those channels of one width that save most for their loss, if it
+    /// costs more than `goal`.
+    fn narrower_by_one(
+        &self,
+        trainee: &Trainee,
+        goal: f64,
+        target: f64,
+    ) -> Result<Option<Trainee>, TrainError> {
         let model = trainee.model();
-        let Some(cost) = self.planner.cost_of(&model).filter(|cost| *cost > target) else { return Ok(None) };
+        let Some(cost) = self.planner.cost_of(&model).filter(|cost| *cost > goal) else { return Ok(None) };
         let costs = (target * (1.0 - OVERSHOOT), cost);
         let narrowings = channels::narrowings(&model, self.planner, &self.scores(trainee)?, costs);
         let before = self.loss(trainee)?;
         let mut best: Option<(f64, Trainee)> = None;
         for Narrowing { model, cost: after } in narrowings {
-            let narrower = Trainee { limits: trainee.limits.clone(), ..Trainee::new(model) };
-            let worth = (cost - after) / (self.loss(&narrower)? - before).max(LEAST_LOSS);
+            let narrower = trainee.with_model(model);
+            let loss = self.loss(&narrower)?;
+            if !loss.is_finite() {
+                continue;
+            }
+            let worth = (cost - after) / (loss - before).max(LEAST_LOSS);
             if best.as_ref().is_none_or(|(most, _)| worth > *most) {
                 best = Some((worth, narrower));
             }

@@ -94,6 +94,18 @@ impl Trainee {
         model
     }
 
+    /// A narrower model in the place of this one. What is zero in it stays zero where it did so
+    /// before and the layer is as it was.
+    pub(crate) fn with_model(&self, model: Model) -> Trainee {
+        let mut other = Trainee { limits: self.limits.clone(), ..Trainee::new(model) };
+        for weight in &mut other.weights {
+            let same = self.weights.iter().find(|w| (w.layer, w.role) == (weight.layer, weight.role));
+            weight.mask =
+                same.filter(|same| same.values.dims() == weight.values.dims()).and_then(|w| w.mask.clone());
+        }
+        other
+    }
+
     /// Puts another layer in the place of one with operands and result of the same shape,
     /// with weights of its own.
     pub(crate) fn replace(&mut self, layer: LayerId, kind: LayerKind) {

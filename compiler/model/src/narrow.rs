@@ -44,9 +44,11 @@ impl Model {
         let fixed: BTreeSet<usize> = ties.fixed.iter().map(|id| ties.classes.find(*id)).collect();
         let free = members.into_iter().filter(|(class, _)| !fixed.contains(class));
         let widths = free.filter_map(|(_, layers)| {
-            let first_axes = || layers.iter().map(|id| self.layer(*id).shape.0[0]);
-            let n_units = first_axes().min()?;
-            first_axes().all(|n| n % n_units == 0).then_some(Width { layers, n_units })
+            let first_axes: Option<Vec<usize>> =
+                layers.iter().map(|id| self.layer(*id).shape.0.first().copied()).collect();
+            let first_axes = first_axes?;
+            let n_units = first_axes.iter().copied().min().filter(|n| *n > 0)?;
+            first_axes.iter().all(|n| n.is_multiple_of(n_units)).then_some(Width { layers, n_units })
         });
         widths.collect()
     }
@@ -133,8 +135,9 @@ impl Model {
             // From a channel to its pixels; pixels may differ, so not back.
             LayerKind::Move { .. } => {
                 let values = operand()?;
+                let is_whole = channels.len().is_multiple_of(values.len());
                 let n_pixels = channels.len() / values.len();
-                (n_pixels > 0).then(|| values.into_iter().flat_map(|x| repeat_n(x, n_pixels)).collect())
+                is_whole.then(|| values.into_iter().flat_map(|x| repeat_n(x, n_pixels)).collect())
             }
             LayerKind::AvgPool(_) | LayerKind::MaxPool(_) | LayerKind::Input { .. } | LayerKind::Add => None,
         }
@@ -261,7 +264,7 @@ impl Ties {
                 LayerKind::Input { .. } => ties.fixed.push(id),
                 LayerKind::Conv(conv) if conv.groups > 1 => ties.fixed.extend(operands.chain([id])),
                 LayerKind::Conv(_) | LayerKind::Dense(_) => {}
-                LayerKind::Move { source } if !source.iter().copied().eq(0..source.len()) => {
+                LayerKind::Move { source } if !is_identity(source, model.layer(layer.inputs[0])) => {
                     ties.fixed.extend(operands.chain([id]));
                 }
                 LayerKind::AvgPool(_)
@@ -277,6 +280,11 @@ impl Ties {
         }
         ties
     }
+}
+
+/// Whether a move of a layer's elements leaves them in order.
+fn is_identity(source: &[usize], operand: &Layer) -> bool {
+    source.iter().copied().eq(0..operand.shape.n_elements())
 }
 
 #[cfg(test)]
@@ -399,6 +407,36 @@ mod tests {
         let mut model = model(0);
         ["b", "c", "d"].into_iter().for_each(|name| zero(&mut model, name, |_| true));
         assert_eq!(channels(&model, ["a", "b", "flat", "d", "e"]), [1, 1, 9, 1, 5]);
+    }
+
+    /// conv a, reshaped twice before conv b reads it; the first has fewer, the last more channels.
+    fn reshaped(is_prefix: bool) -> Model {
+        let mut builder = ModelBuilder::new();
+        let mut push =
+            |name, kind, operands: &[LayerId], shape| builder.push(name, kind, operands, shape).unwrap();
+        let order = |n: usize| LayerKind::Move { source: (0..n).collect() };
+        let x = push("x", LayerKind::Input { range: (-1.0, 1.0) }, &[], Some(Shape(vec![2, 10, 10])));
+        let mut a = conv(2, 2, 0);
+        if let (LayerKind::Conv(conv), false) = (&mut a, is_prefix) {
+            conv.weight[18..].fill(0.0);
+        }
+        let y = push("a", a, &[x], None);
+        let y = match is_prefix {
+            true => push("first", order(64), &[y], Some(Shape(vec![1, 8, 8]))),
+            false => {
+                let y = push("four", order(128), &[y], Some(Shape(vec![4, 8, 4])));
+                push("eight", order(128), &[y], Some(Shape(vec![2, 8, 8])))
+            }
+        };
+        let n = if is_prefix { 1 } else { 2 };
+        let y = push("b", conv(n, 3, 0), &[y], None);
+        builder.finish("reshaped", y)
+    }
+
+    #[test]
+    fn reshaped_channels_and_parts_of_them_keep_their_place() {
+        assert_eq!(channels(&reshaped(true), ["a", "first"]), [2, 1]);
+        assert_eq!(channels(&reshaped(false), ["b"]), [3]);
     }
 
     #[test]

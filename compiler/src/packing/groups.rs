@@ -32,7 +32,7 @@ pub struct WeightGroups {
     /// Diagonals; those of one map and layer lie together.
     pub diagonals: Vec<Diagonal>,
     maps: Vec<Map>,
-    /// What no diagonal has a part in: activations, folds, rescales.
+    /// What no diagonal has a part in: activations, folds, rescales, window sums.
     fixed_ns: f64,
 }
 
@@ -67,8 +67,20 @@ impl WeightGroups {
                 }
             }
         }
-        groups.fixed_ns = (plan.cost_ns - groups.tally().cost()).max(0.0);
+        groups.fixed_ns = (plan.cost_ns - groups.tally_of(model).cost()).max(0.0);
         groups
+    }
+
+    /// The cost without the diagonals whose weights are all zero already.
+    fn tally_of(&self, model: &Model) -> Tally {
+        let mut tally = self.tally();
+        for (index, diagonal) in self.diagonals.iter().enumerate() {
+            let weights = model.layer(diagonal.layer).kind.weights().unwrap_or_default();
+            if diagonal.weights.iter().all(|&weight| weights[weight as usize] == 0.0) {
+                tally.remove(index);
+            }
+        }
+        tally
     }
 
     /// The cost of the plan, from which diagonals can be taken away.
@@ -119,7 +131,7 @@ pub struct LayerSparsity {
     pub zeros: usize,
     /// Zero weights between useful channels, on diagonals that other weights keep.
     pub stranded: usize,
-    /// Plaintext products without zeros, and those that are left.
+    /// Plaintext products for useful channels without zeros, and those that are left.
     pub products: [usize; 2],
     /// Rotations for them, likewise.
     pub rotations: [usize; 2],
@@ -349,6 +361,25 @@ mod tests {
             assert!(tally.cost_without(&bundle) < whole, "{bundle:?}");
         }
         assert_eq!(tally.cost(), whole);
+    }
+
+    #[test]
+    fn a_sparse_model_costs_what_its_plan_does() {
+        let (mut model, _, groups) = packed();
+        for diagonal in groups.diagonals.iter().step_by(2) {
+            let (weights, _) = model.layers[diagonal.layer.0].kind.weights_and_bias_mut().unwrap();
+            diagonal.weights.iter().for_each(|&weight| weights[weight as usize] = 0.0);
+        }
+        let network = Network::of(&model);
+        let target = default_target();
+        let nominal = Nominal::new(target.ring(2 * N_SLOTS).unwrap(), depth(&network));
+        let plan = plan(&network, N_SLOTS, &nominal);
+        let sparse = WeightGroups::of(&model, &network, &plan, &nominal);
+        assert!((sparse.tally_of(&model).cost() / plan.cost_ns - 1.0).abs() < 1e-9);
+        assert!(
+            sparse.tally().cost() > 1.1 * plan.cost_ns,
+            "all diagonals cost more than those that are left"
+        );
     }
 
     #[test]

@@ -19,7 +19,6 @@ pub(super) struct State {
     /// Weights that are left of each group.
     n_alive: Vec<usize>,
     layers: BTreeMap<LayerId, LayerState>,
-    pub scores: Scores,
 }
 
 /// A layer that has groups.
@@ -41,7 +40,7 @@ struct Removal {
 
 impl State {
     /// Weights that are zero already are not left.
-    pub fn new(trainee: &Trainee, plan: Plan, scores: Scores) -> State {
+    pub fn new(trainee: &Trainee, plan: Plan) -> State {
         let Plan { groups, pricing } = plan;
         let kernels = trainee.weights.iter().filter(|weight| weight.role == Role::Kernel);
         let layers = kernels.filter_map(|weight| {
@@ -57,7 +56,7 @@ impl State {
             group.weights.iter().filter(|&&weight| alive[weight as usize]).count()
         };
         let n_alive: Vec<usize> = groups.iter().map(n_alive).collect();
-        let mut state = State { groups, pricing, n_alive, layers, scores };
+        let mut state = State { groups, pricing, n_alive, layers };
         for group in (0..state.groups.len()).filter(|&group| state.n_alive[group] == 0).collect::<Vec<_>>() {
             state.forget(group);
         }
@@ -75,14 +74,14 @@ impl State {
     /// Removes what saves most for its loss, in rounds. Scores add up the better the less
     /// is removed at once, so nothing goes that saves more than is asked for while
     /// something else does.
-    pub fn remove_down_to(&mut self, target: f64) {
+    pub fn remove_down_to(&mut self, target: f64, scores: &Scores) {
         loop {
             let cost = self.pricing.cost();
             if cost <= target {
                 return;
             }
             let goal = (cost - (cost - target) * ROUND).max(target);
-            let ranked = self.ranked();
+            let ranked = self.ranked(scores);
             if !self.remove_some(&ranked, goal, target) && !self.remove_smallest(&ranked, target) {
                 return;
             }
@@ -90,13 +89,13 @@ impl State {
     }
 
     /// Bundles that save anything, those first that save most for their loss.
-    fn ranked(&mut self) -> Vec<Removal> {
+    fn ranked(&mut self, scores: &Scores) -> Vec<Removal> {
         let cost = self.pricing.cost();
         let bundles = self.pricing.bundles().into_iter();
         let mut ranked: Vec<Removal> = bundles
             .filter_map(|bundle| {
                 let saving = cost - self.pricing.cost_without(&bundle);
-                (saving > 0.0).then(|| Removal { loss: self.loss(&bundle), saving, bundle })
+                (saving > 0.0).then(|| Removal { loss: self.loss(&bundle, scores), saving, bundle })
             })
             .collect();
         let worth = |removal: &Removal| removal.saving / removal.loss.max(f64::MIN_POSITIVE);
@@ -116,7 +115,7 @@ impl State {
     }
 
     /// Loss to expect without some groups.
-    fn loss(&self, bundle: &[usize]) -> f64 {
+    fn loss(&self, bundle: &[usize], scores: &Scores) -> f64 {
         let weights = bundle.iter().flat_map(|&group| {
             let Group { layer, weights } = &self.groups[group];
             weights.iter().map(move |&weight| (*layer, weight as usize))
@@ -126,7 +125,7 @@ impl State {
         let mut seen: Vec<(LayerId, usize)> = alive.collect();
         seen.sort_unstable();
         seen.dedup();
-        seen.into_iter().map(|(layer, weight)| self.scores[&layer][weight]).sum()
+        seen.into_iter().map(|(layer, weight)| scores[&layer][weight]).sum()
     }
 
     /// Removes bundles in order until the cost is down to `goal`, none that brings it below

@@ -19,7 +19,7 @@ const EXAMPLES: &str = "Example, from a network with ReLU to one that is pruned 
   hecc prepare prune friendly/lenet.hec --data mnist --keep 0.1 -o pruned
   hecc compile pruned/lenet.hec --calibrate pruned/lenet-samples.npz
 
-Ctrl-C stops `train` and `friendly` so that the same command goes on from the last epoch.";
+Ctrl-C stops a step so that the same command goes on later, from its last epoch or step of pruning.";
 
 /// Steps of preparation.
 #[derive(Debug, Subcommand)]

@@ -113,14 +113,14 @@ impl Checkpoints {
         }
         let help = match self.is_there {
             true => "run the same command again, without --restart, to go on from the checkpoint",
-            false => "run the same command again: no epoch was over yet",
+            false => "run the same command again: there is no checkpoint yet",
         };
         let place = Label::file(self.path.display().to_string(), "");
         Diagnostic::error(Code::Stopped, "training was stopped").label(place).help(help).into()
     }
 
     /// Removes the file once there is a result. One that stays does no harm: the same
-    /// command would end at once with the same result.
+    /// command would end with the same result.
     pub fn remove(&self) {
         if self.is_there {
             let _ = std::fs::remove_file(&self.path);

@@ -1,11 +1,10 @@
 //! Groups of weights and what they cost, from the compiler for the trainer.
 
 use hecc::model::Model;
-use hecc::packing::{Tally, WeightGroups};
-use hecc::pipeline::{self, Options};
+use hecc::packing::{Diagonal, Tally, WeightGroups};
+use hecc::pipeline::{self, Options, Packed};
 use hecc_ir::target::RingCost;
-use hecc_train::prune::{Count, Group, Plan, Planner, Pricing};
-use std::sync::Arc;
+use hecc_train::prune::{Group, Plan, Planner, Pricing};
 
 /// Plans models for one ring.
 pub struct Packer<'a> {
@@ -13,34 +12,39 @@ pub struct Packer<'a> {
     pub options: &'a Options,
     /// The ring.
     pub ring: &'a RingCost,
-    /// Whether groups cost their number of weights, not their time.
-    pub by_count: bool,
+}
+
+impl Packer<'_> {
+    fn packed(&self, model: &Model) -> WeightGroups {
+        let Packed { network, plan, nominal } = pipeline::pack(model, self.options, self.ring);
+        WeightGroups::of(model, &network, &plan, &nominal)
+    }
+
+    /// The groups of a model's plan.
+    pub fn groups(&self, model: &Model) -> Vec<Group> {
+        groups(&self.packed(model))
+    }
+}
+
+fn groups(packed: &WeightGroups) -> Vec<Group> {
+    let group = |diagonal: &Diagonal| Group { layer: diagonal.layer, weights: diagonal.weights.clone() };
+    packed.diagonals.iter().map(group).collect()
 }
 
 impl Planner for Packer<'_> {
     fn plan(&self, model: &Model) -> Plan {
-        let pipeline::Packed { network, plan, nominal } = pipeline::pack(model, self.options, self.ring);
-        let packed = Arc::new(WeightGroups::of(model, &network, &plan, &nominal));
-        let group = |diagonal: &hecc::packing::Diagonal| Group {
-            layer: diagonal.layer,
-            weights: diagonal.weights.clone(),
-        };
-        let groups: Vec<Group> = packed.diagonals.iter().map(group).collect();
-        let pricing: Box<dyn Pricing> = match self.by_count {
-            true => Box::new(Count::of(&groups)),
-            false => Box::new(ByLatency { tally: packed.tally(), packed }),
-        };
-        Plan { groups, pricing }
+        let packed = self.packed(model);
+        Plan { groups: groups(&packed), pricing: Box::new(ByLatency { tally: packed.tally(), packed }) }
     }
 
     fn cost_of(&self, model: &Model) -> Option<f64> {
-        (!self.by_count).then(|| pipeline::packed_cost(model, self.options, self.ring))
+        Some(pipeline::packed_cost(model, self.options, self.ring))
     }
 }
 
 /// The diagonals of a plan, priced by its cost model.
 struct ByLatency {
-    packed: Arc<WeightGroups>,
+    packed: WeightGroups,
     tally: Tally,
 }
 

@@ -21,7 +21,7 @@ pub fn prune(args: &PruneArgs, form: Form) -> Result<(), Diagnostics> {
     let start = work.trainee.accuracy(&work.data.validation);
     let start = start.map_err(|e| failure(&args.train.model.model, &e))?;
     let pruning = pruning(args, start);
-    let settings = (&pruning, args.objective, &args.blocks, &options);
+    let settings = (&pruning, args.objective, &args.blocks, args.every_step, &options);
     let mut checkpoints = work.checkpoints("prune", &model, &settings)?;
     let from: Option<Checkpoint> = checkpoints.find(args.train.restart, form)?;
     let planner = planner(args, &model, &options)?;
@@ -102,8 +102,11 @@ fn planner<'a>(
     spinner.finish_and_clear();
     let ring = options.target.ring(compiled.program.manifest.params.ring_degree);
     let ring = ring.expect("the ring is one of the target's");
-    let by_count = args.objective == ObjectiveArg::Ratio;
-    Ok(Box::new(Packer { options, ring, by_count }))
+    let packer = Packer { options, ring };
+    Ok(match args.objective {
+        ObjectiveArg::Latency => Box::new(packer),
+        ObjectiveArg::Ratio => Box::new(ByCount(packer.groups(model))),
+    })
 }
 
 fn schedule(asked: ScheduleArg) -> Schedule {
