@@ -104,6 +104,8 @@ pub struct Step {
 pub enum Event {
     /// A step is over.
     Step(Step),
+    /// It is looked for what can go.
+    Planning,
     /// Training goes on.
     Training(Progress),
     /// The pruning can go on from here another time.
@@ -315,6 +317,7 @@ impl Work<'_> {
         let done = self.pruning.schedule.done(step, self.pruning.steps);
         let target = self.start * (1.0 - done * (1.0 - self.pruning.target));
         let mut best = self.attempt(trainee.clone(), target, watch)?;
+        go_on(watch(Event::Planning))?;
         if let Some(narrower) = self.narrower(trainee, target)? {
             match self.attempt(narrower, target, watch) {
                 Ok(other) if other.accuracy >= best.accuracy - MARGIN => best = other,
@@ -348,6 +351,7 @@ impl Work<'_> {
         target: f64,
         watch: &mut dyn FnMut(Event) -> Flow,
     ) -> Result<Attempt, TrainError> {
+        go_on(watch(Event::Planning))?;
         let state = self.remove_groups(&mut trainee, target)?;
         let accuracy = self.train(&mut trainee, 0, watch)?;
         Ok(Attempt { trainee, state, accuracy })

@@ -138,6 +138,12 @@ impl Bar {
         if interrupt::is_asked() { Flow::Stop } else { Flow::Continue }
     }
 
+    /// What is done now, besides training.
+    fn say_now(&self, what: &'static str) -> Flow {
+        self.0.set_message(what);
+        if interrupt::is_asked() { Flow::Stop } else { Flow::Continue }
+    }
+
     /// A line that stays, for people.
     fn say(&self, line: &str, form: Form) {
         if form == Form::Text {

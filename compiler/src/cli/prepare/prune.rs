@@ -31,6 +31,7 @@ pub fn prune(args: &PruneArgs, form: Form) -> Result<(), Diagnostics> {
     let mut unwritten: Option<Diagnostics> = None;
     let mut watch = |event: Event| match event {
         Event::Training(now) => bar.show(now),
+        Event::Planning => bar.say_now("looking for what can go"),
         Event::Checkpoint(checkpoint) => {
             if args.every_step {
                 let folder = args.train.output.join(format!("step{:02}", checkpoint.steps().len()));
