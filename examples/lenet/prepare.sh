@@ -28,9 +28,9 @@ fi
 make train relu examples/lenet/lenet.hec --epochs 5 --rate 2e-3
 make friendly dense/all "$out/relu/lenet.hec" --epochs 3
 dense=$out/dense/all/lenet.hec
-prune=(--epochs 1 --rate 2e-3 --max-loss 1 --last-epochs 5 --every-step)
-make prune packing "$dense" "${prune[@]}" --keep 0.06 --steps 12
-blocks=(--objective ratio --keep 0.01 --steps 10 --block conv2=5x5x5x5 --block fc1=25x16 --block fc2=5x25)
+prune=(--epochs 1 --rate 2e-3 --max-loss 1.2 --last-epochs 10 --every-step)
+make prune packing "$dense" "${prune[@]}" --keep 0.09 --steps 10
+blocks=(--objective ratio --keep 0.01 --steps 8 --block conv2=5x5x5x5 --block fc1=25x16 --block fc2=5x25)
 make prune blocks "$dense" "${prune[@]}" "${blocks[@]}"
 make prune random "$dense" "${prune[@]}" "${blocks[@]}" --score random
 
@@ -38,5 +38,5 @@ make prune random "$dense" "${prune[@]}" "${blocks[@]}" --score random
 data=(--data "$mnist" --threads 1)
 ends=("$out"/{packing,blocks,random}/lenet.hec)
 target/release/hecc bench "$dense" "${ends[@]}" "${data[@]}" --count 200 --simulate 2000
-target/release/hecc bench "$dense" "$out"/packing/step{04,06,08,10,12}/lenet.hec "$out"/{blocks,random}/step{04,08}/lenet.hec \
+target/release/hecc bench "$dense" "$out"/packing/step{04,05,06,07,08}/lenet.hec "$out"/{blocks,random}/step02/lenet.hec \
     "${data[@]}" --count 10 --simulate 2000 --plot "$out/pruned.svg"
