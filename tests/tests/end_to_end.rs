@@ -61,6 +61,11 @@ fn lenet5() {
     assert_predicts("lenet5.onnx", 1);
 }
 
+#[test]
+fn pruned_lenet() {
+    assert_predicts("../lenet/pruned/lenet.hec", 2);
+}
+
 /// What is written differs in names alone, so what is computed does not.
 #[test]
 fn both_forms_of_a_model_cost_the_same() {

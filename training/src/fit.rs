@@ -3,7 +3,7 @@
 use crate::TrainError;
 use crate::checkpoint::Checkpoint;
 use crate::samples::Samples;
-use crate::trainee::{Role, Trainee, batch_tensor, floats};
+use crate::trainee::{Role, Trainee, batch_tensor, floats, n_correct};
 use burn::optim::{Adam, AdamConfig, Optimizer};
 use burn::tensor::{Gradients, Tensor, TensorData, activation};
 
@@ -41,6 +41,8 @@ pub struct Progress {
     pub n_steps: usize,
     /// Mean loss of this epoch so far.
     pub loss: f64,
+    /// Share of the samples of this epoch so far that were right when it was their turn.
+    pub accuracy: f64,
 }
 
 /// What happens in a training.
@@ -67,6 +69,13 @@ pub(crate) fn go_on(flow: Flow) -> Result<(), TrainError> {
         Flow::Continue => Ok(()),
         Flow::Stop => Err(TrainError::Stopped),
     }
+}
+
+/// What a batch says of the weights.
+pub(crate) struct Descent {
+    loss: f64,
+    n_correct: usize,
+    pub gradients: Gradients,
 }
 
 /// Weight of leaving the range that a polynomial was fitted for.
@@ -145,13 +154,15 @@ impl Trainee {
         let mut order: Vec<usize> = (0..samples.len()).collect();
         fastrand::Rng::with_seed(recipe.seed.wrapping_add(epoch as u64)).shuffle(&mut order);
         let (n_epochs, n_steps) = (recipe.epochs, samples.len().div_ceil(recipe.batch));
-        let mut total = 0.0;
+        let (mut total, mut n_seen, mut n_correct) = (0.0, 0, 0);
         for (step, batch) in order.chunks(recipe.batch).enumerate() {
             let done = (epoch * n_steps + step) as f64 / (n_epochs * n_steps) as f64;
             let rate = recipe.rate * (1.0 + (done * std::f64::consts::PI).cos()) / 2.0;
-            total += self.step(&samples.select(batch), recipe, teacher, rate, &adam)?;
-            let loss = total / (step + 1) as f64;
-            go_on(watch(Event::Step(Progress { epoch, n_epochs, step: step + 1, n_steps, loss })))?;
+            let (loss, n_right) = self.step(&samples.select(batch), recipe, teacher, rate, &adam)?;
+            (total, n_seen, n_correct) = (total + loss, n_seen + batch.len(), n_correct + n_right);
+            let (loss, accuracy) = (total / (step + 1) as f64, n_correct as f64 / n_seen as f64);
+            let progress = Progress { epoch, n_epochs, step: step + 1, n_steps, loss, accuracy };
+            go_on(watch(Event::Step(progress)))?;
         }
         match self.infinite_layer() {
             Some(layer) => Err(TrainError::Diverged { layer }),
@@ -179,7 +190,7 @@ impl Trainee {
         }
     }
 
-    /// One step; returns the loss before it.
+    /// One step; returns the loss before it, and how many samples were right.
     fn step(
         &mut self,
         batch: &Samples,
@@ -187,9 +198,10 @@ impl Trainee {
         teacher: Option<&Trainee>,
         rate: f64,
         adam: &Adam,
-    ) -> Result<f64, TrainError> {
+    ) -> Result<(f64, usize), TrainError> {
         let weights = self.leaves();
-        let (loss, gradients) = self.gradients(&weights, batch, recipe.distillation, teacher)?;
+        let Descent { loss, n_correct, gradients } =
+            self.gradients(&weights, batch, recipe.distillation, teacher)?;
         for (weight, leaf) in self.weights.iter_mut().zip(&weights) {
             let Some(gradient) = leaf.grad(&gradients) else { continue };
             let rate = if weight.role == Role::Coefficients { rate * COEFFICIENT_RATE } else { rate };
@@ -200,7 +212,7 @@ impl Trainee {
                 None => values,
             };
         }
-        Ok(loss)
+        Ok((loss, n_correct))
     }
 
     /// The weights as leaves of a computation with gradients.
@@ -208,14 +220,14 @@ impl Trainee {
         self.values().into_iter().map(|values| Tensor::from_inner(values).require_grad()).collect()
     }
 
-    /// Loss on a batch and its gradients.
+    /// Loss on a batch, its gradients, and how many samples are right.
     pub(crate) fn gradients(
         &self,
         weights: &[Tensor<1>],
         batch: &Samples,
         distillation: f64,
         teacher: Option<&Trainee>,
-    ) -> Result<(f64, Gradients), TrainError> {
+    ) -> Result<Descent, TrainError> {
         let x = batch_tensor(batch, &self.device);
         let values = self.forward(weights, Tensor::from_inner(x.clone()));
         let logits = values[self.model.output.0].clone();
@@ -235,7 +247,8 @@ impl Trainee {
         if !number.is_finite() {
             return Err(self.diverged(&values));
         }
-        Ok((number, loss.backward()))
+        let n_correct = n_correct(&floats(&logits), &batch.labels);
+        Ok(Descent { loss: number, n_correct, gradients: loss.backward() })
     }
 
     /// Mean cross entropy of the labels of a batch, without gradients.

@@ -128,13 +128,9 @@ impl Trainee {
     /// # Errors
     /// When the samples do not fit the model or there are none.
     pub fn accuracy(&self, samples: &Samples) -> Result<f64, TrainError> {
-        let mut n_correct = 0;
-        self.evaluate(samples, |batch, logits| {
-            let logits = floats(&logits);
-            let rows = logits.chunks(logits.len() / batch.len());
-            n_correct += rows.zip(&batch.labels).filter(|(row, label)| largest(row) == **label).count();
-        })?;
-        Ok(n_correct as f64 / samples.len() as f64)
+        let mut n = 0;
+        self.evaluate(samples, |batch, logits| n += n_correct(&floats(&logits), &batch.labels))?;
+        Ok(n as f64 / samples.len() as f64)
     }
 
     /// Mean cross entropy of the labels; infinite or NaN when outputs are.
@@ -177,6 +173,12 @@ pub(crate) fn keep_degree(coefficients: &mut [f64]) {
     if let Some(leading) = coefficients.last_mut().filter(|leading| **leading as f32 == 0.0) {
         *leading = f64::from(f32::MIN_POSITIVE);
     }
+}
+
+/// How many of the labels are those of the largest outputs, row by row.
+pub(crate) fn n_correct(logits: &[f32], labels: &[usize]) -> usize {
+    let rows = logits.chunks(logits.len() / labels.len());
+    rows.zip(labels).filter(|(row, label)| largest(row) == **label).count()
 }
 
 /// Index of the largest number, the first of equal ones.

@@ -134,7 +134,12 @@ impl Bar {
     fn show(&self, now: Progress) -> Flow {
         self.0.set_length((now.n_steps * now.n_epochs) as u64);
         self.0.set_position((now.epoch * now.n_steps + now.step) as u64);
-        self.0.set_message(format!("epoch {}, loss {:.4}", now.epoch + 1, now.loss));
+        self.0.set_message(format!(
+            "epoch {}, loss {:.4}, {} right",
+            now.epoch + 1,
+            now.loss,
+            percent(now.accuracy)
+        ));
         if interrupt::is_asked() { Flow::Stop } else { Flow::Continue }
     }
 

@@ -54,7 +54,7 @@ fn taylor(trainee: &Trainee, samples: &Samples, seed: u64) -> Result<Vec<Vec<f64
         trainee.weights.iter().map(|weight| vec![0.0; weight.values.dims()[0]]).collect();
     for batch in order.chunks(BATCH).take(BATCHES) {
         let leaves = trainee.leaves();
-        let (_, gradients) = trainee.gradients(&leaves, &samples.select(batch), 0.0, None)?;
+        let gradients = trainee.gradients(&leaves, &samples.select(batch), 0.0, None)?.gradients;
         for ((weight, leaf), scores) in trainee.weights.iter().zip(&leaves).zip(&mut scores) {
             let Some(gradient) = leaf.grad(&gradients) else { continue };
             let change = floats(&(gradient * weight.values.clone()));

@@ -57,6 +57,8 @@ fn training_lowers_the_loss_and_holds_for_new_samples() {
     let (trainee, reports) = fitted(small(1), &images(240, 1), &recipe(6));
     let loss_of = |epoch: usize| reports.iter().rfind(|report| report.epoch == epoch).unwrap().loss;
     assert!(loss_of(5) < loss_of(0) / 2.0, "{} after {}", loss_of(5), loss_of(0));
+    let (first, last) = (reports[0].accuracy, reports[reports.len() - 1].accuracy);
+    assert!(first < 0.9 && last > 0.9 && last <= 1.0, "{last} of the samples after {first} of a batch");
     let after = trainee.accuracy(&held_out).unwrap();
     assert!(after > 0.9 && before < 0.7, "{after} after {before}");
 }
