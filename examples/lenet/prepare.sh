@@ -44,4 +44,4 @@ make prune random "$dense" "${prune[@]}" "${coarse[@]}" "${blocks[@]}" --score r
 data=(--data "$mnist" --threads 1)
 hecc bench "$dense" "$out"/{coarse,packing,blocks,random}/lenet.hec "${data[@]}" --count 200 --simulate 2000
 hecc bench "$dense" "$out"/coarse/step0{3,5,6,7}/lenet.hec "$out"/packing/step0{2,3,4}/lenet.hec \
-    "$out"/{blocks,random}/step02/lenet.hec "${data[@]}" --count 10 --simulate 2000 --plot "$out/pruned.svg"
+    "$out"/{blocks,random}/step02/lenet.hec "${data[@]}" --count 5 --simulate 1000 --plot "$out/pruned.svg"
