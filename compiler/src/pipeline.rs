@@ -158,8 +158,7 @@ pub struct Packed {
 /// Packs a model as [`compile`] does for a ring, without regard to whether it carries
 /// the model. Useless channels stay.
 pub fn pack(model: &Model, options: &Options, ring: &RingCost) -> Packed {
-    let network = Network::of(model);
-    let network = composed(&network, options, ring).unwrap_or(network);
+    let network = network_for(model, options, ring);
     let nominal = Nominal::new(ring, packing::depth(&network));
     let plan = options.packing.plan(&network, ring.ring_degree / 2, &nominal);
     Packed { network, plan, nominal }
@@ -167,19 +166,25 @@ pub fn pack(model: &Model, options: &Options, ring: &RingCost) -> Packed {
 
 /// What the plan of [`pack`] is estimated to take, nanoseconds on one thread.
 pub fn packed_cost(model: &Model, options: &Options, ring: &RingCost) -> f64 {
+    price(&network_for(model, options, ring), options, ring)
+}
+
+/// The normal form of a model, composed as a ring wants it.
+fn network_for(model: &Model, options: &Options, ring: &RingCost) -> Network {
     let network = Network::of(model);
-    let network = composed(&network, options, ring).unwrap_or(network);
-    let nominal = Nominal::new(ring, packing::depth(&network));
-    options.packing.price(&network, ring.ring_degree / 2, &nominal)
+    composed(&network, options, ring).unwrap_or(network)
 }
 
 /// The network with neighbouring maps composed where the ring makes that cheaper, if anywhere.
 fn composed(network: &Network, options: &Options, ring: &RingCost) -> Option<Network> {
-    let price = |network: &Network| {
-        let nominal = Nominal::new(ring, packing::depth(network));
-        options.packing.price(network, ring.ring_degree / 2, &nominal)
-    };
+    let price = |network: &Network| price(network, options, ring);
     packing::composed_by_price(network, price, |depth| hopeless(depth, options, ring).is_none())
+}
+
+/// What a network's plan is estimated to take, nanoseconds on one thread.
+fn price(network: &Network, options: &Options, ring: &RingCost) -> f64 {
+    let nominal = Nominal::new(ring, packing::depth(network));
+    options.packing.price(network, ring.ring_degree / 2, &nominal)
 }
 
 /// As [`compile`], of the normal form of a model or what has become of it, as it is.

@@ -296,10 +296,7 @@ impl Work<'_> {
         let (Some(step), true) = (&mut kept.step, self.pruning.last.epochs > 0) else { return Ok(()) };
         let mut trainee = kept.trainee.clone();
         State::new(&trainee, checked_plan(self.planner, &trainee.model())?).mask(&mut trainee);
-        let [train, validation] = self.samples;
-        let mut watch = |progress| watch(Event::Training(progress));
-        trainee.fit(train, &self.pruning.last, Some(self.teacher), &mut watch)?;
-        let accuracy = trainee.accuracy(validation)?;
+        let accuracy = self.train(&mut trainee, &self.pruning.last, watch)?;
         if accuracy >= step.accuracy {
             (step.accuracy, kept.trainee) = (accuracy, trainee);
         }
@@ -328,7 +325,9 @@ impl Work<'_> {
         let Attempt { mut trainee, state, mut accuracy } = best;
         for attempt in 1..=self.pruning.retries {
             if accuracy < self.pruning.min_accuracy {
-                accuracy = self.train(&mut trainee, attempt, watch)?;
+                let between = &self.pruning.between;
+                let seed = between.seed.wrapping_add(attempt as u64 * RETRY_SEED);
+                accuracy = self.train(&mut trainee, &Recipe { seed, ..between.clone() }, watch)?;
             }
         }
         self.drop_useless(&mut trainee);
@@ -353,7 +352,7 @@ impl Work<'_> {
     ) -> Result<Attempt, TrainError> {
         go_on(watch(Event::Planning))?;
         let state = self.remove_groups(&mut trainee, target)?;
-        let accuracy = self.train(&mut trainee, 0, watch)?;
+        let accuracy = self.train(&mut trainee, &self.pruning.between, watch)?;
         Ok(Attempt { trainee, state, accuracy })
     }
 
@@ -374,31 +373,30 @@ impl Work<'_> {
 
     /// The network without channels, half of the way down to a cost; nothing where none can go.
     fn narrower(&self, trainee: &Trainee, target: f64) -> Result<Option<Trainee>, TrainError> {
-        let half = |cost: f64| (cost + target) / 2.0;
-        let Some(goal) = self.planner.cost_of(&trainee.model()).map(half) else { return Ok(None) };
+        let Some(mut cost) = self.planner.cost_of(&trainee.model()) else { return Ok(None) };
+        let goal = (cost + target) / 2.0;
         let mut narrower = None;
-        loop {
-            match self.narrower_by_one(narrower.as_ref().unwrap_or(trainee), goal, target)? {
-                Some(next) => narrower = Some(next),
-                None => return Ok(narrower),
-            }
+        while cost > goal {
+            let next = self.narrower_by_one(narrower.as_ref().unwrap_or(trainee), cost, target)?;
+            let Some((next, after)) = next else { break };
+            (narrower, cost) = (Some(next), after);
         }
+        Ok(narrower)
     }
 
-    /// The network without those channels of one width that save most for their loss, if it
-    /// costs more than `goal`.
+    /// The network, which costs so much, without those channels of one width that save most for
+    /// their loss, and what it costs then.
     fn narrower_by_one(
         &self,
         trainee: &Trainee,
-        goal: f64,
+        cost: f64,
         target: f64,
-    ) -> Result<Option<Trainee>, TrainError> {
-        let model = trainee.model();
-        let Some(cost) = self.planner.cost_of(&model).filter(|cost| *cost > goal) else { return Ok(None) };
+    ) -> Result<Option<(Trainee, f64)>, TrainError> {
         let costs = (target * (1.0 - OVERSHOOT), cost);
-        let narrowings = channels::narrowings(&model, self.planner, &self.scores(trainee)?, costs);
+        let scores = self.scores(trainee)?;
+        let narrowings = channels::narrowings(&trainee.model(), self.planner, &scores, costs);
         let before = self.loss(trainee)?;
-        let mut best: Option<(f64, Trainee)> = None;
+        let mut best: Option<(f64, Trainee, f64)> = None;
         for Narrowing { model, cost: after } in narrowings {
             let narrower = trainee.with_model(model);
             let loss = self.loss(&narrower)?;
@@ -406,11 +404,11 @@ impl Work<'_> {
                 continue;
             }
             let worth = (cost - after) / (loss - before).max(LEAST_LOSS);
-            if best.as_ref().is_none_or(|(most, _)| worth > *most) {
-                best = Some((worth, narrower));
+            if best.as_ref().is_none_or(|(most, ..)| worth > *most) {
+                best = Some((worth, narrower, after));
             }
         }
-        Ok(best.map(|(_, narrower)| narrower))
+        Ok(best.map(|(_, narrower, after)| (narrower, after)))
     }
 
     fn scores(&self, trainee: &Trainee) -> Result<Scores, TrainError> {
@@ -427,15 +425,12 @@ impl Work<'_> {
     fn train(
         &self,
         trainee: &mut Trainee,
-        attempt: usize,
+        recipe: &Recipe,
         watch: &mut dyn FnMut(Event) -> Flow,
     ) -> Result<f64, TrainError> {
-        let recipe = &self.pruning.between;
-        let seed = recipe.seed.wrapping_add(attempt as u64 * RETRY_SEED);
-        let recipe = Recipe { seed, ..recipe.clone() };
         let [train, validation] = self.samples;
         let mut watch = |progress| watch(Event::Training(progress));
-        trainee.fit(train, &recipe, Some(self.teacher), &mut watch)?;
+        trainee.fit(train, recipe, Some(self.teacher), &mut watch)?;
         trainee.accuracy(validation)
     }
 }
