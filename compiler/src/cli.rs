@@ -11,6 +11,7 @@ mod bench;
 mod calibrate;
 mod check;
 mod child;
+mod choice;
 mod compare;
 mod deploy;
 mod files;
@@ -18,6 +19,7 @@ mod form;
 mod inspect;
 mod memory;
 mod names;
+mod page;
 mod plot;
 #[cfg(feature = "train")]
 mod prepare;
@@ -29,7 +31,7 @@ mod show;
 mod simulate;
 mod summary;
 
-use args::{Cli, Command};
+use args::{Cli, Command, ExplainArgs};
 use clap::Parser;
 use form::{Form, output};
 use hecc::diag::{Code, Diagnostic, Diagnostics};
@@ -82,7 +84,7 @@ fn dispatch(command: &Command, form: Form) -> Result<(), Diagnostics> {
         Command::Calibrate(args) => calibrate::calibrate(args, form),
         #[cfg(feature = "train")]
         Command::Prepare(args) => prepare::prepare(&args.step, form),
-        Command::Explain(args) => explain(&args.code, form),
+        Command::Explain(args) => explain(args, form),
     }
 }
 
@@ -96,7 +98,15 @@ fn with_next_steps(diagnostics: Diagnostics) -> Diagnostics {
     complete
 }
 
-fn explain(code: &str, form: Form) -> Result<(), Diagnostics> {
+/// What a diagnostic code means, or how a model is packed.
+fn explain(args: &ExplainArgs, form: Form) -> Result<(), Diagnostics> {
+    match args.subject.model.to_str().filter(|word| *word == "all" || Code::resembles(word)) {
+        Some(code) => explain_code(code, form),
+        None => choice::explain(&args.subject, form),
+    }
+}
+
+fn explain_code(code: &str, form: Form) -> Result<(), Diagnostics> {
     let about =
         |code: &Code| json!({ "code": code, "title": code.title(), "explanation": code.explanation() });
     if code == "all" {

@@ -12,16 +12,18 @@ mod diagonals;
 mod groups;
 mod placement;
 mod plan;
+mod prefold;
 mod split;
 mod tally;
 mod thin;
 
-pub use assign::{Diagonals, Fold, assign};
+pub use assign::{DiagonalKey, Diagonals, Fold, assign};
 pub(crate) use compose::composed_by_price;
 pub use groups::{Diagonal, LayerSparsity, WeightGroups};
-pub use placement::{Grid, Placement};
+pub use placement::{Family, FillOrder, Grid, Placement};
 pub(crate) use plan::depth;
-pub use plan::{LinearPlan, PackingPlan, Prefold, TermPlan, plan};
+pub use plan::{Candidate, Choice, LinearPlan, PackingPlan, TermPlan, Unplaced};
+pub use prefold::Prefold;
 pub use split::Split;
 pub use tally::Tally;
 pub use thin::thin;
@@ -29,6 +31,7 @@ pub use thin::thin;
 use crate::cost::Nominal;
 use crate::sparsity::Network;
 use diagonals::Use;
+use plan::Search;
 
 /// How a network is packed. All but the last are for comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,26 +45,53 @@ pub enum Packing {
     /// Whatever a search finds cheapest.
     #[default]
     Searched,
+    /// The same among layouts of one family.
+    Only(Family),
 }
 
 impl Packing {
-    /// Plans a network for ciphertexts of `n_slots`.
-    pub fn plan(self, network: &Network, n_slots: usize, nominal: &Nominal) -> PackingPlan {
-        let by_diagonals = |makes_use| diagonals::plan(network, n_slots, nominal, makes_use);
+    /// Plans a network for ciphertexts of `n_slots`, priced with `nominal`.
+    ///
+    /// # Errors
+    /// When the family asked for has no place for a layer.
+    pub fn plan(self, network: &Network, n_slots: usize, nominal: &Nominal) -> Result<PackingPlan, Unplaced> {
+        let by_diagonals = |makes_use| Ok(diagonals::plan(network, n_slots, nominal, makes_use));
         match self {
             Packing::Naive => by_diagonals(Use::Nothing),
             Packing::ZeroSkipping => by_diagonals(Use::Zeros),
             Packing::SharedSteps => by_diagonals(Use::ZerosAndSteps),
-            Packing::Searched => plan(network, n_slots, nominal),
+            Packing::Searched => Search::new(network, n_slots, nominal, None).plan(),
+            Packing::Only(family) => Search::new(network, n_slots, nominal, Some(family)).plan(),
+        }
+    }
+
+    /// What other layouts were weighed for each node, when there is a search.
+    ///
+    /// # Errors
+    /// As [`Packing::plan`].
+    pub fn choices(
+        self,
+        network: &Network,
+        n_slots: usize,
+        nominal: &Nominal,
+    ) -> Result<Vec<Choice>, Unplaced> {
+        match self {
+            Packing::Naive | Packing::ZeroSkipping | Packing::SharedSteps => Ok(Vec::new()),
+            Packing::Searched => Search::new(network, n_slots, nominal, None).choices(),
+            Packing::Only(family) => Search::new(network, n_slots, nominal, Some(family)).choices(),
         }
     }
 
     /// What [`Packing::plan`] estimates, nanoseconds on one thread.
-    pub(crate) fn price(self, network: &Network, n_slots: usize, nominal: &Nominal) -> f64 {
+    ///
+    /// # Errors
+    /// As [`Packing::plan`].
+    pub(crate) fn price(self, network: &Network, n_slots: usize, nominal: &Nominal) -> Result<f64, Unplaced> {
         match self {
-            Packing::Searched => plan::price(network, n_slots, nominal),
+            Packing::Searched => Search::new(network, n_slots, nominal, None).price(),
+            Packing::Only(family) => Search::new(network, n_slots, nominal, Some(family)).price(),
             Packing::Naive | Packing::ZeroSkipping | Packing::SharedSteps => {
-                self.plan(network, n_slots, nominal).cost_ns
+                Ok(self.plan(network, n_slots, nominal)?.cost_ns)
             }
         }
     }

@@ -4,7 +4,7 @@ use crate::cost::{self, Nominal};
 use crate::emit::emit;
 use crate::lower::{Ports, lower};
 use crate::model::Model;
-use crate::packing::{self, Packing, PackingPlan};
+use crate::packing::{self, Packing, PackingPlan, Unplaced};
 use crate::rewrite::{Objective, Rewritten, Saturation, rewrite};
 use crate::schedule::{self, ParamsError, Placed, Policy, Prediction, Request, Scheduled};
 use crate::sparsity::Network;
@@ -125,6 +125,8 @@ pub enum CompileError {
         /// The layer it belongs to.
         layer: String,
     },
+    /// No layout of the family asked for holds a layer.
+    Unplaced(Unplaced),
 }
 
 /// Compiles a model for the smallest ring that carries it.
@@ -157,14 +159,18 @@ pub struct Packed {
 
 /// Packs a model as [`compile`] does for a ring, without regard to whether it carries
 /// the model. Useless channels stay.
-pub fn pack(model: &Model, options: &Options, ring: &RingCost) -> Packed {
+///
+/// # Errors
+/// When the family of layouts asked for has no place for a layer.
+pub fn pack(model: &Model, options: &Options, ring: &RingCost) -> Result<Packed, Unplaced> {
     let network = network_for(model, options, ring);
     let nominal = Nominal::new(ring, packing::depth(&network));
-    let plan = options.packing.plan(&network, ring.ring_degree / 2, &nominal);
-    Packed { network, plan, nominal }
+    let plan = options.packing.plan(&network, ring.ring_degree / 2, &nominal)?;
+    Ok(Packed { network, plan, nominal })
 }
 
-/// What the plan of [`pack`] is estimated to take, nanoseconds on one thread.
+/// What the plan of [`pack`] is estimated to take, nanoseconds on one thread; infinite when there
+/// is none.
 pub fn packed_cost(model: &Model, options: &Options, ring: &RingCost) -> f64 {
     price(&network_for(model, options, ring), options, ring)
 }
@@ -181,10 +187,10 @@ fn composed(network: &Network, options: &Options, ring: &RingCost) -> Option<Net
     packing::composed_by_price(network, price, |depth| hopeless(depth, options, ring).is_none())
 }
 
-/// What a network's plan is estimated to take, nanoseconds on one thread.
+/// What a network's plan is estimated to take, nanoseconds on one thread; infinite when there is none.
 fn price(network: &Network, options: &Options, ring: &RingCost) -> f64 {
     let nominal = Nominal::new(ring, packing::depth(network));
-    options.packing.price(network, ring.ring_degree / 2, &nominal)
+    options.packing.price(network, ring.ring_degree / 2, &nominal).unwrap_or(f64::INFINITY)
 }
 
 /// As [`compile`], of the normal form of a model or what has become of it, as it is.
@@ -216,13 +222,19 @@ fn on_some_ring(
         }
         match compile(ring, &samples)? {
             Ok(compiled) => return Ok(compiled),
-            Err(error) => failure = explain(error, ring, options),
+            Err(refusal) => failure = explain(refusal, ring, options),
         }
     }
     Err(failure)
 }
 
-type Attempt = Result<Compiled, ParamsError>;
+/// Why a ring does not carry a model.
+enum Refusal {
+    Params(ParamsError),
+    Unplaced(Unplaced),
+}
+
+type Attempt = Result<Compiled, Refusal>;
 
 fn compile_for(
     model: &Model,
@@ -233,10 +245,13 @@ fn compile_for(
 ) -> Result<Attempt, CompileError> {
     let depth = packing::depth(network);
     if let Some(error) = hopeless(depth, options, ring) {
-        return Ok(Err(error));
+        return Ok(Err(Refusal::Params(error)));
     }
     let nominal = Nominal::new(ring, depth);
-    let plan = options.packing.plan(network, ring.ring_degree / 2, &nominal);
+    let plan = match options.packing.plan(network, ring.ring_degree / 2, &nominal) {
+        Ok(plan) => plan,
+        Err(unplaced) => return Ok(Err(Refusal::Unplaced(unplaced))),
+    };
     let lowered = lower(network, &plan, &ports(model));
     let rewriting = options.objective.map(|objective| rewrite(&lowered, &nominal, objective));
     let (rewritten, saturation) = match rewriting {
@@ -254,7 +269,7 @@ fn compile_for(
         // What is cheaper may be less precise.
         Err(_) => match schedule(&lowered, options, samples, ring)? {
             Ok(scheduled) => (lowered.clone(), scheduled),
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Err(Refusal::Params(error))),
         },
     };
     check("schedule", &rewritten, &scheduled.circuit)?;
@@ -324,14 +339,15 @@ fn hopeless(depth: usize, options: &Options, ring: &RingCost) -> Option<ParamsEr
     (secure && needed > max_log_qp).then_some(ParamsError::TooDeep { depth: depth as u32, max_log_qp })
 }
 
-fn explain(error: ParamsError, ring: &RingCost, options: &Options) -> CompileError {
-    match error {
-        ParamsError::TooDeep { depth, max_log_qp } => {
+fn explain(refusal: Refusal, ring: &RingCost, options: &Options) -> CompileError {
+    match refusal {
+        Refusal::Params(ParamsError::TooDeep { depth, max_log_qp }) => {
             CompileError::TooDeep { depth, ring_degree: ring.ring_degree, max_log_qp }
         }
-        ParamsError::TooCoarse { reached } => {
+        Refusal::Params(ParamsError::TooCoarse { reached }) => {
             CompileError::TooCoarse { requested: options.precision, reached }
         }
+        Refusal::Unplaced(unplaced) => CompileError::Unplaced(unplaced),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Dumps of what a compilation produces, stage by stage, for snapshots.
 
-use hecc::packing::{LinearPlan, Placement, TermPlan};
+use hecc::packing::{LinearPlan, Placement, Prefold, TermPlan};
 use hecc::pipeline::Compiled;
 use hecc::sparsity::{Network, NodeKind, Term};
 use hecc_ir::Program;
@@ -82,8 +82,12 @@ fn linear_plan(text: &mut String, plan: &LinearPlan) {
             TermPlan::Map { prefold, diagonals, split } => {
                 let keys: Vec<String> =
                     diagonals.keys().map(|(o, i, step)| format!("{i}->{o} by {step}")).collect();
-                let pool =
-                    prefold.map_or(String::new(), |p| format!(", window {:?} at {:?}", p.kernel, p.pitch));
+                let pool = prefold.as_ref().map_or(String::new(), |prefold| match prefold {
+                    Prefold::Windows { steps: [rows, cols] } => {
+                        format!(", window sums by rows {rows:?} and columns {cols:?}")
+                    }
+                    Prefold::Copies { steps } => format!(", copies at {steps:?}"),
+                });
                 line(
                     text,
                     &format!("  giants of {} less {}{pool}: {}", split.unit, split.offset, keys.join(", ")),

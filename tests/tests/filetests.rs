@@ -1,12 +1,14 @@
 //! Small models under `filetests/`, each with snapshots of the stages it names.
 //!
 //! The comments at the head of a file say with how many slots it is compiled
-//! (`# slots 8`) and which stages are compared (`# stages network lowered`).
+//! (`# slots 8`), which stages are compared (`# stages network lowered`), and perhaps which
+//! layouts it is restricted to (`# layouts tiles`).
 
 // Helpers of tests are not recognised as tests by this lint.
 #![allow(clippy::unwrap_used)]
 
 use hecc::front::{LoadOptions, load};
+use hecc::packing::{Family, Packing};
 use hecc::pipeline::{Options, compile};
 use hecc_ir::{eval, text};
 use hecc_tests::compiling::options_for;
@@ -16,15 +18,24 @@ use std::path::Path;
 
 /// The rest of the comment line that starts with `word`.
 fn directive<'t>(text: &'t str, word: &str) -> &'t str {
-    let line = text.lines().find_map(|line| line.strip_prefix(&format!("# {word} ")));
-    line.unwrap_or_else(|| panic!("the file has no line `# {word} ...`"))
+    optional(text, word).unwrap_or_else(|| panic!("the file has no line `# {word} ...`"))
+}
+
+fn optional<'t>(text: &'t str, word: &str) -> Option<&'t str> {
+    text.lines().find_map(|line| line.strip_prefix(&format!("# {word} ")))
+}
+
+fn family(name: &str) -> Packing {
+    let found = Family::ALL.into_iter().find(|family| family.to_string() == name);
+    Packing::Only(found.unwrap_or_else(|| panic!("no family of layouts is called `{name}`")))
 }
 
 fn check(path: &Path) {
     let file = std::fs::read_to_string(path).unwrap();
     let n_slots = directive(&file, "slots").parse().unwrap();
     let model = load(path, &LoadOptions::default()).unwrap_or_else(|d| panic!("{d}"));
-    let options = Options { precision: 1e-4, ..options_for(n_slots) };
+    let packing = optional(&file, "layouts").map_or_else(Packing::default, family);
+    let options = Options { precision: 1e-4, packing, ..options_for(n_slots) };
     let compiled = compile(&model, &options).unwrap();
     let input = input_for(&model, 1);
     for circuit in [&compiled.lowered, &compiled.leveled] {

@@ -5,7 +5,7 @@ use hecc::diag::Diagnostics;
 use hecc::front::hec::{self, WriteError};
 use hecc::front::{LoadOptions, weights::TensorFile};
 use hecc::model::{LayerKind, Model};
-use hecc::packing::TermPlan;
+use hecc::packing::{Family, Packing, TermPlan};
 use hecc::pipeline::{CompileError, Compiled, Options, compile};
 use hecc::schedule::{Placed, Policy, Request, choose, magnitudes, place_rescales};
 use hecc_ir::{Circuit, Op, SecurityLevel, artifact, eval, text, verify};
@@ -101,6 +101,22 @@ proptest! {
         assert_close("program", &evaluated.tensors[0], &expected, magnitude);
         let forecast = dry::forecast(&executor, program, &inputs).unwrap();
         assert_close("forecast", &forecast.tensors[0], &expected, magnitude);
+    }
+
+    /// Compilation takes the cheapest layouts; here each family has its turn.
+    #[test]
+    fn every_family_of_layouts_computes_the_model(
+        model in models(), n_slots in prop::sample::select(&N_SLOTS), family in prop::sample::select(&Family::ALL), seed: u64,
+    ) {
+        let input = input_for(&model, seed);
+        let options = Options { packing: Packing::Only(family), samples: vec![input.clone()], ..options_for(n_slots) };
+        let compiled = match compile(&model, &options) {
+            Err(CompileError::Unplaced(_)) => return Err(TestCaseError::reject("no image, or too large a one")),
+            result => result.unwrap(),
+        };
+        compiled.plan.placements.iter().for_each(|placement| placement.layout.check(n_slots).unwrap());
+        let found = eval(&compiled.rewritten, std::slice::from_ref(&input));
+        assert_close("rewritten", &found[0], &model.logits(&input), magnitude(&model, &input));
     }
 
     /// Compilation takes the cheapest placement of rescales; here each has its turn.

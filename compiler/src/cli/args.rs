@@ -50,7 +50,7 @@ pub enum Command {
     /// Train a network for encrypted inference.
     #[cfg(feature = "train")]
     Prepare(super::prepare::PrepareArgs),
-    /// Explain a diagnostic code (`all` lists them).
+    /// Explain a diagnostic code, or how a model is packed and why.
     Explain(ExplainArgs),
 }
 
@@ -80,6 +80,9 @@ pub struct ModelArgs {
     /// What to make the program small in.
     #[arg(long, value_enum, default_value = "balanced", value_name = "OBJECTIVE")]
     pub optimize: OptimizeArg,
+    /// Use layouts of one family alone.
+    #[arg(long, value_enum, value_name = "FAMILY")]
+    pub packing: Option<PackingArg>,
     /// Do not compare circuits before and after every pass.
     #[arg(long)]
     pub no_validate: bool,
@@ -96,6 +99,17 @@ pub enum OptimizeArg {
     Memory,
     /// Nothing: leave circuits as they were lowered.
     None,
+}
+
+/// Families of layouts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PackingArg {
+    /// Channels of one image side by side and in each other's gaps.
+    Multiplexed,
+    /// Neighbouring channels in different ciphertexts.
+    Interleaved,
+    /// Neighbouring pixels in different planes.
+    Tiles,
 }
 
 /// Arguments of `compile`.
@@ -118,6 +132,7 @@ pub enum StageArg {
     /// Linear maps and activations.
     Network,
     /// Placements, folds, diagonals.
+    #[value(alias = "layout")]
     Packing,
     /// The circuit before levels.
     Lowered,
@@ -155,6 +170,10 @@ pub struct InspectArgs {
     /// Form to print it in.
     #[arg(long, value_enum, default_value = "text")]
     pub format: FormatArg,
+    /// Print a page for a browser (stage `layout`): where elements sit, and which diagonals zero
+    /// weights saved.
+    #[arg(long, conflicts_with_all = ["format", "constants", "explain", "explain_value"])]
+    pub html: bool,
     /// Print the values of constants too, so that the text can be read back.
     #[arg(long)]
     pub constants: bool,
@@ -384,10 +403,21 @@ pub struct CalibrateArgs {
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("model", |model| model.help("Code such as `H021`, or `all`; or a model").value_name("CODE|MODEL")),
+    after_help = EXPLAIN_EXAMPLES
+)]
 pub struct ExplainArgs {
-    /// Code such as `H021`, or `all`.
-    pub code: String,
+    /// What to explain, and how a model is compiled.
+    #[command(flatten)]
+    pub subject: ModelArgs,
 }
+
+const EXPLAIN_EXAMPLES: &str =
+    "Of a model: which layouts were weighed, what each would cost, and which were taken.
+  hecc explain H021
+  hecc explain examples/models/lola.onnx
+  hecc explain examples/models/lola.onnx --packing interleaved";
 
 fn parse_precision(text: &str) -> Result<f64, String> {
     let error: f64 = text.parse().map_err(|e| format!("{e}"))?;

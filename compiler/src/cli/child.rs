@@ -41,6 +41,7 @@ fn options(args: &BenchArgs) -> Vec<OsString> {
         target,
         insecure,
         optimize,
+        packing,
         no_validate,
     } = model;
     let MachineArgs { threads, plain_memory, plain_map } = machine;
@@ -52,6 +53,7 @@ fn options(args: &BenchArgs) -> Vec<OsString> {
     option("calibrate", calibrate.as_ref().map(OsString::from));
     option("target", target.as_ref().map(OsString::from));
     option("optimize", optimize.to_possible_value().map(|value| value.get_name().into()));
+    option("packing", packing.and_then(|p| Some(p.to_possible_value()?.get_name().into())));
     option("data", Some(data.into()));
     option("count", Some(count.to_string().into()));
     option("threads", threads.map(|n| n.to_string().into()));

@@ -3,7 +3,7 @@
 use super::args::{FormatArg, InspectArgs, StageArg};
 use super::form::{Form, output};
 use super::session::{self, Built};
-use super::{files, problems, rewriting};
+use super::{files, page, problems, rewriting};
 use hecc::diag::{Code, Diagnostics};
 use hecc::model::LayerKind;
 use hecc::packing::TermPlan;
@@ -21,6 +21,7 @@ pub fn inspect(args: &InspectArgs, form: Form) -> Result<(), Diagnostics> {
     let format = if form == Form::Json { FormatArg::Json } else { args.format };
     let extension = args.model.model.extension().and_then(|e| e.to_str());
     let text = match extension {
+        Some(_) | None if args.html => html(args, form)?,
         Some("hecp") => {
             let bytes = files::read(&args.model.model)?;
             let program = artifact::read_program(&bytes).map_err(|e| refused(args, Error::from(e)))?;
@@ -39,6 +40,16 @@ pub fn inspect(args: &InspectArgs, form: Form) -> Result<(), Diagnostics> {
     };
     output(&text);
     Ok(())
+}
+
+/// The page of the stage that has one.
+fn html(args: &InspectArgs, form: Form) -> Result<String, Diagnostics> {
+    if args.stage != StageArg::Packing {
+        return Err(problems::no_page());
+    }
+    let built = session::build(&args.model, None, form)?;
+    let nominal = built.compiled.nominal(&session::target_of(&args.model)?);
+    Ok(page::layouts(&built, &nominal.expect("the ring is one of the target's")))
 }
 
 fn refused(args: &InspectArgs, error: Error) -> Diagnostics {
@@ -137,7 +148,7 @@ fn packing_rows(built: &Built) -> Vec<Row> {
                 TermPlan::Map { prefold, diagonals, split } => json!({
                     "diagonals": diagonals.len(),
                     "giant_unit": split.unit,
-                    "pool_rotations": prefold.map(|p| p.n_rotations()),
+                    "pool_rotations": prefold.as_ref().map(|p| p.n_rotations()),
                 }),
             };
             facts["terms"] = plan.terms.iter().map(describe).collect();

@@ -1,6 +1,7 @@
 //! Turns refusals of the compiler and the runtime into diagnostics.
 
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
+use hecc::packing::Unplaced;
 use hecc::pipeline::CompileError;
 use hecc::rewrite::Saturation;
 use hecc::validate::Mismatch;
@@ -50,8 +51,34 @@ pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
                 .label(Label::item(&file, format!("layer `{layer}`"), "its values are not finite"))
                 .help("check the weights and activation coefficients, or narrow the input range")
         }
+        CompileError::Unplaced(unplaced) => return no_place(&file, &unplaced),
     };
     diagnostic.into()
+}
+
+/// A layer that the packing asked for cannot hold.
+fn no_place(file: &str, unplaced: &Unplaced) -> Diagnostics {
+    let Unplaced { layer, family, .. } = unplaced;
+    let (why, help) = why_no_place(unplaced);
+    Diagnostic::error(Code::NoLayout, format!("no place for layer `{layer}` in the packing `{family}`"))
+        .label(Label::item(file, format!("layer `{layer}`"), why))
+        .help(help)
+        .into()
+}
+
+/// What a layer lacks in a packing, and what to do.
+pub fn why_no_place(unplaced: &Unplaced) -> (String, &'static str) {
+    let Unplaced { layer, needs_slots, n_slots, .. } = unplaced;
+    match needs_slots {
+        Some(needed) => (
+            format!("one plane of `{layer}` takes {needed} slots, a ciphertext has {n_slots}"),
+            "choose a larger ring with --ring, or `--packing tiles`, which divides planes",
+        ),
+        None => (
+            format!("the elements of `{layer}` form no image on the grid of the input"),
+            "leave --packing out: vectors have a layout of their own",
+        ),
+    }
 }
 
 /// A defect of ours: shows both circuits.
@@ -108,6 +135,15 @@ fn unmappable() -> Diagnostics {
     let place = Label::file("command line", "--plain-map");
     let help = "leave it out, and weights that do not fit are encoded when they are needed";
     Diagnostic::error(Code::BadArguments, Error::Unmappable.to_string()).label(place).help(help).into()
+}
+
+/// A page of a stage that has none.
+pub fn no_page() -> Diagnostics {
+    let place = Label::file("command line", "--html");
+    Diagnostic::error(Code::BadArguments, "only layouts are shown as a page")
+        .label(place)
+        .help("add `--stage layout`")
+        .into()
 }
 
 /// An operation that the encryption engine refused.

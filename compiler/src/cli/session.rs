@@ -1,6 +1,6 @@
 //! Everything in one process: compile, make keys, encrypt, evaluate, decrypt.
 
-use super::args::{DataArgs, ModelArgs, OptimizeArg};
+use super::args::{DataArgs, ModelArgs, OptimizeArg, PackingArg};
 use super::form::Form;
 use super::{files, memory, problems, progress};
 use hecc::cost::default_target;
@@ -8,6 +8,7 @@ use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::DataSet;
 use hecc::front::{self, LoadOptions};
 use hecc::model::Model;
+use hecc::packing::{Family, Packing};
 use hecc::pipeline::{self, Compiled, Options};
 use hecc::rewrite::Objective;
 use hecc_ir::limits::MAX_PRIME_BITS;
@@ -94,6 +95,7 @@ pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Resul
         ring_degree: args.ring,
         samples,
         objective: objective(args.optimize),
+        packing: args.packing.map_or_else(Packing::default, |family| Packing::Only(family.into())),
         validate: !args.no_validate,
         target: target_of(args)?,
         ..Options::default()
@@ -104,6 +106,16 @@ pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Resul
 /// The target profile that was named, or the built-in one.
 pub fn target_of(args: &ModelArgs) -> Result<Target, Diagnostics> {
     args.target.as_deref().map_or_else(|| Ok(default_target()), target)
+}
+
+impl From<PackingArg> for Family {
+    fn from(asked: PackingArg) -> Family {
+        match asked {
+            PackingArg::Multiplexed => Family::Multiplexed,
+            PackingArg::Interleaved => Family::Interleaved,
+            PackingArg::Tiles => Family::Tiles,
+        }
+    }
 }
 
 /// What the rewriter is asked for; `None` keeps it out.

@@ -9,6 +9,7 @@ use hecc::diag::Diagnostics;
 use hecc::packing::{LayerSparsity, WeightGroups};
 use hecc_ir::artifact;
 use hecc_ir::program::{OpCounts, Program};
+use serde::Serialize;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -72,23 +73,39 @@ pub(super) fn file_name(name: &str) -> String {
     name.trim_start_matches('.').to_owned()
 }
 
-/// Operation counts by layer.
-fn layer_table(program: &Program) -> Table {
+/// Operation counts by layer, as a table.
+#[derive(Serialize)]
+pub(super) struct Counts {
+    columns: [&'static str; 7],
+    /// One per layer, and the total.
+    rows: Vec<Vec<String>>,
+}
+
+/// Operation counts of the layers that have any.
+pub(super) fn counts(program: &Program) -> Counts {
     let mut by_source = vec![OpCounts::default(); program.sources.len()];
     for (instr, &source) in program.instrs.iter().zip(&program.source_of) {
         by_source[source as usize] += instr.op_counts();
     }
+    let numbers = |c: &OpCounts| [c.rotations, c.mul_plain, c.mul_scalar, c.mul_ct, c.relins, c.rescales];
+    let row = |name: &str, counts: &OpCounts| {
+        let numbers = numbers(counts).map(|n| n.to_string());
+        std::iter::once(name.to_owned()).chain(numbers).collect()
+    };
+    let layers = program.sources.iter().zip(&by_source).filter(|(_, c)| **c != OpCounts::default());
+    let total = row("total", &program.op_counts());
+    Counts {
+        columns: ["layer", "rotations", "mul_plain", "mul_scalar", "mul_ct", "relin", "rescale"],
+        rows: layers.map(|(name, counts)| row(name, counts)).chain([total]).collect(),
+    }
+}
+
+fn layer_table(program: &Program) -> Table {
+    let Counts { columns, rows } = counts(program);
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
-    table.set_header(["layer", "rotations", "mul_plain", "mul_scalar", "mul_ct", "relin", "rescale"]);
-    let numbers = |c: &OpCounts| [c.rotations, c.mul_plain, c.mul_scalar, c.mul_ct, c.relins, c.rescales];
-    for (name, counts) in program.sources.iter().zip(&by_source).filter(|(_, c)| **c != OpCounts::default()) {
-        let cells = std::iter::once(name.clone()).chain(numbers(counts).map(|n| n.to_string()));
-        table.add_row(cells);
-    }
-    let total =
-        std::iter::once(String::from("total")).chain(numbers(&program.op_counts()).map(|n| n.to_string()));
-    table.add_row(total);
+    table.set_header(columns);
+    table.add_rows(rows);
     table
 }
 

@@ -135,11 +135,19 @@ codes! {
         "What hides the error in shared results follows from a bound of that error. The bound is no positive number, or so much was asked for that nothing of the results would be left.";
     Stopped = "H077", "work was stopped",
         "Ctrl-C stops `hecc prepare` after the present step, a second one at once. The same command goes on from the last checkpoint, if there is one, and gives the same result.";
+    NoLayout = "H078", "no place for a layer in the packing asked for",
+        "`--packing` asks for one family of layouts. This one cannot hold the layer: its image is larger than the slots, or it is no image. Without `--packing` every layer gets the layout that costs least.";
     BadArguments = "H080", "wrong command line",
         "A command is unknown, or an argument is missing, unknown or impossible. `hecc COMMAND --help` lists what a command takes.";
 }
 
 impl Code {
+    /// True of what is written like a code, whether there is one or not.
+    pub fn resembles(text: &str) -> bool {
+        let digits = text.strip_prefix(['H', 'h']);
+        digits.is_some_and(|digits| digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+
     /// Finds a code by how it is written, ignoring case.
     pub fn parse(text: &str) -> Option<Code> {
         Code::ALL.iter().copied().find(|code| code.as_str().eq_ignore_ascii_case(text))

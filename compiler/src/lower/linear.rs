@@ -26,7 +26,7 @@ pub(super) fn emit(
             }
             TermPlan::Map { prefold, diagonals, split } => {
                 let operands: Vec<Value> = match prefold {
-                    Some(prefold) => operands.iter().map(|&x| window_sum(builder, x, *prefold)).collect(),
+                    Some(prefold) => operands.iter().map(|&x| folded_first(builder, x, prefold)).collect(),
                     None => operands.clone(),
                 };
                 products(builder, diagonals, *split, &operands, &mut sums);
@@ -42,15 +42,18 @@ pub(super) fn emit(
     sums.into_iter().zip(biases).map(finish).collect()
 }
 
-/// Sums pool windows: along columns, then along rows.
-fn window_sum(builder: &mut Builder, x: Value, prefold: Prefold) -> Value {
-    let mut sum = x;
-    for axis in [1, 0] {
-        let shifted = |k: usize| (k * prefold.pitch[axis]) as i64;
-        let parts = (0..prefold.kernel[axis]).map(|k| builder.rotate(sum, shifted(k))).collect();
-        sum = builder.sum(parts);
+/// Rotations before any product: pool windows summed along columns, then along rows; or copies.
+fn folded_first(builder: &mut Builder, x: Value, prefold: &Prefold) -> Value {
+    match prefold {
+        Prefold::Windows { steps: [rows, cols] } => [cols, rows].into_iter().fold(x, |sum, steps| {
+            let further = steps.iter().map(|&step| builder.rotate(sum, step)).collect::<Vec<Value>>();
+            builder.sum(std::iter::once(sum).chain(further).collect())
+        }),
+        Prefold::Copies { steps } => steps.iter().fold(x, |copies, &step| {
+            let further = builder.rotate(copies, -(step as i64));
+            builder.sum(vec![copies, further])
+        }),
     }
-    sum
 }
 
 /// Doubles until every window is summed.

@@ -60,11 +60,11 @@ fn rank(step: i64) -> (i64, i64) {
 }
 
 /// Identity of a diagonal: result ciphertext, operand ciphertext, signed step.
-pub(crate) type DiagonalKey = (u32, u32, i64);
+pub type DiagonalKey = (u32, u32, i64);
 
 /// Non-zero diagonals: products `(result slot, weight)` by key. The diagonal of
 /// step `d` contributes `weight * operand[slot + d]` to `result[slot]`.
-pub type Diagonals = BTreeMap<(u32, u32, i64), Vec<(u32, f64)>>;
+pub type Diagonals = BTreeMap<DiagonalKey, Vec<(u32, f64)>>;
 
 /// Assigns every non-zero of `matrix`; the fold is still to be applied.
 pub fn assign(matrix: &Matrix, operand: &Layout, result: &Layout, fold: Fold) -> Diagonals {

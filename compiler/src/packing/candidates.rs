@@ -1,22 +1,27 @@
 //! Placements worth trying for a network's input and for a map's result.
 
 use super::assign::Fold;
-use super::placement::{FillOrder, Grid, Placement};
+use super::placement::{Family, Grid, Placement};
 use hecc_ir::layout::Shape;
 
 /// Placements of the encrypted input. Packing it is the client's work, so
 /// replicas are free; `first_rows` is the number of rows of the first dense
-/// map, whose windows the replicas may be spread for.
+/// map, whose windows the replicas may be spread for. None when a `family` is asked for that has
+/// no place for the image.
 pub fn inputs(
     shape: &Shape,
     base: Option<[usize; 2]>,
     first_rows: Option<usize>,
+    family: Option<Family>,
     n_slots: usize,
 ) -> Vec<Placement> {
-    let grid = base.and_then(|base| image_input(shape, base, n_slots)).unwrap_or_default();
+    let grids = base.map(|base| image_inputs(shape, base, family, n_slots)).unwrap_or_default();
+    if family.is_some() {
+        return grids;
+    }
     let flat = Placement::contiguous(shape, n_slots);
     let len = shape.n_elements();
-    let mut found = grid;
+    let mut found = grids;
     if let Some(rows) = first_rows
         && len <= n_slots
     {
@@ -35,49 +40,79 @@ pub fn inputs(
     found
 }
 
-/// One plane per channel, the planes repeated as often as they fit.
-fn image_input(shape: &Shape, base: [usize; 2], n_slots: usize) -> Option<Vec<Placement>> {
-    let &[channels, ..] = shape.0.as_slice() else { return None };
-    let grid = Grid { base, stride: [1, 1], block: (base[0] * base[1]).next_power_of_two() };
-    if grid.block > n_slots {
-        return None;
-    }
-    let period = (channels.next_power_of_two() * grid.block).min(n_slots);
-    let placed = grid.place(shape, n_slots, period, FillOrder::PlanesFirst)?;
-    let repeated = placed.clone().replicated(period, n_slots / period);
-    Some(if period < n_slots { vec![repeated, placed] } else { vec![placed] })
+/// Phases per axis that an input is dealt to.
+const PHASES: [usize; 3] = [1, 2, 4];
+
+/// Slots of the smallest plane that an image of a family with `base` pixels per channel takes.
+pub fn smallest_plane(base: [usize; 2], family: Option<Family>) -> usize {
+    let n = match family {
+        None | Some(Family::Tiles) => PHASES[PHASES.len() - 1],
+        Some(Family::Multiplexed | Family::Interleaved) => 1,
+    };
+    Grid::new([base[0].div_ceil(n), base[1].div_ceil(n)], [n, n]).block
 }
 
-/// Placements of a map's result, each with the fold that produces it.
+/// One plane per channel and phase, the planes repeated as often as they fit.
+fn image_inputs(shape: &Shape, base: [usize; 2], family: Option<Family>, n_slots: usize) -> Vec<Placement> {
+    let &[channels, height, width] = shape.0.as_slice() else { return Vec::new() };
+    let phases = PHASES.iter().filter(|&&n| match family {
+        None => n <= height.max(width),
+        Some(Family::Multiplexed | Family::Interleaved) => n == 1,
+        Some(Family::Tiles) => n > 1 && n <= height.max(width),
+    });
+    let grids = phases.map(|&n| {
+        let phases = [n.min(height), n.min(width)];
+        Grid::new([base[0].div_ceil(phases[0]), base[1].div_ceil(phases[1])], phases)
+    });
+    let mut found = Vec::new();
+    for grid in grids.filter(|grid| grid.block <= n_slots) {
+        let n_images = channels * grid.n_phases();
+        let period = (n_images.next_power_of_two() * grid.block).min(n_slots);
+        for placed in
+            grid.orders(channels, period, family).filter_map(|grid| grid.place(shape, n_slots, period))
+        {
+            if period < n_slots {
+                found.push(placed.clone().replicated(period, n_slots / period));
+            }
+            found.push(placed);
+        }
+    }
+    found
+}
+
+/// Placements of a map's result, each with the fold that produces it. None when a `family` is asked for
+/// that has no place for the image.
 pub fn results(
     operand: &Placement,
     shape: &Shape,
     stride: Option<[usize; 2]>,
+    family: Option<Family>,
     n_slots: usize,
 ) -> Vec<(Placement, Fold)> {
-    let grid = operand.grid.zip(stride).map(|(grid, stride)| images(&grid.strided(stride), shape, n_slots));
-    match grid {
-        Some(found) if !found.is_empty() => found,
-        Some(_) | None => vectors(operand, shape, n_slots),
+    let grid = operand.grid.zip(stride).and_then(|(grid, stride)| grid.strided(stride));
+    let found = grid.map(|grid| images(&grid, shape, family, n_slots)).unwrap_or_default();
+    let stays_image = family.is_some() && operand.grid.is_some() && stride.is_some();
+    match found.is_empty() && !stays_image {
+        true => vectors(operand, shape, n_slots),
+        false => found,
     }
 }
 
-fn images(grid: &Grid, shape: &Shape, n_slots: usize) -> Vec<(Placement, Fold)> {
+fn images(grid: &Grid, shape: &Shape, family: Option<Family>, n_slots: usize) -> Vec<(Placement, Fold)> {
+    let &[channels, ..] = shape.0.as_slice() else { return Vec::new() };
     let mut found = Vec::new();
     for planes in powers_of_two(n_slots / grid.block) {
         let period = planes * grid.block;
         let copies = n_slots / period;
-        for order in [FillOrder::PlanesFirst, FillOrder::GapsFirst] {
-            let Some(placed) = grid.place(shape, n_slots, period, order) else { continue };
-            if copies == 1 {
-                found.push((placed, Fold::NONE));
-            } else {
-                let fold = Fold { stride: period, copies };
-                found.push((placed.replicated(period, copies), fold));
+        for placed in
+            grid.orders(channels, period, family).filter_map(|grid| grid.place(shape, n_slots, period))
+        {
+            match copies {
+                1 => found.push((placed, Fold::NONE)),
+                _ => found.push((placed.replicated(period, copies), Fold { stride: period, copies })),
             }
         }
     }
-    found.dedup_by(|a, b| a.0 == b.0);
     found
 }
 

@@ -68,7 +68,8 @@ mod tests {
         let target = default_target();
         let ring = target.ring(8192).unwrap();
         let price = |network: &Network| {
-            crate::packing::Packing::default().price(network, 4096, &Nominal::new(ring, depth(network)))
+            let nominal = Nominal::new(ring, depth(network));
+            crate::packing::Packing::default().price(network, 4096, &nominal).unwrap()
         };
         composed_by_price(&network, price, |depth| depth <= max_depth).is_some()
     }

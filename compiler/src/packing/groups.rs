@@ -5,6 +5,7 @@
 
 use super::assign::{DiagonalKey, diagonal_of};
 use super::plan::{PackingPlan, TermPlan, planned_leg, remaining_levels};
+use super::prefold::Prefold;
 use super::split::{Price, Split};
 use super::tally::Tally;
 use crate::cost::Nominal;
@@ -55,9 +56,9 @@ impl WeightGroups {
             let price = Price::at(&nominal.ops(), nominal.level(remaining[index] + 1));
             for (term, planned_term) in linear.terms.iter().zip(&planned.terms) {
                 let TermPlan::Map { prefold, split, .. } = planned_term else { continue };
-                let (operand, _) = planned_leg(network, &plan.placements, term, *prefold);
+                let (operand, _) = planned_leg(network, &plan.placements, term, prefold.as_ref());
                 let result = &plan.placements[index].layout;
-                let layers = &term.layers[usize::from(prefold.is_some())..];
+                let layers = &term.layers[usize::from(prefold.as_ref().is_some_and(Prefold::is_pool))..];
                 let place = |row, col| diagonal_of(row, col, &operand.layout, result, planned.fold).0;
                 let map = groups.maps.len();
                 groups.maps.push(Map { split: *split, price });
@@ -86,6 +87,24 @@ impl WeightGroups {
     /// The cost of the plan, from which diagonals can be taken away.
     pub fn tally(&self) -> Tally {
         Tally::of(self, self.maps.iter().map(|map| (map.split, map.price)), self.fixed_ns)
+    }
+
+    /// Of each map, in the order of the plan, the diagonals without a weight other than zero, and how many
+    /// weights each has.
+    pub fn zero_diagonals(&self, model: &Model) -> Vec<BTreeMap<DiagonalKey, usize>> {
+        let mut zeros = vec![BTreeMap::new(); self.maps.len()];
+        let mut left = BTreeSet::new();
+        for diagonal in &self.diagonals {
+            let weights = model.layer(diagonal.layer).kind.weights().unwrap_or_default();
+            if diagonal.weights.iter().any(|&weight| weights[weight as usize] != 0.0) {
+                left.insert((diagonal.map, diagonal.key));
+            }
+        }
+        for diagonal in self.diagonals.iter().filter(|diagonal| !left.contains(&(diagonal.map, diagonal.key)))
+        {
+            *zeros[diagonal.map].entry(diagonal.key).or_insert(0) += diagonal.weights.len();
+        }
+        zeros
     }
 
     /// Map and key of each diagonal.
@@ -263,8 +282,9 @@ mod tests {
     use super::*;
     use crate::cost::default_target;
     use crate::model::{AvgPool, Conv, Dense, ModelBuilder};
+    use crate::packing::Packing;
     use crate::packing::assign::assign;
-    use crate::packing::plan::{depth, plan};
+    use crate::packing::plan::depth;
     use hecc_ir::Shape;
 
     const N_SLOTS: usize = 512;
@@ -306,7 +326,7 @@ mod tests {
         let network = Network::of(&model);
         let target = default_target();
         let nominal = Nominal::new(target.ring(2 * N_SLOTS).unwrap(), depth(&network));
-        let plan = plan(&network, N_SLOTS, &nominal);
+        let plan = Packing::Searched.plan(&network, N_SLOTS, &nominal).unwrap();
         let groups = WeightGroups::of(&model, &network, &plan, &nominal);
         (model, plan, groups)
     }
@@ -321,7 +341,7 @@ mod tests {
             };
             for (term, planned_term) in linear.terms.iter().zip(&planned.terms) {
                 let TermPlan::Map { prefold, .. } = planned_term else { continue };
-                let (operand, factor) = planned_leg(&network, &plan.placements, term, *prefold);
+                let (operand, factor) = planned_leg(&network, &plan.placements, term, prefold.as_ref());
                 let result = &plan.placements[index].layout;
                 let diagonals = assign(&factor.matrix, &operand.layout, result, planned.fold);
                 needed.push(diagonals.into_keys().collect());
@@ -373,7 +393,7 @@ mod tests {
         let network = Network::of(&model);
         let target = default_target();
         let nominal = Nominal::new(target.ring(2 * N_SLOTS).unwrap(), depth(&network));
-        let plan = plan(&network, N_SLOTS, &nominal);
+        let plan = Packing::Searched.plan(&network, N_SLOTS, &nominal).unwrap();
         let sparse = WeightGroups::of(&model, &network, &plan, &nominal);
         assert!((sparse.tally_of(&model).cost() / plan.cost_ns - 1.0).abs() < 1e-9);
         assert!(

@@ -1,13 +1,18 @@
 //! Chooses a placement for every node and a split for every map, by beam
 //! search over the counted cost of the whole network.
 
+mod choice;
+
 use super::assign::{Diagonals, Fold, assign, diagonal_keys};
 use super::candidates;
-use super::placement::Placement;
+use super::placement::{Family, Placement};
+use super::prefold::{self, Prefold};
 use super::split::{Price, Seen, Split};
 use crate::cost::Nominal;
 use crate::sparsity::{Activation, Factor, Linear, Matrix, Network, NodeId, NodeKind, Pool, Term};
+use hecc_ir::layout::Shape;
 use rayon::prelude::*;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A packed network, ready to be lowered.
@@ -37,7 +42,7 @@ pub enum TermPlan {
     Direct,
     /// A sparse map.
     Map {
-        /// Rotations that compute a leading pool without products.
+        /// What is done to the operand first, without products.
         prefold: Option<Prefold>,
         /// Products by diagonal, before the fold.
         diagonals: Diagonals,
@@ -46,28 +51,22 @@ pub enum TermPlan {
     },
 }
 
-/// A sum over pool windows by rotations alone; the mean's factor is in the map
-/// that follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Prefold {
-    /// Window rows and columns.
-    pub kernel: [usize; 2],
-    /// Slots between rows and columns.
-    pub pitch: [usize; 2],
-}
-
 /// Partial plans kept while searching.
 const BEAM_WIDTH: usize = 8;
 
-/// Plans a network for ciphertexts of `n_slots`, priced with `nominal`.
-pub fn plan(network: &Network, n_slots: usize, nominal: &Nominal) -> PackingPlan {
-    let search = Search::new(network, n_slots, nominal);
-    search.realise(search.cheapest())
-}
+pub use choice::{Candidate, Choice};
 
-/// Estimated time of the linear maps of the plan, nanoseconds on one thread.
-pub(crate) fn price(network: &Network, n_slots: usize, nominal: &Nominal) -> f64 {
-    Search::new(network, n_slots, nominal).cheapest().cost
+/// Why a network cannot be packed as it was asked to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unplaced {
+    /// The layer whose value has no place.
+    pub layer: String,
+    /// What was asked for.
+    pub family: Family,
+    /// Slots that the smallest plane takes, when a ciphertext has fewer.
+    pub needs_slots: Option<usize>,
+    /// Slots of a ciphertext.
+    pub n_slots: usize,
 }
 
 /// Levels needed from each node's value to the output.
@@ -97,13 +96,15 @@ pub(crate) fn depth(network: &Network) -> usize {
 #[derive(Clone, Debug, Default)]
 struct State {
     placements: Vec<Arc<Placement>>,
-    choices: Vec<Option<Arc<Choice>>>,
+    choices: Vec<Option<Arc<Realisation>>>,
+    /// Of each node, and of all.
+    costs: Vec<f64>,
     cost: f64,
 }
 
 /// What realising a linear node needs.
 #[derive(Debug)]
-struct Choice {
+struct Realisation {
     fold: Fold,
     terms: Vec<Option<(Route, Split)>>,
 }
@@ -115,6 +116,8 @@ enum Route {
     Composed,
     /// The leading pool by rotations, the rest as one map.
     PoolFirst,
+    /// Copies of the operand by so many rotations, then all factors as one map.
+    Copied(usize),
 }
 
 /// A term on one route: the operand as the map sees it, and the map.
@@ -123,12 +126,21 @@ struct Leg {
     operand: Placement,
     factor: Arc<Factor>,
     prefold: Option<Prefold>,
+    /// Of use to results that repeat every so many slots alone.
+    window: Option<usize>,
 }
 
-struct Search<'a> {
+impl Leg {
+    fn serves(&self, fold: Fold, n_slots: usize) -> bool {
+        self.window.is_none_or(|window| fold.stride == window && fold.is_cyclic(n_slots))
+    }
+}
+
+pub(super) struct Search<'a> {
     network: &'a Network,
     n_slots: usize,
     nominal: &'a Nominal,
+    family: Option<Family>,
     remaining: Vec<usize>,
     /// Of each node, of each term.
     routes: Vec<Vec<Routes>>,
@@ -164,14 +176,42 @@ pub(super) fn composed(network: &Network, term: &Term) -> Factor {
 }
 
 impl<'a> Search<'a> {
-    fn new(network: &'a Network, n_slots: usize, nominal: &'a Nominal) -> Search<'a> {
+    /// A search among the layouts of one family, or of all.
+    pub(super) fn new(
+        network: &'a Network,
+        n_slots: usize,
+        nominal: &'a Nominal,
+        family: Option<Family>,
+    ) -> Search<'a> {
         let routes = network.nodes.iter().map(|node| routes_of(network, &node.kind)).collect();
-        Search { network, n_slots, nominal, remaining: remaining_levels(network), routes }
+        Search { network, n_slots, nominal, family, remaining: remaining_levels(network), routes }
     }
 
-    fn cheapest(&self) -> State {
-        let mut beam = vec![State::default()];
-        for id in self.network.ids() {
+    /// The cheapest plan.
+    ///
+    /// # Errors
+    /// When the family asked for has no place for a layer.
+    pub(super) fn plan(&self) -> Result<PackingPlan, Unplaced> {
+        Ok(self.realise(self.cheapest()?))
+    }
+
+    /// Estimated time of the cheapest plan, nanoseconds on one thread.
+    ///
+    /// # Errors
+    /// As [`Search::plan`].
+    pub(super) fn price(&self) -> Result<f64, Unplaced> {
+        Ok(self.cheapest()?.cost)
+    }
+
+    fn cheapest(&self) -> Result<State, Unplaced> {
+        self.cheapest_after(State::default())
+    }
+
+    /// The cheapest way to go on from what was decided for the first nodes.
+    fn cheapest_after(&self, state: State) -> Result<State, Unplaced> {
+        let n_decided = state.placements.len();
+        let mut beam = vec![state];
+        for id in self.network.ids().skip(n_decided) {
             let mut next: Vec<State> =
                 beam.par_iter().flat_map_iter(|state| self.expand(state, id)).collect();
             next.sort_by(|a, b| a.cost.total_cmp(&b.cost));
@@ -181,8 +221,23 @@ impl<'a> Search<'a> {
                     beam.push(state);
                 }
             }
+            if beam.is_empty() {
+                return Err(self.unplaced(id));
+            }
         }
-        beam.swap_remove(0)
+        Ok(beam.swap_remove(0))
+    }
+
+    /// Says why no layout of the family asked for holds a node.
+    fn unplaced(&self, id: NodeId) -> Unplaced {
+        let node = self.network.node(id);
+        let block = self.image_base().map(|base| candidates::smallest_plane(base, self.family));
+        Unplaced {
+            layer: node.name.clone(),
+            family: self.family.expect("without a family there is a place for everything"),
+            needs_slots: block.filter(|&block| block > self.n_slots),
+            n_slots: self.n_slots,
+        }
     }
 
     fn expand(&self, state: &State, id: NodeId) -> Vec<State> {
@@ -190,7 +245,8 @@ impl<'a> Search<'a> {
         match &self.network.node(id).kind {
             NodeKind::Input => {
                 let first_rows = self.first_dense_rows(id);
-                let found = candidates::inputs(shape, self.image_base(), first_rows, self.n_slots);
+                let found =
+                    candidates::inputs(shape, self.image_base(), first_rows, self.family, self.n_slots);
                 found.into_iter().map(|placement| state.with(placement, None, 0.0)).collect()
             }
             NodeKind::Activation(activation) => {
@@ -205,15 +261,24 @@ impl<'a> Search<'a> {
     fn expand_linear(&self, state: &State, id: NodeId, linear: &Linear) -> Vec<State> {
         let shape = &self.network.node(id).shape;
         if let Some(placement) = direct(state, linear) {
-            let choice = Choice { fold: Fold::NONE, terms: linear.terms.iter().map(|_| None).collect() };
+            let choice = Realisation { fold: Fold::NONE, terms: linear.terms.iter().map(|_| None).collect() };
             return vec![state.with(placement.reshaped(shape), Some(choice), 0.0)];
         }
         let price = Price::at(&self.nominal.ops(), self.nominal.level(self.remaining[id.0] + 1));
         let routes = linear.terms.iter().zip(&self.routes[id.0]);
-        let legs: Vec<Vec<Leg>> = routes.map(|(t, routes)| self.legs(state, t.operand, routes)).collect();
+        let legs: Vec<Vec<Leg>> =
+            routes.map(|(t, routes)| self.legs(state, t.operand, routes, shape)).collect();
         let main = main_term(linear);
-        let results = |leg: &Leg| candidates::results(&leg.operand, shape, leg.factor.stride, self.n_slots);
-        let results: Vec<(Placement, Fold)> = legs[main].iter().flat_map(results).collect();
+        let results = |leg: &Leg| {
+            candidates::results(&leg.operand, shape, leg.factor.stride, self.family, self.n_slots)
+        };
+        let mut found: Vec<(Placement, Fold)> = Vec::new();
+        // Copies are for results that other legs offer too.
+        for result in legs[main].iter().filter(|leg| leg.window.is_none()).flat_map(results) {
+            if !found.contains(&result) {
+                found.push(result);
+            }
+        }
         let expand = |seen: &mut Seen, (placement, fold): (Placement, Fold)| {
             let priced: Vec<_> =
                 legs.iter().map(|legs| self.price_term(legs, &placement, fold, &price, seen)).collect();
@@ -221,9 +286,9 @@ impl<'a> Search<'a> {
             let cost =
                 priced.iter().map(|p| p.1).sum::<f64>() + price.finish(fold.steps().count()) * n_cts as f64;
             let terms = priced.into_iter().map(|p| Some(p.0)).collect();
-            state.with(placement, Some(Choice { fold, terms }), cost)
+            state.with(placement, Some(Realisation { fold, terms }), cost)
         };
-        results.into_par_iter().map_init(Seen::default, expand).collect()
+        found.into_par_iter().map_init(Seen::default, expand).collect()
     }
 
     /// Price of an activation of one ciphertext: its squarings.
@@ -242,27 +307,40 @@ impl<'a> Search<'a> {
         price: &Price,
         seen: &mut Seen,
     ) -> ((Route, Split), f64) {
-        let priced = legs.iter().map(|leg| {
+        let legs = legs.iter().filter(|leg| leg.serves(fold, self.n_slots));
+        let priced = legs.map(|leg| {
             let operand = &leg.operand;
             let keys = diagonal_keys(&leg.factor.matrix, &operand.layout, &result.layout, fold);
             let (split, cost) = Split::cheapest(&keys, &hints(operand, fold), self.n_slots, price, seen);
-            let windows = |prefold: &Prefold| price.sum_windows(prefold.n_rotations(), operand.layout.n_cts);
-            ((leg.route, split), cost + leg.prefold.as_ref().map_or(0.0, windows))
+            let before = |prefold: &Prefold| price.prefold(prefold) * operand.layout.n_cts as f64;
+            ((leg.route, split), cost + leg.prefold.as_ref().map_or(0.0, before))
         });
         priced.min_by(|a, b| a.1.total_cmp(&b.1)).expect("a term has a leg")
     }
 
-    fn legs(&self, state: &State, operand: NodeId, routes: &Routes) -> Vec<Leg> {
-        let placement = &state.placements[operand.0];
-        let factor = Arc::clone(&routes.composed);
-        let mut legs =
-            vec![Leg { route: Route::Composed, operand: (**placement).clone(), factor, prefold: None }];
+    /// The ways to compute a term of a node.
+    fn legs(&self, state: &State, operand: NodeId, routes: &Routes, shape: &Shape) -> Vec<Leg> {
+        let placement = &*state.placements[operand.0];
+        let leg = |route, (operand, prefold), factor: &Arc<Factor>, window| Leg {
+            route,
+            operand,
+            factor: Arc::clone(factor),
+            prefold,
+            window,
+        };
+        let mut legs = vec![leg(Route::Composed, (placement.clone(), None), &routes.composed, None)];
         if let Some((pool, rest)) = &routes.pool_first
             && let Some((pooled, prefold)) =
-                pool_placement(placement, &self.network.node(operand).shape.0, pool)
+                prefold::windows(placement, &self.network.node(operand).shape.0, pool)
         {
-            let factor = Arc::clone(rest);
-            legs.push(Leg { route: Route::PoolFirst, operand: pooled, factor, prefold: Some(prefold) });
+            legs.push(leg(Route::PoolFirst, (pooled, Some(prefold)), rest, None));
+        }
+        let window = shape.n_elements().next_power_of_two();
+        if window < self.n_slots && (placement.grid.is_none() || routes.composed.stride.is_none()) {
+            for (copied, prefold) in prefold::copies(placement, window) {
+                let route = Route::Copied(prefold.n_rotations());
+                legs.push(leg(route, (copied, Some(prefold)), &routes.composed, Some(window)));
+            }
         }
         legs
     }
@@ -326,7 +404,7 @@ impl<'a> Search<'a> {
             let terms = chosen.map(|((term, chosen), routes)| match chosen {
                 None => TermPlan::Direct,
                 Some((route, split)) => {
-                    let legs = self.legs(&state, term.operand, routes);
+                    let legs = self.legs(&state, term.operand, routes, &self.network.node(id).shape);
                     let leg = legs.into_iter().find(|leg| leg.route == *route).expect("the leg was priced");
                     let matrix = leg.factor.matrix.scale_rows(|_| term.scale);
                     let result = &state.placements[id.0].layout;
@@ -342,11 +420,39 @@ impl<'a> Search<'a> {
     }
 }
 
+impl PackingPlan {
+    /// Rotations and plaintext products of its linear maps, before any rewriting.
+    pub fn counts(&self) -> (usize, usize) {
+        let linear = self.linear.iter().zip(&self.placements);
+        let counts = linear.filter_map(|(plan, placement)| Some((plan.as_ref()?, placement.layout.n_cts)));
+        counts.fold((0, 0), |(rotations, products), (plan, n_cts)| {
+            let folds = plan.fold.steps().count() * n_cts;
+            let terms = plan.terms.iter().map(TermPlan::counts);
+            terms.fold((rotations + folds, products), |sum, term| (sum.0 + term.0, sum.1 + term.1))
+        })
+    }
+}
+
+impl TermPlan {
+    fn counts(&self) -> (usize, usize) {
+        let TermPlan::Map { prefold, diagonals, split } = self else { return (0, 0) };
+        let distinct = |steps: &mut dyn Iterator<Item = (u32, i64)>| {
+            steps.filter(|(_, step)| *step != 0).collect::<BTreeSet<_>>().len()
+        };
+        let babies = distinct(&mut diagonals.keys().map(|key| (key.1, split.baby(key.2))));
+        let giants = distinct(&mut diagonals.keys().map(|key| (key.0, split.giant(key.2))));
+        let n_operands = diagonals.keys().map(|key| key.1).collect::<BTreeSet<_>>().len();
+        let before = prefold.as_ref().map_or(0, Prefold::n_rotations) * n_operands;
+        (babies + giants + before, diagonals.len())
+    }
+}
+
 impl State {
-    fn with(&self, placement: Placement, choice: Option<Choice>, cost: f64) -> State {
+    fn with(&self, placement: Placement, choice: Option<Realisation>, cost: f64) -> State {
         let mut next = self.clone();
         next.placements.push(Arc::new(placement));
         next.choices.push(choice.map(Arc::new));
+        next.costs.push(cost);
         next.cost += cost;
         next
     }
@@ -357,23 +463,19 @@ pub(super) fn planned_leg(
     network: &Network,
     placements: &[Placement],
     term: &Term,
-    prefold: Option<Prefold>,
+    prefold: Option<&Prefold>,
 ) -> (Placement, Factor) {
     let placement = &placements[term.operand.0];
     let shape = &network.node(term.operand).shape.0;
     match (prefold, &term.factors[..]) {
-        (Some(_), [Factor { pool: Some(pool), .. }, rest]) => {
-            let (pooled, _) = pool_placement(placement, shape, pool).expect("the leg was planned");
+        (Some(Prefold::Windows { .. }), [Factor { pool: Some(pool), .. }, rest]) => {
+            let (pooled, _) = prefold::windows(placement, shape, pool).expect("the leg was planned");
             (pooled, rest.clone())
         }
-        _ => (placement.clone(), composed(network, term)),
-    }
-}
-
-impl Prefold {
-    /// Rotations it takes: one per further row, one per further column.
-    pub fn n_rotations(&self) -> usize {
-        self.kernel[0] + self.kernel[1] - 2
+        (Some(Prefold::Copies { steps }), _) => {
+            (prefold::with_copies(placement, steps), composed(network, term))
+        }
+        (Some(Prefold::Windows { .. }) | None, _) => (placement.clone(), composed(network, term)),
     }
 }
 
@@ -398,24 +500,6 @@ fn main_term(linear: &Linear) -> usize {
     let n_products =
         |i: &usize| linear.terms[*i].factors.iter().map(|f| f.matrix.n_nonzeros()).sum::<usize>();
     (0..linear.terms.len()).max_by_key(n_products).expect("a linear node has terms")
-}
-
-/// Where a pool's window sums sit when rotations compute them.
-fn pool_placement(operand: &Placement, shape: &[usize], pool: &Pool) -> Option<(Placement, Prefold)> {
-    let grid = operand.grid?;
-    let &[channels, height, width] = shape else { return None };
-    let out = [0, 1].map(|axis| (shape[axis + 1] - pool.kernel[axis]) / pool.stride[axis] + 1);
-    let mut layout = operand.layout.clone();
-    layout.home = Vec::with_capacity(channels * out[0] * out[1]);
-    for pixel in 0..channels * out[0] * out[1] {
-        let (channel, y, x) = (pixel / (out[0] * out[1]), pixel / out[1] % out[0], pixel % out[1]);
-        let source = (channel * height + y * pool.stride[0]) * width + x * pool.stride[1];
-        layout.home.push(operand.layout.home[source]);
-    }
-    layout.shape = hecc_ir::Shape(vec![channels, out[0], out[1]]);
-    layout.dirty = true;
-    let placement = Placement { layout, grid: Some(grid.strided(pool.stride)) };
-    Some((placement, Prefold { kernel: pool.kernel, pitch: grid.pitch() }))
 }
 
 /// The map after a pool, taking window sums instead of means.

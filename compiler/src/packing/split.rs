@@ -6,6 +6,7 @@
 //! every operand ciphertext.
 
 use super::assign::DiagonalKey;
+use super::prefold::Prefold;
 use hecc_ir::scale::Level;
 use hecc_ir::target::{Basis, OpCost};
 
@@ -118,12 +119,16 @@ impl Price {
         }
     }
 
-    /// Price of summing `n_cts` ciphertexts over windows of two axes by `n`
-    /// rotations each: those of the second axis rotate sums of rotations, and
-    /// so do the babies after them.
-    pub(crate) fn sum_windows(&self, n: usize, n_cts: usize) -> f64 {
-        let axes = 2.0 * (self.decompose + self.divide);
-        n_cts as f64 * (axes + n as f64 * (self.apply_key + self.extended_add))
+    /// Price of what is done to one ciphertext before products. Window sums take two axes of rotations:
+    /// those of the second rotate sums of rotations, and so do the babies after them. Of copies
+    /// each rotates the sum before.
+    pub(crate) fn prefold(&self, prefold: &Prefold) -> f64 {
+        let n_decomposed = match prefold {
+            Prefold::Windows { .. } => 2,
+            Prefold::Copies { steps } => steps.len(),
+        };
+        n_decomposed as f64 * (self.decompose + self.divide)
+            + prefold.n_rotations() as f64 * (self.apply_key + self.extended_add)
     }
 
     /// Price of rescaling one result and folding it by `n_folds` rotations. All

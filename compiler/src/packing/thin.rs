@@ -5,6 +5,7 @@
 
 use super::assign::{DiagonalKey, keep_diagonals};
 use super::plan::{PackingPlan, TermPlan, planned_leg};
+use super::prefold::Prefold;
 use crate::sparsity::{Factor, Network, NodeKind, Term};
 use std::collections::BTreeSet;
 
@@ -18,11 +19,11 @@ pub fn thin(network: &Network, plan: &PackingPlan, share: f64, seed: u64) -> Net
             let TermPlan::Map { prefold, diagonals, .. } = planned_term else { continue };
             let seed = seed ^ ((id as u64) << 32) ^ ((index as u64) << 48);
             let kept = kept(diagonals.keys().copied().collect(), share, seed);
-            let (operand, mut factor) = planned_leg(network, &plan.placements, term, *prefold);
+            let (operand, mut factor) = planned_leg(network, &plan.placements, term, prefold.as_ref());
             let result = &plan.placements[id].layout;
             let keeps = |key: DiagonalKey| kept.contains(&key);
             factor.matrix = keep_diagonals(&factor.matrix, &operand.layout, result, planned.fold, keeps);
-            replace(term, factor, prefold.is_some());
+            replace(term, factor, prefold.as_ref().is_some_and(Prefold::is_pool));
         }
     }
     thinned

@@ -16,7 +16,8 @@ pub struct Packer<'a> {
 
 impl Packer<'_> {
     fn packed(&self, model: &Model) -> WeightGroups {
-        let Packed { network, plan, nominal } = pipeline::pack(model, self.options, self.ring);
+        let Packed { network, plan, nominal } =
+            pipeline::pack(model, self.options, self.ring).expect("it is packed as it was compiled");
         WeightGroups::of(model, &network, &plan, &nominal)
     }
 

@@ -1,0 +1,207 @@
+//! `hecc explain MODEL`: how a model may be packed, what each way would cost, and which is taken.
+
+use super::args::ModelArgs;
+use super::form::Form;
+use super::session::{self, Built};
+use super::{problems, progress};
+use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
+use hecc::diag::Diagnostics;
+use hecc::packing::{Candidate, Choice, Family, Packing};
+use hecc::pipeline::{self, Options};
+use serde::Serialize;
+use serde_json::json;
+
+/// Runs the command.
+pub fn explain(args: &ModelArgs, form: Form) -> Result<(), Diagnostics> {
+    let built = session::build(args, None, form)?;
+    let options = session::options(args, &built.model, None)?;
+    let spinner = progress::spinner(format!("packing {} in other ways", built.model.name));
+    let packings = packings(&built, &options);
+    let layers = layers(&built, &options);
+    spinner.finish_and_clear();
+    let ring_degree = built.compiled.program.manifest.params.ring_degree;
+    let (name, slots) = (&built.model.name, ring_degree / 2);
+    let object = json!({ "model": name, "ring_degree": ring_degree, "packings": packings, "layers": layers });
+    form.result(&object, || {
+        let head = format!("{name} in ciphertexts of {slots} slots (ring degree {ring_degree})\n");
+        let layers: String = layers.iter().map(LayerRows::describe).collect();
+        format!("{head}{}\n{layers}{FOOT}", packing_table(&packings))
+    });
+    Ok(())
+}
+
+const FOOT: &str = "Times are estimates for one thread, before rewriting. \"network\" is the whole network with \
+                    that layout\nand the best that is found for the layers after it.\n";
+
+/// One way to pack a model.
+#[derive(Serialize)]
+struct PackingRow {
+    packing: String,
+    /// `None` when a layer has no place.
+    estimate: Option<Estimate>,
+    why: String,
+}
+
+#[derive(Serialize)]
+struct Estimate {
+    rotations: usize,
+    products: usize,
+    input_ciphertexts: usize,
+    seconds: f64,
+}
+
+/// What was asked for first, then every family.
+fn packings(built: &Built, options: &Options) -> Vec<PackingRow> {
+    let families = Family::ALL.map(Packing::Only).into_iter().filter(|other| *other != options.packing);
+    std::iter::once(options.packing)
+        .chain(families)
+        .map(|packing| packing_row(built, options, packing))
+        .collect()
+}
+
+fn packing_row(built: &Built, options: &Options, packing: Packing) -> PackingRow {
+    let ring = options.target.ring(built.compiled.program.manifest.params.ring_degree);
+    let ring = ring.expect("the ring is one of the target's");
+    let chosen = built.compiled.plan.cost_ns;
+    let name = match packing {
+        Packing::Only(family) => family.to_string(),
+        Packing::Searched | Packing::Naive | Packing::ZeroSkipping | Packing::SharedSteps => {
+            String::from("any")
+        }
+    };
+    match pipeline::pack(&built.compiled.model, &Options { packing, ..options.clone() }, ring) {
+        Ok(packed) => {
+            let (rotations, products) = packed.plan.counts();
+            let estimate = Estimate {
+                rotations,
+                products,
+                input_ciphertexts: packed.plan.placements[0].layout.n_cts,
+                seconds: packed.plan.cost_ns * 1e-9,
+            };
+            let why = match packing == options.packing {
+                true => String::from("chosen"),
+                false => against(packed.plan.cost_ns, chosen),
+            };
+            PackingRow { packing: name, estimate: Some(estimate), why }
+        }
+        Err(unplaced) => {
+            PackingRow { packing: name, estimate: None, why: problems::why_no_place(&unplaced).0 }
+        }
+    }
+}
+
+/// A cost beside that of the plan.
+fn against(cost: f64, chosen: f64) -> String {
+    let percent = 100.0 * (cost / chosen - 1.0);
+    match percent {
+        _ if percent.abs() < 0.05 => String::from("costs as much"),
+        _ if percent > 0.0 => format!("costs {percent:.1} % more"),
+        _ => format!("costs {:.1} % less, but the search did not come by it", -percent),
+    }
+}
+
+/// The layouts that were weighed for one layer.
+#[derive(Serialize)]
+struct LayerRows {
+    layer: String,
+    layouts: Vec<LayoutRow>,
+}
+
+#[derive(Serialize)]
+struct LayoutRow {
+    layout: String,
+    windows: usize,
+    window_slots: usize,
+    layer_seconds: f64,
+    network_seconds: f64,
+    chosen: bool,
+    why: String,
+}
+
+fn layers(built: &Built, options: &Options) -> Vec<LayerRows> {
+    let compiled = &built.compiled;
+    let n_slots = compiled.program.manifest.params.ring_degree / 2;
+    let nominal = compiled.nominal(&options.target).expect("the ring is one of the target's");
+    let choices =
+        options.packing.choices(&compiled.network, n_slots, &nominal).expect("it was planned before");
+    let rows = |choice: &Choice| LayerRows {
+        layer: compiled.network.node(choice.node).name.clone(),
+        layouts: layouts(choice),
+    };
+    choices.iter().map(rows).collect()
+}
+
+fn layouts(choice: &Choice) -> Vec<LayoutRow> {
+    let candidates = &choice.candidates;
+    let chosen = candidates.iter().find(|candidate| candidate.is_chosen);
+    let (node_ns, network_ns) = chosen.map_or((0.0, 0.0), |chosen| (chosen.node_ns, chosen.network_ns));
+    let row = |candidate: &Candidate| {
+        let here = candidate.node_ns - node_ns;
+        let why = match candidate.is_chosen {
+            true if candidates.iter().any(|other| other.node_ns < node_ns) => "chosen: it saves later".into(),
+            true => "chosen".into(),
+            false if here < 0.0 => {
+                format!("{:.2} ms less here, {}", -here * 1e-6, against(candidate.network_ns, network_ns))
+            }
+            false => against(candidate.network_ns, network_ns),
+        };
+        LayoutRow {
+            layout: candidate.placement.to_string(),
+            windows: candidate.fold.copies,
+            window_slots: candidate.fold.stride,
+            layer_seconds: candidate.node_ns * 1e-9,
+            network_seconds: candidate.network_ns * 1e-9,
+            chosen: candidate.is_chosen,
+            why,
+        }
+    };
+    candidates.iter().map(row).collect()
+}
+
+impl LayerRows {
+    fn describe(&self) -> String {
+        let mut table = new_table(["layout", "windows x slots", "layer, ms", "network, ms", ""]);
+        for row in &self.layouts {
+            let LayoutRow { layout, windows, window_slots, layer_seconds, network_seconds, why, .. } = row;
+            let windows = if *windows > 1 { format!("{windows} x {window_slots}") } else { String::new() };
+            table.add_row([layout.clone(), windows, ms(*layer_seconds), ms(*network_seconds), why.clone()]);
+        }
+        align(&mut table, [1, 2, 3]);
+        format!("\n{}\n{table}\n", self.layer)
+    }
+}
+
+fn packing_table(rows: &[PackingRow]) -> Table {
+    let mut table = new_table(["packing", "rotations", "products", "inputs", "network, ms", ""]);
+    for PackingRow { packing, estimate, why } in rows {
+        let figures = match estimate {
+            Some(Estimate { rotations, products, input_ciphertexts, seconds }) => {
+                [rotations.to_string(), products.to_string(), input_ciphertexts.to_string(), ms(*seconds)]
+            }
+            None => [const { String::new() }; 4],
+        };
+        let [rotations, products, inputs, network] = figures;
+        table.add_row([packing.clone(), rotations, products, inputs, network, why.clone()]);
+    }
+    align(&mut table, [1, 2, 3, 4]);
+    table
+}
+
+fn new_table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    table.set_header(header);
+    table
+}
+
+fn align<const N: usize>(table: &mut Table, columns: [usize; N]) {
+    for index in columns {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+fn ms(seconds: f64) -> String {
+    format!("{:.2}", seconds * 1e3)
+}
