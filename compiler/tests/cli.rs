@@ -289,6 +289,9 @@ fn every_stage_is_inspected_in_every_form() {
         serde_json::from_str::<Value>(&print("json")).unwrap();
         assert!(print("dot").starts_with("digraph {"));
     }
+    let page = folder.prints("inspect small.hec --stage layout --html");
+    assert!(page.starts_with("<!doctype html>") && page.contains("\"model\":\"small\""));
+    assert_eq!(folder.hecc("inspect small.hec --stage program --html").status.code(), Some(1));
     assert!(folder.prints("inspect small.hecp").contains("InnerProduct"));
     assert!(folder.prints("inspect small.hecm").contains("\"keys\""));
 }
@@ -301,6 +304,36 @@ fn codes_are_explained() {
     let output = folder.hecc("explain H999");
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("`hecc explain all` lists the codes"));
+}
+
+#[test]
+fn packings_are_explained() {
+    let folder = Folder::new();
+    assert!(folder.prints("explain small.hec").contains("chosen"));
+    let explained: Value = serde_json::from_str(&folder.prints("explain small.hec --json")).unwrap();
+    let packings = explained["packings"].as_array().unwrap();
+    let named: Vec<&str> = packings.iter().map(|row| row["packing"].as_str().unwrap()).collect();
+    assert_eq!(named, ["any", "multiplexed", "interleaved", "tiles"]);
+    for layer in explained["layers"].as_array().unwrap() {
+        let chosen = layer["layouts"].as_array().unwrap().iter().filter(|layout| layout["chosen"] == true);
+        assert_eq!(chosen.count(), 1, "{layer}");
+    }
+}
+
+#[test]
+fn layouts_without_a_place_are_refused() {
+    let folder = Folder::new();
+    let large = "model large {\n  weights random(seed = 1)\n  input x: [1, 80, 80] in 0..1\n  \
+                 y = conv(x, out_channels = 1, kernel = 3, bias = [0])\n  output y\n}\n";
+    folder.write("large.hec", large);
+    let output = folder.hecc("compile large.hec --ring 8192 --packing multiplexed");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("H078") && said.contains("8192 slots") && said.contains("--packing tiles"),
+        "{said}"
+    );
+    folder.prints("compile large.hec --ring 8192 --packing tiles");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Turns refusals of the compiler and the runtime into diagnostics.
 
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
-use hecc::packing::Unplaced;
+use hecc::packing::{Family, Unplaced};
 use hecc::pipeline::CompileError;
 use hecc::rewrite::Saturation;
 use hecc::validate::Mismatch;
@@ -68,11 +68,16 @@ fn no_place(file: &str, unplaced: &Unplaced) -> Diagnostics {
 
 /// What a layer lacks in a packing, and what to do.
 pub fn why_no_place(unplaced: &Unplaced) -> (String, &'static str) {
-    let Unplaced { layer, needs_slots, n_slots, .. } = unplaced;
+    let Unplaced { layer, family, needs_slots, n_slots } = unplaced;
     match needs_slots {
         Some(needed) => (
             format!("one plane of `{layer}` takes {needed} slots, a ciphertext has {n_slots}"),
-            "choose a larger ring with --ring, or `--packing tiles`, which divides planes",
+            match family {
+                Family::Multiplexed | Family::Interleaved => {
+                    "choose a larger ring with --ring, or `--packing tiles`, which divides planes"
+                }
+                Family::Tiles => "choose a larger ring with --ring, or leave --packing out",
+            },
         ),
         None => (
             format!("the elements of `{layer}` form no image on the grid of the input"),
