@@ -13,6 +13,8 @@ pub(super) struct Search<'a> {
     layers: Vec<Vec<usize>>,
     /// Length of the longest way to each node: nodes that stand side by side share it.
     rank: Vec<usize>,
+    /// Edges that were linked again so far, moves taken back included.
+    n_links: usize,
 }
 
 /// A change of the giant steps of one layer's products.
@@ -28,6 +30,8 @@ enum Change {
 const MAX_CHANGES: usize = 8;
 /// Rounds over all moves, at most.
 const MAX_ROUNDS: usize = 16;
+/// Edges linked again, at most: no move is begun after that.
+const MAX_LINKS: usize = 1 << 23;
 /// Cuts that all that comes behind is turned at.
 const MAX_CUTS: usize = 256;
 /// Angles tried for one set of nodes.
@@ -43,7 +47,7 @@ const MAX_UNIT: usize = 24;
 
 impl<'a> Search<'a> {
     pub fn new(flow: &'a Flow, tally: Tally<'a>) -> Search<'a> {
-        Search { flow, tally, layers: layers(flow), rank: ranks(flow) }
+        Search { flow, tally, layers: layers(flow), rank: ranks(flow), n_links: 0 }
     }
 
     /// The best turning found.
@@ -56,11 +60,16 @@ impl<'a> Search<'a> {
                 self.spare_giants(&self.layers[layer].clone());
             }
             (0..self.flow.nodes.len()).for_each(|node| self.spare_babies(node));
-            if self.tally.price == before {
+            if self.tally.price == before || self.is_spent() {
                 break;
             }
         }
         self.tally.turning
+    }
+
+    /// True when no further move is to be tried.
+    fn is_spent(&self) -> bool {
+        self.n_links >= MAX_LINKS
     }
 
     fn n_slots(&self) -> usize {
@@ -85,6 +94,9 @@ impl<'a> Search<'a> {
         let edges = self.boundary(nodes);
         let mut best = (self.tally.price, 0);
         for angle in self.angles(nodes, &edges).into_iter().take(MAX_ANGLES) {
+            if self.is_spent() {
+                break;
+            }
             self.turn_by(nodes, &edges, angle);
             best = best.min((self.tally.price, angle));
             self.turn_by(nodes, &edges, self.n_slots() - angle);
@@ -101,6 +113,7 @@ impl<'a> Search<'a> {
             *turned = (*turned + angle) % self.flow.n_slots;
         }
         boundary.iter().for_each(|&edge| self.tally.link(edge));
+        self.n_links += boundary.len();
     }
 
     /// Edges between a set of nodes and the rest.
@@ -156,7 +169,7 @@ impl<'a> Search<'a> {
             let before = self.tally.price;
             let distances = self.distances(products).into_iter();
             self.try_changes(products, distances.map(|distance| Change::Reach { distance }).collect());
-            if self.tally.price == before {
+            if self.tally.price == before || self.is_spent() {
                 return;
             }
         }
@@ -186,6 +199,7 @@ impl<'a> Search<'a> {
     }
 
     fn change(&mut self, products: &[usize], change: Change) {
+        self.n_links += products.len();
         match change {
             Change::Even { unit, offset } => self.split_evenly(products, unit, offset),
             Change::Reach { distance } => self.reach_by(products, distance),
@@ -287,6 +301,9 @@ impl<'a> Search<'a> {
     /// Gives each of these edges the giant step that costs least while none of
     /// them counts; takes it back unless the whole costs less.
     fn spare(&mut self, edges: Vec<usize>) {
+        if self.is_spent() {
+            return;
+        }
         let before = self.tally.price;
         let giants: Vec<usize> = edges.iter().map(|&edge| self.tally.turning.giant[edge]).collect();
         edges.iter().for_each(|&edge| self.tally.unlink(edge));
@@ -297,7 +314,9 @@ impl<'a> Search<'a> {
     }
 
     fn link_cheapest(&mut self, edge: usize) {
-        let priced = self.giant_steps(edge).into_iter().map(|giant| {
+        let giants = self.giant_steps(edge);
+        self.n_links += giants.len();
+        let priced = giants.into_iter().map(|giant| {
             self.tally.turning.giant[edge] = giant;
             self.tally.link(edge);
             let price = self.tally.price;
