@@ -114,7 +114,7 @@ pub fn price(circuit: &Circuit, level_of: impl Fn(Value) -> Option<Level>, ops: 
                 let gather = if gathered.insert((*a, level)) { ops.gather(level, basis(value)) } else { 0.0 };
                 product + gather + if basis(value) < basis(*a) { reduce(*a) } else { 0.0 }
             }
-            Op::MulScalar(..) => ops.mul_plain(level, basis(value)),
+            Op::MulScalar(..) => ops.mul_scalar(level, basis(value)),
             Op::Rotate(a, _) if !decomposed.insert((*a, level)) => ops.apply_key(level),
             Op::Rotate(a, _) if basis(*a) == Basis::Extended => ops.divide(level) + ops.rotate(level),
             Op::Rotate(..) => ops.rotate(level),

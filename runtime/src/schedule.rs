@@ -48,15 +48,57 @@ impl Schedule {
 
 /// Most inner products in a unit: their results are alive at once.
 const MAX_ROWS: usize = 16;
+/// The same where all plaintexts are uniform: nothing but operands comes from memory then.
+const MAX_UNIFORM_ROWS: usize = 128;
 
-/// Inner products of what the same instructions wrote become ready together, and
-/// share most operands: they make a unit. All else is a unit of its own.
+/// Inner products that become ready together and share most operands make a unit; all
+/// else is a unit of its own. All members of a unit have one depth, so that no unit waits
+/// for what waits for it.
 fn units(program: &Program) -> Vec<Vec<u32>> {
+    let mut units = uniform_units(program);
+    let grouped: BTreeSet<u32> = units.iter().flatten().copied().collect();
+    units.extend(other_units(program, &grouped));
+    units.sort_unstable_by_key(|members| members[0]);
+    units
+}
+
+/// Units of inner products with uniform plaintexts: of one depth, neighbours where they
+/// read the same.
+fn uniform_units(program: &Program) -> Vec<Vec<u32>> {
+    let mut depth_of = vec![0; program.types.len()];
+    let mut rows: BTreeMap<u32, Vec<(Vec<Reg>, u32)>> = BTreeMap::new();
+    for (index, instr) in (0..).zip(&program.instrs) {
+        let reads = instr.reads();
+        let depth = reads.iter().map(|&reg| depth_of[position(reg)]).max().unwrap_or(0) + 1;
+        instr.writes().into_iter().for_each(|reg| depth_of[position(reg)] = depth);
+        if let Instr::InnerProduct { terms, .. } = instr
+            && terms.iter().all(|term| program.is_uniform(term.1))
+        {
+            rows.entry(depth).or_default().push((reads, index));
+        }
+    }
+    let mut units = Vec::new();
+    for mut rows in rows.into_values() {
+        rows.sort_unstable();
+        for rows in rows.chunks(MAX_UNIFORM_ROWS) {
+            let mut members: Vec<u32> = rows.iter().map(|row| row.1).collect();
+            members.sort_unstable();
+            units.push(members);
+        }
+    }
+    units
+}
+
+/// Units of what is not in one yet: inner products of what the same instructions wrote.
+fn other_units(program: &Program, grouped: &BTreeSet<u32>) -> Vec<Vec<u32>> {
     let mut writer = vec![0; program.types.len()];
     let mut open: BTreeMap<Vec<u32>, usize> = BTreeMap::new();
     let mut units: Vec<Vec<u32>> = Vec::new();
     for (index, instr) in (0..).zip(&program.instrs) {
         instr.writes().into_iter().for_each(|reg| writer[position(reg)] = index);
+        if grouped.contains(&index) {
+            continue;
+        }
         if let Instr::InnerProduct { terms, .. } = instr {
             let writers: BTreeSet<u32> = terms.iter().map(|term| writer[position(term.0)]).collect();
             let unit = open.entry(writers.into_iter().collect()).or_insert(units.len());

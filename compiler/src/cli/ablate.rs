@@ -120,13 +120,18 @@ impl Run {
     }
 }
 
+/// Samples that a run of a program takes.
+fn lanes(run: &Run) -> Option<usize> {
+    Some(run.deployment.as_ref()?.lanes())
+}
+
 /// Evaluates every sample with all rows in turn, so that whatever disturbs the
 /// machine disturbs them alike.
 fn measure(runs: &mut [Run], args: &DataArgs, data: &DataSet) -> Result<(), Diagnostics> {
-    for sample in &data.samples {
+    for batch in data.samples.chunks(runs.iter().find_map(lanes).unwrap_or(1)) {
         for run in runs.iter_mut() {
             if let Some(deployment) = &run.deployment {
-                let outcome = deployment.predict(&args.model.model, sample)?;
+                let outcome = deployment.predict(&args.model.model, batch)?;
                 run.seconds.push(outcome.cost.wall.as_secs_f64());
             }
         }

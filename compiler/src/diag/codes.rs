@@ -135,6 +135,8 @@ codes! {
         "What hides the error in shared results follows from a bound of that error. The bound is no positive number, or so much was asked for that nothing of the results would be left.";
     Stopped = "H077", "work was stopped",
         "Ctrl-C stops `hecc prepare` after the present step, a second one at once. The same command goes on from the last checkpoint, if there is one, and gives the same result.";
+    BatchTooLarge = "H078", "batch too large",
+        "Samples of a batch share ciphertexts, so that there are at most as many as slots: half the ring degree. Run larger sets batch by batch.";
     BadArguments = "H080", "wrong command line",
         "A command is unknown, or an argument is missing, unknown or impossible. `hecc COMMAND --help` lists what a command takes.";
 }
