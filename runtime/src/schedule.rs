@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The order constraints of a program, computed once and used by every run.
 #[derive(Debug)]
 pub struct Schedule {
-    /// Instructions that run together, in the order of the first of each.
+    /// Instructions that run together, in the order in which threads prefer them.
     pub units: Vec<Vec<u32>>,
     /// Operands that each unit waits for, counted with multiplicity.
     pub waits: Vec<u32>,
@@ -48,8 +48,11 @@ impl Schedule {
 
 /// Most inner products in a unit: their results are alive at once.
 const MAX_ROWS: usize = 16;
-/// The same where all plaintexts are uniform: nothing but operands comes from memory then.
+/// The same where all plaintexts are uniform and nothing but operands comes from memory: so
+/// many, and more while there are several times as many operands.
+const UNIFORM_ROWS: usize = 32;
 const MAX_UNIFORM_ROWS: usize = 128;
+const OPERANDS_PER_ROW: usize = 4;
 
 /// Inner products that become ready together and share most operands make a unit; all
 /// else is a unit of its own. All members of a unit have one depth, so that no unit waits
@@ -59,7 +62,43 @@ fn units(program: &Program) -> Vec<Vec<u32>> {
     let grouped: BTreeSet<u32> = units.iter().flatten().copied().collect();
     units.extend(other_units(program, &grouped));
     units.sort_unstable_by_key(|members| members[0]);
-    units
+    let places = places(program, &units);
+    let mut placed: Vec<((u32, u32), Vec<u32>)> = places.into_iter().zip(units).collect();
+    placed.sort_by_key(|(place, _)| *place);
+    placed.into_iter().map(|(_, members)| members).collect()
+}
+
+/// Where each unit belongs: to its first instruction, or, where it makes the only use of one
+/// register, to the instruction of the unit from which that register comes in this way. So
+/// results are rescaled and squared one by one while they are in a cache, and their memory is
+/// free again, before more of them are computed.
+fn places(program: &Program, units: &[Vec<u32>]) -> Vec<(u32, u32)> {
+    let mut reads_of = vec![0; program.types.len()];
+    let all_reads = program.instrs.iter().flat_map(Instr::reads).chain(program.outputs.iter().flatten().copied());
+    all_reads.for_each(|reg| reads_of[position(reg)] += 1);
+    let mut place_of = vec![(0, 0); program.types.len()];
+    let mut places = Vec::with_capacity(units.len());
+    for members in units {
+        let own = (members[0], members[0]);
+        let place = source(program, members, &reads_of).map_or(own, |reg| place_of[position(reg)]);
+        for &index in members {
+            let place = if members.len() > 1 { (own.0, index) } else { place };
+            let writes = program.instrs[index as usize].writes();
+            writes.into_iter().for_each(|reg| place_of[position(reg)] = place);
+        }
+        places.push(place);
+    }
+    places
+}
+
+/// The register that a unit alone reads and makes another of, if there is one.
+fn source(program: &Program, members: &[u32], reads_of: &[usize]) -> Option<Reg> {
+    let &[index] = members else { return None };
+    let instr = &program.instrs[index as usize];
+    let reads = instr.reads();
+    let &first = reads.first()?;
+    let is_only = reads_of[position(first)] == reads.len() && reads.iter().all(|&reg| reg == first);
+    (is_only && instr.writes().len() == 1).then_some(first)
 }
 
 /// Units of inner products with uniform plaintexts: of one depth, neighbours where they
@@ -77,15 +116,30 @@ fn uniform_units(program: &Program) -> Vec<Vec<u32>> {
             rows.entry(depth).or_default().push((reads, index));
         }
     }
-    let mut units = Vec::new();
-    for mut rows in rows.into_values() {
-        rows.sort_unstable();
-        for rows in rows.chunks(MAX_UNIFORM_ROWS) {
-            let mut members: Vec<u32> = rows.iter().map(|row| row.1).collect();
-            members.sort_unstable();
-            units.push(members);
+    rows.into_values().flat_map(divided).collect()
+}
+
+/// Rows with what they read, divided into units.
+fn divided(mut rows: Vec<(Vec<Reg>, u32)>) -> Vec<Vec<u32>> {
+    rows.sort_unstable();
+    let mut units: Vec<Vec<u32>> = Vec::new();
+    let mut operands = BTreeSet::new();
+    for (reads, index) in rows {
+        let has_room = |unit: &Vec<u32>| {
+            let n_rows = unit.len();
+            let is_wide = n_rows * OPERANDS_PER_ROW < operands.len() && n_rows < MAX_UNIFORM_ROWS;
+            n_rows < UNIFORM_ROWS || is_wide
+        };
+        match units.last_mut().filter(|unit| has_room(unit)) {
+            Some(unit) => unit.push(index),
+            None => {
+                units.push(vec![index]);
+                operands.clear();
+            }
         }
+        operands.extend(reads);
     }
+    units.iter_mut().for_each(|members| members.sort_unstable());
     units
 }
 

@@ -1,7 +1,7 @@
 //! Small models under `filetests/`, each with snapshots of the stages it names.
 //!
 //! The comments at the head of a file say with how many slots it is compiled
-//! (`# slots 8`) and which stages are compared (`# stages network lowered`).
+//! (`# slots 8`), on how many inputs at once if not on one (`# batch 4`), and which stages are compared (`# stages network lowered`).
 
 // Helpers of tests are not recognised as tests by this lint.
 #![allow(clippy::unwrap_used)]
@@ -16,15 +16,19 @@ use std::path::Path;
 
 /// The rest of the comment line that starts with `word`.
 fn directive<'t>(text: &'t str, word: &str) -> &'t str {
-    let line = text.lines().find_map(|line| line.strip_prefix(&format!("# {word} ")));
-    line.unwrap_or_else(|| panic!("the file has no line `# {word} ...`"))
+    optional(text, word).unwrap_or_else(|| panic!("the file has no line `# {word} ...`"))
+}
+
+fn optional<'t>(text: &'t str, word: &str) -> Option<&'t str> {
+    text.lines().find_map(|line| line.strip_prefix(&format!("# {word} ")))
 }
 
 fn check(path: &Path) {
     let file = std::fs::read_to_string(path).unwrap();
-    let n_slots = directive(&file, "slots").parse().unwrap();
+    let n_slots: usize = directive(&file, "slots").parse().unwrap();
+    let batch = optional(&file, "batch").map_or(1, |batch| batch.parse().unwrap());
     let model = load(path, &LoadOptions::default()).unwrap_or_else(|d| panic!("{d}"));
-    let options = Options { precision: 1e-4, ..options_for(n_slots) };
+    let options = Options { precision: 1e-4, batch, ..options_for(n_slots * batch) };
     let compiled = compile(&model, &options).unwrap();
     let input = input_for(&model, 1);
     for circuit in [&compiled.lowered, &compiled.leveled] {

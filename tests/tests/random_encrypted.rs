@@ -26,16 +26,22 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn errors_are_as_predicted(model in models(), n_slots in prop::sample::select(&[64, 512]), seed: u64) {
-        let input = input_for(&model, seed);
-        let options = Options { precision: 1e-3, samples: vec![input.clone()], ..options_for(n_slots) };
+    fn errors_are_as_predicted(
+        model in models(),
+        (n_slots, batch) in prop::sample::select(&[(64, 1), (512, 1), (64, 4), (8, 32), (1, 64)]),
+        seed: u64,
+    ) {
+        let inputs: Vec<Vec<f64>> = (0..batch as u64).map(|i| input_for(&model, seed ^ i << 32)).collect();
+        let samples = inputs.iter().take(4).cloned().collect();
+        let options = Options { precision: 1e-3, samples, batch, ..options_for(n_slots * batch) };
         let compiled = match compile(&model, &options) {
             Err(CompileError::TooCoarse { .. }) => return Err(TestCaseError::reject("outputs close to zero")),
             result => result.unwrap(),
         };
-        let expected = model.logits(&input);
+        prop_assert_eq!(compiled.program.manifest.lanes(), batch);
+        let expected: Vec<f64> = inputs.iter().flat_map(|input| model.logits(input)).collect();
         let error = || {
-            let found = Connected::new(&compiled.program).predict(&input);
+            let found = Connected::new(&compiled.program).predict_batch(&inputs).concat();
             found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
         };
         let bound = TOLERANCE * compiled.prediction.max_error;

@@ -1,7 +1,7 @@
 //! `hecc calibrate`: measures the engine on this machine and writes a target
 //! profile.
 //!
-//! The profile holds four primitive times per ring degree. Operations are
+//! The profile holds five primitive times per ring degree. Operations are
 //! measured whole, as programs use them, with few and with many primes per
 //! key-switching digit, so that transforms and conversions occur in different
 //! proportions. Each measurement is an equation for the primitives by the
