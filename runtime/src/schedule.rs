@@ -74,7 +74,8 @@ fn units(program: &Program) -> Vec<Vec<u32>> {
 /// free again, before more of them are computed.
 fn places(program: &Program, units: &[Vec<u32>]) -> Vec<(u32, u32)> {
     let mut reads_of = vec![0; program.types.len()];
-    let all_reads = program.instrs.iter().flat_map(Instr::reads).chain(program.outputs.iter().flatten().copied());
+    let all_reads =
+        program.instrs.iter().flat_map(Instr::reads).chain(program.outputs.iter().flatten().copied());
     all_reads.for_each(|reg| reads_of[position(reg)] += 1);
     let mut place_of = vec![(0, 0); program.types.len()];
     let mut places = Vec::with_capacity(units.len());

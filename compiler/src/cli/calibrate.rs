@@ -109,7 +109,8 @@ impl Bench {
         let chunks = self.plains.chunks(TERMS);
         let rows: Vec<Vec<_>> = chunks.map(|plains| rotated.iter().zip(plains).collect()).collect();
         let numbers = self.numbers.chunks(TERMS);
-        let number_rows: Vec<Vec<_>> = numbers.map(|numbers| self.reduced.iter().zip(numbers).collect()).collect();
+        let number_rows: Vec<Vec<_>> =
+            numbers.map(|numbers| self.reduced.iter().zip(numbers).collect()).collect();
         let rotate = |n: usize| {
             let steps: Vec<usize> = (1..=n).collect();
             move || evaluator.rotate_many_extended(fresh, &steps, &self.keys.galois)
@@ -171,7 +172,10 @@ fn once<'a, T>(operation: impl Fn() -> Result<T, Error> + 'a) -> Box<dyn Fn() ->
     Box::new(move || operation().map(|result| drop(black_box(result))))
 }
 
-fn ring_cost(ring_degree: usize, [ntt_ns, mul_acc_ns, add_ns, convert_ns, mul_scalar_ns]: [f64; N_TIMES]) -> RingCost {
+fn ring_cost(
+    ring_degree: usize,
+    [ntt_ns, mul_acc_ns, add_ns, convert_ns, mul_scalar_ns]: [f64; N_TIMES],
+) -> RingCost {
     let mul_scalar_ns = Some(mul_scalar_ns);
     RingCost { ring_degree, ntt_ns, mul_acc_ns, add_ns, convert_ns, mul_scalar_ns }
 }

@@ -50,7 +50,10 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
         let title = format!("there is no sample {}; the file holds {}", end - 1, data.samples.len());
         Diagnostic::error(Code::BadDataSet, title)
             .label(Label::file(args.data.display().to_string(), ""))
-            .help(format!("choose an --index from 0 to {}", data.samples.len().saturating_sub(args.count.get())))
+            .help(format!(
+                "choose an --index from 0 to {}",
+                data.samples.len().saturating_sub(args.count.get())
+            ))
     })?;
     let refused = |e: Error| {
         let help = match &e {

@@ -141,7 +141,8 @@ impl Machine<'_> {
             Op::Mul(a, b) => product(self.consume(*a), self.consume(*b)),
             Op::MulPlain(a, c) => {
                 let plain = self.circuit.plain(*c);
-                let rounding = self.variance(self.noise.encode(plain.widened_period(self.lanes)), ty.scale - self.scale(*a));
+                let rounding = self
+                    .variance(self.noise.encode(plain.widened_period(self.lanes)), ty.scale - self.scale(*a));
                 let mut result = self.consume(*a);
                 for (i, (x, v)) in result.slots.iter_mut().zip(&mut result.variance).enumerate() {
                     let weight = plain.at(i);

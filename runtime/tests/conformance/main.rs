@@ -51,7 +51,8 @@ fn conforms<H: Harness>(ring_degree: usize, digit_limbs: usize) {
 
 /// All lanes: the programs whose plaintexts have one slot.
 fn one_slot_conforms<H: Harness>(ring_degree: usize, digit_limbs: usize) {
-    let programs = CASES.iter().map(|case| (case, program_of(case, ring_degree, digit_limbs, ring_degree / 2)));
+    let programs =
+        CASES.iter().map(|case| (case, program_of(case, ring_degree, digit_limbs, ring_degree / 2)));
     let fit: Vec<_> =
         programs.filter(|(_, program)| program.consts.iter().all(|plain| plain.period() == 1)).collect();
     assert!(fit.len() > CASES.len() / 2);

@@ -144,13 +144,7 @@ impl Residual {
 
 /// Writes a stretch of the operands of a tile as panels, one for each block. Limbs lie at
 /// distances that share few cache lines, panels do not.
-fn gather(
-    panels: &mut [u64],
-    tile: &Tile<Weighted>,
-    operands: &[&[u64]],
-    words: Range<usize>,
-    block: usize,
-) {
+fn gather(panels: &mut [u64], tile: &Tile<Weighted>, operands: &[&[u64]], words: Range<usize>, block: usize) {
     for (place, &operand) in tile.operands.iter().enumerate() {
         let blocks = operands[operand][words.clone()].chunks_exact(block);
         for (words, panel) in blocks.zip(panels.chunks_exact_mut(PANEL * block)) {
