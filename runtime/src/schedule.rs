@@ -307,3 +307,49 @@ pub fn mnemonic(instr: &Instr) -> &'static str {
         Instr::DropLevel { .. } => "drop_level",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hecc_ir::testing::programs;
+    use proptest::prelude::*;
+
+    /// Units in the order in which they run on one thread.
+    fn order(schedule: &Schedule, program: &Program) -> Vec<usize> {
+        let mut waits = schedule.waits.clone();
+        let mut order = Vec::new();
+        let is_ready =
+            |unit: &usize, waits: &[u32], order: &[usize]| waits[*unit] == 0 && !order.contains(unit);
+        while let Some(unit) = (0..waits.len()).find(|unit| is_ready(unit, &waits, &order)) {
+            order.push(unit);
+            let writes = schedule.units[unit].iter().flat_map(|&i| program.instrs[i as usize].writes());
+            for reg in writes {
+                schedule.readers[position(reg)].iter().for_each(|&reader| waits[reader as usize] -= 1);
+            }
+        }
+        order
+    }
+
+    proptest! {
+        #[test]
+        fn every_instruction_runs_once(program in programs()) {
+            let schedule = Schedule::of(&program);
+            prop_assert_eq!(order(&schedule, &program).len(), schedule.units.len());
+            let mut instrs: Vec<u32> = schedule.units.concat();
+            instrs.sort_unstable();
+            prop_assert!(instrs.into_iter().eq(0..program.instrs.len() as u32));
+            prop_assert!(schedule.units.iter().all(|members| members.is_sorted()));
+        }
+    }
+
+    #[test]
+    fn rows_that_read_the_same_are_neighbours() {
+        // Two images of sixty rows in turn; each row reads eight of its own forty registers.
+        let row = |i: u32| ((0..8).map(|k| Reg(i % 2 * 40 + (i / 2 + k) % 40)).collect(), i);
+        let units = divided((0..120).map(row).collect());
+        assert_eq!(units.iter().map(Vec::len).sum::<usize>(), 120);
+        assert!(units.iter().all(|members| members.len() <= MAX_UNIFORM_ROWS));
+        let first = &units[0];
+        assert!(first.iter().all(|row| row % 2 == 0), "{first:?}");
+    }
+}

@@ -153,6 +153,10 @@ fn decrypt_refused(args: &DecryptArgs, error: &Error) -> Diagnostics {
             .label(Label::file("command line", *reason))
             .help("take --error from `hecc check --backend sim`, and fewer --releases, or round")
             .into(),
+        Error::Batch { .. } => Diagnostic::error(Code::BadArguments, error.to_string())
+            .label(Label::file("command line", "--count"))
+            .help("take the --count that `hecc encrypt` was given")
+            .into(),
         other => {
             let help = "use the file that `hecc eval` wrote for this program";
             problems::runtime(Code::BadCiphertext, &args.input, other, help)
