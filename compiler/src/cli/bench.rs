@@ -89,9 +89,9 @@ pub fn bench(args: &BenchArgs, form: Form) -> Result<(), Diagnostics> {
     let deployment = Deployment::start(args, &built.compiled.program)?;
     let bar = progress::bar("evaluating", data.samples.len());
     let mut outcomes = Vec::new();
-    for batch in data.samples.chunks(deployment.lanes()) {
-        outcomes.push(deployment.predict(&args.model.model, batch)?);
-        bar.inc(batch.len() as u64);
+    for first in (0..data.samples.len()).step_by(deployment.lanes()) {
+        outcomes.push(deployment.predict(&args.model.model, &data.samples, first)?);
+        bar.set_position((first + deployment.lanes()).min(data.samples.len()) as u64);
     }
     bar.finish_and_clear();
     let mut figures = figures(&built, &deployment, &data, &outcomes);

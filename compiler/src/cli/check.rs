@@ -19,9 +19,10 @@ pub fn check(args: &CheckArgs, form: Form) -> Result<(), Diagnostics> {
     let evaluate = evaluator(args, &built)?;
     let bar = progress::bar("checking", data.samples.len());
     let mut results = Vec::new();
-    for batch in data.samples.chunks(built.compiled.program.manifest.lanes()) {
-        results.extend(evaluate(batch)?);
-        bar.inc(batch.len() as u64);
+    let lanes = built.compiled.program.manifest.lanes();
+    for first in (0..data.samples.len()).step_by(lanes) {
+        results.extend(evaluate(&data.samples, first)?);
+        bar.set_position((first + lanes).min(data.samples.len()) as u64);
     }
     bar.finish_and_clear();
     let plain: Vec<_> = data.samples.iter().map(|sample| built.model.logits(sample)).collect();
@@ -64,19 +65,21 @@ impl Evaluated {
     }
 }
 
-type Evaluate<'a> = Box<dyn Fn(&[Vec<f64>]) -> Result<Vec<Evaluated>, Diagnostics> + 'a>;
+/// Evaluates as many samples from one on as a run takes.
+type Evaluate<'a> = Box<dyn Fn(&[Vec<f64>], usize) -> Result<Vec<Evaluated>, Diagnostics> + 'a>;
 
-/// Evaluates the samples of a batch on the back end asked for.
+/// Evaluates on the back end asked for.
 fn evaluator<'a>(args: &'a CheckArgs, built: &'a Built) -> Result<Evaluate<'a>, Diagnostics> {
     let model = &args.data.model;
     let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, &model.model, &e, "");
     let program = Arc::new(built.compiled.program.clone());
+    let lanes = program.manifest.lanes();
     let executor = memory::executor(&args.data.machine).map_err(failed)?;
     Ok(match args.backend {
         BackendArg::Ckks => {
             let deployment = Deployment::start(&args.data, &program)?;
-            Box::new(move |samples| {
-                let logits = deployment.predict(&model.model, samples)?.logits.into_iter();
+            Box::new(move |samples, first| {
+                let logits = deployment.predict(&model.model, samples, first)?.logits.into_iter();
                 Ok(logits.map(|logits| Evaluated { logits, expected_error: None }).collect())
             })
         }
@@ -86,20 +89,24 @@ fn evaluator<'a>(args: &'a CheckArgs, built: &'a Built) -> Result<Evaluate<'a>, 
                 let expected = forecast.errors.iter().map(|error| error.max).reduce(f64::max);
                 Evaluated::of(forecast.tensors, expected)
             };
-            Box::new(move |samples| {
-                let forecasts = simulation.forecast_batch(&inputs(samples)).map_err(failed)?;
+            Box::new(move |samples, first| {
+                let batch = inputs(samples, first, lanes);
+                let refused = |e| failed(session::numbered(e, first, batch.len()));
+                let forecasts = simulation.forecast_batch(&batch).map_err(refused)?;
                 Ok(forecasts.into_iter().map(evaluated).collect())
             })
         }
-        BackendArg::Clear => Box::new(move |samples| {
-            let evaluations = dry::evaluate_batch(&executor, program.clone(), &inputs(samples));
+        BackendArg::Clear => Box::new(move |samples, first| {
+            let batch = inputs(samples, first, lanes);
+            let refused = |e| failed(session::numbered(e, first, batch.len()));
+            let evaluations = dry::evaluate_batch(&executor, program.clone(), &batch).map_err(refused)?;
             let of_sample = |evaluation: Evaluation| Evaluated::of(evaluation.tensors, None);
-            Ok(evaluations.map_err(failed)?.into_iter().map(of_sample).collect())
+            Ok(evaluations.into_iter().map(of_sample).collect())
         }),
     })
 }
 
-/// The one input of each sample.
-fn inputs(samples: &[Vec<f64>]) -> Vec<&[Vec<f64>]> {
-    samples.iter().map(std::slice::from_ref).collect()
+/// The one input of each sample of a batch.
+fn inputs(samples: &[Vec<f64>], first: usize, lanes: usize) -> Vec<&[Vec<f64>]> {
+    samples[first..].iter().take(lanes).map(std::slice::from_ref).collect()
 }

@@ -6,7 +6,7 @@ use super::args::{DecryptArgs, EncryptArgs, EvalArgs, KeygenArgs, ShareArg};
 use super::files::{self, Access};
 use super::form::Form;
 use super::memory::{self, MemoryFigures};
-use super::{problems, progress};
+use super::{problems, progress, session};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::DataSet;
 use hecc_ir::{Manifest, artifact};
@@ -56,7 +56,9 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
             ))
     })?;
     let refused = |e: Error| {
+        let e = session::numbered(e, args.index, samples.len());
         let help = match &e {
+            Error::Shape { .. } => "use samples of the model's input shape",
             Error::Batch { .. } => "compile the model with a larger --batch, or encrypt batch by batch",
             Error::Sample { cause, .. } if matches!(**cause, Error::Shape { .. }) => {
                 "use samples of the model's input shape"

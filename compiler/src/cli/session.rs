@@ -183,6 +183,18 @@ pub struct Outcome {
     pub input_bytes: usize,
 }
 
+/// What was refused of a batch, with the number that the sample has in its file; without one
+/// where it was the only sample.
+pub fn numbered(error: hecc_runtime::Error, first: usize, n_samples: usize) -> hecc_runtime::Error {
+    match error {
+        hecc_runtime::Error::Sample { cause, .. } if n_samples == 1 => *cause,
+        hecc_runtime::Error::Sample { sample, cause } => {
+            hecc_runtime::Error::Sample { sample: first + sample, cause }
+        }
+        other => other,
+    }
+}
+
 impl Deployment {
     /// Makes keys and loads the program, as client and server would.
     pub fn start(args: &DataArgs, program: &Program) -> Result<Deployment, Diagnostics> {
@@ -220,9 +232,12 @@ impl Deployment {
         self.client.manifest().lanes()
     }
 
-    /// Encrypts, evaluates and decrypts samples together, at most as many as one run takes.
-    pub fn predict(&self, model: &Path, samples: &[Vec<f64>]) -> Result<Outcome, Diagnostics> {
+    /// Encrypts, evaluates and decrypts together as many samples from the `first` on as one
+    /// run takes.
+    pub fn predict(&self, model: &Path, samples: &[Vec<f64>], first: usize) -> Result<Outcome, Diagnostics> {
+        let samples = &samples[first..samples.len().min(first + self.lanes())];
         let refused = |e: hecc_runtime::Error| {
+            let e = numbered(e, first, samples.len());
             problems::runtime(Code::BadInput, model, &e, "scale the samples as in training")
         };
         let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, model, &e, "");

@@ -22,8 +22,8 @@ pub fn run(args: &DataArgs, form: Form) -> Result<(), Diagnostics> {
     }
     let deployment = Deployment::start(args, &built.compiled.program)?;
     let mut rows = Vec::new();
-    for batch in data.samples.chunks(deployment.lanes()) {
-        let Outcome { logits, cost, .. } = deployment.predict(&args.model.model, batch)?;
+    for first in (0..data.samples.len()).step_by(deployment.lanes()) {
+        let Outcome { logits, cost, .. } = deployment.predict(&args.model.model, &data.samples, first)?;
         let n_together = logits.len();
         for logits in logits {
             let cost = cost.clone();
