@@ -30,7 +30,7 @@ proptest! {
         let mut program = program_of(&circuit);
         program.manifest.inputs.iter_mut().for_each(|port| port.range = (-1.0, 1.0));
         let lanes = program.manifest.lanes() as u64;
-        let samples: Vec<_> = (0..lanes).map(|lane| inputs_for(&circuit, seed ^ lane << 32)).collect();
+        let samples: Vec<_> = (0..lanes).map(|lane| inputs_for(&circuit, seed ^ (lane << 32))).collect();
         let expected: Vec<_> = samples.iter().map(|inputs| eval::eval(&circuit, inputs)).collect();
         let program = Arc::new(program);
         let executor = Executor::new(Some(n_threads)).unwrap();

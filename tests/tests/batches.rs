@@ -91,7 +91,7 @@ proptest! {
         (n_slots, batch) in prop::sample::select(&[(1, 4), (2, 8), (16, 2), (64, 4)]),
         seed: u64,
     ) {
-        let inputs: Vec<Vec<f64>> = (0..batch as u64).map(|i| input_for(&model, seed ^ i << 32)).collect();
+        let inputs: Vec<Vec<f64>> = (0..batch as u64).map(|i| input_for(&model, seed ^ (i << 32))).collect();
         let options = Options { batch, samples: inputs.clone(), ..options_for(n_slots * batch) };
         let compiled = compile(&model, &options).unwrap();
         verify(&compiled.leveled).unwrap();

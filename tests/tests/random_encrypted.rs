@@ -41,7 +41,7 @@ proptest! {
         (n_slots, batch) in prop::sample::select(&[(64, 1), (512, 1), (64, 4), (8, 32), (1, 64)]),
         seed: u64,
     ) {
-        let mut inputs: Vec<Vec<f64>> = (0..batch as u64).map(|i| input_for(&model, seed ^ i << 32)).collect();
+        let mut inputs: Vec<Vec<f64>> = (0..batch as u64).map(|i| input_for(&model, seed ^ (i << 32))).collect();
         // Errors are predicted on the first samples: let them be the largest.
         inputs.sort_by(|a, b| largest(&model.logits(b)).total_cmp(&largest(&model.logits(a))));
         let samples = inputs.iter().take(2).cloned().collect();

@@ -36,7 +36,7 @@ impl<'a> Decoder<'a> {
         let mut choices = Choices(choices.iter());
         let n_slots = 8 << choices.below(4);
         let params = (stage == Stage::Leveled).then(|| {
-            let ring_degree = 2 * n_slots << choices.below(3);
+            let ring_degree = (2 * n_slots) << choices.below(3);
             leveled::params(ring_degree, choices.below(4))
         });
         let circuit = Circuit {
