@@ -114,7 +114,7 @@ pub fn price(circuit: &Circuit, level_of: impl Fn(Value) -> Option<Level>, ops: 
                 let gather = if gathered.insert((*a, level)) { ops.gather(level, basis(value)) } else { 0.0 };
                 product + gather + if basis(value) < basis(*a) { reduce(*a) } else { 0.0 }
             }
-            Op::MulScalar(..) => ops.mul_plain(level, basis(value)),
+            Op::MulScalar(..) => ops.mul_scalar(level, basis(value)),
             Op::Rotate(a, _) if !decomposed.insert((*a, level)) => ops.apply_key(level),
             Op::Rotate(a, _) if basis(*a) == Basis::Extended => ops.divide(level) + ops.rotate(level),
             Op::Rotate(..) => ops.rotate(level),
@@ -170,4 +170,25 @@ fn bases(circuit: &Circuit) -> Vec<Basis> {
         };
     }
     bases
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Profiles from before there was a time for products with numbers.
+    #[test]
+    fn profiles_without_a_time_for_numbers_price_them_as_plaintexts() {
+        let mut profile: serde_json::Value = serde_json::from_str(DEFAULT_TARGET).expect("it is JSON");
+        for ring in profile["rings"].as_array_mut().expect("rings are a list") {
+            ring.as_object_mut().expect("a ring has times").remove("mul_scalar_ns");
+        }
+        let old: Target = serde_json::from_value(profile).expect("older profiles are read");
+        for (old, new) in old.rings.iter().zip(&default_target().rings) {
+            let [old, new] = [old, new].map(|ring| Nominal::new(ring, 3));
+            let (level, basis) = (old.level(1), Basis::Reduced);
+            assert_eq!(old.ops().mul_scalar(level, basis), old.ops().mul_plain(level, basis));
+            assert!(new.ops().mul_scalar(level, basis) < new.ops().mul_plain(level, basis));
+        }
+    }
 }

@@ -5,7 +5,8 @@
 //! that it needs no reduction per term. Each plaintext is encoded once per
 //! level and scale.
 
-use hecc_ir::circuit::{Circuit, Const, CtType, Op, Value};
+use hecc_ir::circuit::{Circuit, CtType, Op, Value};
+use hecc_ir::plain::{Plain, PlainBits};
 use hecc_ir::program::{Instr, KeyPlan, Manifest, PlainUse, Port, Program, Reg};
 use hecc_ir::scale::{Level, Scale, Step};
 use std::collections::HashMap;
@@ -80,18 +81,30 @@ fn rotations_of(circuit: &Circuit) -> HashMap<Value, Vec<(Step, Value)>> {
     found
 }
 
-/// Plaintext products that one sum alone reads are part of that sum.
+/// Products with plaintexts that one sum alone reads are part of that sum, and so are
+/// products with scalars when there are several.
 fn fused_products(circuit: &Circuit) -> Vec<bool> {
     let uses = circuit.use_counts();
     let mut fused = vec![false; circuit.nodes.len()];
     for node in &circuit.nodes {
         let Op::Add(values) = &node.op else { continue };
-        for value in values {
-            let is_product = matches!(circuit.node(*value).op, Op::MulPlain(..));
-            fused[value.index()] = is_product && uses[value.index()] == 1;
+        let products = || values.iter().filter(|value| uses[value.index()] == 1 && is_term(circuit, **value));
+        if products().count() > 1 {
+            products().for_each(|value| fused[value.index()] = true);
         }
+        let is_plain = |value: &&Value| matches!(circuit.node(**value).op, Op::MulPlain(..));
+        products().filter(is_plain).for_each(|value| fused[value.index()] = true);
     }
     fused
+}
+
+/// Whether a value can be a term of an inner product.
+fn is_term(circuit: &Circuit, value: Value) -> bool {
+    match circuit.node(value).op {
+        Op::MulPlain(..) => true,
+        Op::MulScalar(operand, _) => circuit.ty(operand).degree == 1,
+        _ => false,
+    }
 }
 
 struct Emitter<'a> {
@@ -99,7 +112,7 @@ struct Emitter<'a> {
     fused: Vec<bool>,
     rotations: HashMap<Value, Vec<(Step, Value)>>,
     reg_of: Vec<Option<Reg>>,
-    consts: HashMap<Const, u32>,
+    consts: HashMap<PlainBits, u32>,
     plains: HashMap<(u32, Level, Scale), u32>,
     program: Program,
 }
@@ -131,7 +144,7 @@ impl Emitter<'_> {
         }
         let ty = self.circuit.ty(value);
         let instr = match &self.circuit.node(value).op {
-            Op::MulPlain(..) if self.fused[value.index()] => return,
+            Op::MulPlain(..) | Op::MulScalar(..) if self.fused[value.index()] => return,
             Op::Add(values) => return self.sum(value, values),
             Op::Rotate(operand, _) => return self.rotations(value, *operand),
             Op::Input { input, ct } => Instr::Input { dst: self.define(value), input: *input, ct: *ct },
@@ -139,7 +152,7 @@ impl Emitter<'_> {
             Op::Sub(a, b) => Instr::Sub { a: self.reg(*a), b: self.reg(*b), dst: self.define(value) },
             Op::Neg(a) => Instr::Neg { src: self.reg(*a), dst: self.define(value) },
             Op::AddPlain(a, c) => {
-                let plain = self.plain(*c, ty.level, ty.scale);
+                let plain = self.plain(self.circuit.plain(*c).clone(), ty.level, ty.scale);
                 Instr::AddPlain { src: self.reg(*a), plain, dst: self.define(value) }
             }
             Op::Mul(a, b) => Instr::Mul { a: self.reg(*a), b: self.reg(*b), dst: self.define(value) },
@@ -184,18 +197,20 @@ impl Emitter<'_> {
 
     /// Operand and plaintext of a product.
     fn term(&mut self, product: Value) -> (Reg, u32) {
-        let Op::MulPlain(operand, constant) = self.circuit.node(product).op else {
-            unreachable!("terms are plaintext products")
+        let (operand, constant) = match self.circuit.node(product).op {
+            Op::MulPlain(operand, constant) => (operand, self.circuit.plain(constant).clone()),
+            Op::MulScalar(operand, scalar) => (operand, Plain::new(vec![scalar])),
+            _ => unreachable!("terms are products with plaintexts or scalars"),
         };
         let ty = self.circuit.ty(product);
         let scale = ty.scale - self.circuit.ty(operand).scale;
         (self.reg(operand), self.plain(constant, ty.level, scale))
     }
 
-    fn plain(&mut self, constant: Const, level: Level, scale: Scale) -> u32 {
-        let (program, circuit) = (&mut self.program, self.circuit);
-        let constant = *self.consts.entry(constant).or_insert_with(|| {
-            program.consts.push(circuit.plain(constant).clone());
+    fn plain(&mut self, constant: Plain, level: Level, scale: Scale) -> u32 {
+        let program = &mut self.program;
+        let constant = *self.consts.entry(PlainBits(constant)).or_insert_with_key(|PlainBits(plain)| {
+            program.consts.push(plain.clone());
             program.consts.len() as u32 - 1
         });
         *self.plains.entry((constant, level, scale)).or_insert_with(|| {

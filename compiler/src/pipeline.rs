@@ -5,7 +5,7 @@ use crate::emit::emit;
 use crate::lower::{Ports, lower};
 use crate::model::Model;
 use crate::packing::{self, Packing, PackingPlan, Unplaced};
-use crate::rewrite::{Objective, Rewritten, Saturation, rewrite};
+use crate::rewrite::{self, Objective, Rewritten, Saturation, rewrite};
 use crate::schedule::{self, ParamsError, Placed, Policy, Prediction, Request, Scheduled};
 use crate::sparsity::Network;
 use crate::validate::{Mismatch, spread, validate};
@@ -23,6 +23,10 @@ pub struct Options {
     pub security: SecurityLevel,
     /// Use this ring degree and no other.
     pub ring_degree: Option<usize>,
+    /// Inputs that one run of the program is to take at least. The smallest power of two
+    /// of them that is as many share every ciphertext, and each has the slots that the others
+    /// leave: the whole ring if there is one, a single slot if there are as many as slots.
+    pub batch: usize,
     /// Inputs (row-major tensors) that show how large values become. Inputs
     /// drawn evenly from the declared range are used when there are none.
     pub samples: Vec<Vec<f64>>,
@@ -45,6 +49,7 @@ impl Default for Options {
             precision: 1e-4,
             security: SecurityLevel::Classical128,
             ring_degree: None,
+            batch: 1,
             samples: Vec::new(),
             headroom_bits: 2.0,
             target: cost::default_target(),
@@ -68,7 +73,8 @@ pub struct Compiled {
     pub lowered: Circuit,
     /// The circuit after rewriting.
     pub rewritten: Circuit,
-    /// What the rewriter's e-graph held; `None` when it was not asked for.
+    /// What the rewriter's e-graph held; `None` when it was not asked for or had nothing
+    /// to do.
     pub saturation: Option<Saturation>,
     /// The leveled circuit.
     pub leveled: Circuit,
@@ -98,6 +104,13 @@ pub enum CompileError {
         requested: f64,
         /// Relative error of the best parameters.
         reached: f64,
+    },
+    /// No ring of the target has as many slots.
+    BatchTooLarge {
+        /// Inputs asked for.
+        batch: usize,
+        /// Slots of the largest ring.
+        limit: usize,
     },
     /// The target has no measurements for the ring asked for.
     UnknownRing {
@@ -165,7 +178,7 @@ pub struct Packed {
 pub fn pack(model: &Model, options: &Options, ring: &RingCost) -> Result<Packed, Unplaced> {
     let network = network_for(model, options, ring);
     let nominal = Nominal::new(ring, packing::depth(&network));
-    let plan = options.packing.plan(&network, ring.ring_degree / 2, &nominal)?;
+    let plan = options.packing.plan(&network, slots_on(ring, options).unwrap_or(1), &nominal)?;
     Ok(Packed { network, plan, nominal })
 }
 
@@ -190,7 +203,13 @@ fn composed(network: &Network, options: &Options, ring: &RingCost) -> Option<Net
 /// What a network's plan is estimated to take, nanoseconds on one thread; infinite when there is none.
 fn price(network: &Network, options: &Options, ring: &RingCost) -> f64 {
     let nominal = Nominal::new(ring, packing::depth(network));
-    options.packing.price(network, ring.ring_degree / 2, &nominal).unwrap_or(f64::INFINITY)
+    options.packing.price(network, slots_on(ring, options).unwrap_or(1), &nominal).unwrap_or(f64::INFINITY)
+}
+
+/// Slots that a ring has for each input of the batch; `None` if it has fewer than inputs.
+fn slots_on(ring: &RingCost, options: &Options) -> Option<usize> {
+    let lanes = options.batch.max(1).checked_next_power_of_two()?;
+    Some(ring.ring_degree / 2 / lanes).filter(|&n_slots| n_slots > 0)
 }
 
 /// As [`compile`], of the normal form of a model or what has become of it, as it is.
@@ -218,6 +237,10 @@ fn on_some_ring(
     };
     for ring in &options.target.rings {
         if options.ring_degree.is_some_and(|asked| asked != ring.ring_degree) {
+            continue;
+        }
+        if slots_on(ring, options).is_none() {
+            failure = CompileError::BatchTooLarge { batch: options.batch, limit: ring.ring_degree / 2 };
             continue;
         }
         match compile(ring, &samples)? {
@@ -248,12 +271,13 @@ fn compile_for(
         return Ok(Err(Refusal::Params(error)));
     }
     let nominal = Nominal::new(ring, depth);
-    let plan = match options.packing.plan(network, ring.ring_degree / 2, &nominal) {
+    let plan = match options.packing.plan(network, slots_on(ring, options).unwrap_or(1), &nominal) {
         Ok(plan) => plan,
         Err(unplaced) => return Ok(Err(Refusal::Unplaced(unplaced))),
     };
     let lowered = lower(network, &plan, &ports(model));
-    let rewriting = options.objective.map(|objective| rewrite(&lowered, &nominal, objective));
+    let objective = options.objective.filter(|_| rewrite::has_room(&lowered));
+    let rewriting = objective.map(|objective| rewrite(&lowered, &nominal, objective));
     let (rewritten, saturation) = match rewriting {
         Some(Rewritten { circuit, saturation, .. }) => (circuit, Some(saturation)),
         None => (lowered.clone(), None),

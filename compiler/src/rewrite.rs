@@ -61,6 +61,13 @@ pub struct Rewritten {
 /// Bounds that circuits of thousands of products stay below.
 const BOUNDS: Bounds = Bounds { rounds: 12, growth: 8, allowance: 4096 };
 
+/// Whether there may be anything to find. With one slot nothing is rotated, no slot is
+/// spared and every plaintext is a number: what rules could still do, folding numbers and
+/// sums, lowering has done. Such circuits have a product for each weight.
+pub fn has_room(circuit: &Circuit) -> bool {
+    circuit.n_slots > 1
+}
+
 /// Runs all rewriting passes and takes the best circuit by the objective. It takes
 /// no more time than `circuit`, by price, unless memory is all that counts.
 pub fn rewrite(circuit: &Circuit, nominal: &Nominal, objective: Objective) -> Rewritten {

@@ -8,7 +8,7 @@
 mod idx;
 
 use hecc::front::{LoadOptions, load};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -153,6 +153,47 @@ fn array<T: npyz::AutoSerialize + 'static>(
     let mut writer = builder.default_dtype().shape(shape).begin_nd().unwrap();
     writer.extend(values).unwrap();
     writer.finish().unwrap();
+}
+
+#[test]
+fn batches_are_run_together_and_counted_one_by_one() {
+    let folder = Folder::new();
+    let bench = folder.prints_json("bench small.hec --data data.npz --batch 2 --simulate 3 --json");
+    assert_eq!((&bench["lanes"], &bench["n"], &bench["agree"]), (&json!(2), &json!(3), &json!(3)));
+    assert_eq!((&bench["simulated"]["n"], &bench["simulated"]["agree"]), (&json!(3), &json!(3)));
+    let (lanes, latency) = (2.0, bench["latency_s"].as_f64().unwrap());
+    assert!((bench["samples_per_s"].as_f64().unwrap() * latency / lanes - 1.0).abs() < 1e-9);
+    let run = folder.prints_json("run small.hec --data data.npz --batch 4 --json");
+    let samples = run["samples"].as_array().unwrap();
+    assert_eq!(samples.len(), 3);
+    assert!(samples.iter().all(|sample| sample["plain"] == sample["decrypted"]));
+    for backend in ["ckks", "sim", "clear"] {
+        let check = format!("check small.hec --data data.npz --batch 2 --backend {backend} --json");
+        assert_eq!(folder.prints_json(&check)["agree"], json!(3), "{backend}");
+    }
+}
+
+#[test]
+fn batches_are_deployed_like_single_samples() {
+    let folder = Folder::new();
+    let compiled = folder.prints_json("compile small.hec --batch 4 --json");
+    assert_eq!(compiled["lanes"], json!(4));
+    assert_eq!(folder.prints_json("inspect small.hecm")["lanes"], json!(4));
+    assert!(folder.prints("inspect small.hecp").starts_with("# 4 samples at once, "));
+    folder.prints("keygen small.hecm");
+    folder.prints("encrypt small.hecm --data data.npz --index 1 --count 2");
+    folder.prints("eval small.hecp");
+    let predictions = folder.prints("decrypt small.hecm --count 2");
+    assert_eq!(predictions.matches("prediction ").count(), 2, "{predictions}");
+    let refusals = [
+        ("encrypt small.hecm --data data.npz --index 2 --count 2", "H050"),
+        ("decrypt small.hecm --count 5", "H080"),
+        ("compile small.hec --batch 40000", "H079"),
+    ];
+    for (line, code) in refusals {
+        assert!(folder.refuses(line).contains(code), "{line}");
+    }
+    assert_eq!(folder.hecc("compile small.hec --batch 0").status.code(), Some(2));
 }
 
 #[test]

@@ -31,9 +31,16 @@ pub enum SecurityLevel {
 }
 
 impl Params {
-    /// Slots per ciphertext.
+    /// Slots of the ring. A circuit may have fewer: [`Params::lanes`].
     pub fn n_slots(&self) -> usize {
         self.ring_degree / 2
+    }
+
+    /// How many runs of a circuit of `n_slots` slots the slots of the ring hold side by
+    /// side; `None` unless these slots divide those of the ring.
+    pub fn lanes(&self, n_slots: usize) -> Option<usize> {
+        let of_ring = self.n_slots();
+        (n_slots > 0 && of_ring.is_multiple_of(n_slots)).then(|| of_ring / n_slots)
     }
 
     /// The level of a fresh ciphertext.

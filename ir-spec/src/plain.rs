@@ -82,6 +82,21 @@ impl Plain {
         (self.values.len() == 1).then(|| self.values[0])
     }
 
+    /// Every slot so many times in a row, as the circuits of so many lanes need it.
+    /// What is uniform stays as it is.
+    pub fn widened(&self, lanes: usize) -> Plain {
+        if lanes == 1 || self.values.len() == 1 {
+            return self.clone();
+        }
+        // The halves of a period differ; so do those of the wider one.
+        Plain { values: self.values.iter().flat_map(|&v| std::iter::repeat_n(v, lanes)).collect() }
+    }
+
+    /// Length of one period of [`Plain::widened`].
+    pub fn widened_period(&self, lanes: usize) -> usize {
+        if self.values.len() == 1 { 1 } else { self.values.len() * lanes }
+    }
+
     /// True when every slot is zero.
     pub fn is_zero(&self) -> bool {
         self.values.iter().all(|&v| v == 0.0)
@@ -228,6 +243,16 @@ mod tests {
         assert!(stored_len(&Plain::new(values)) < 40);
         assert!(stored_len(&Plain::new((0..64).map(f64::from).collect())) < 64 * 8 + 8);
         assert!(stored_len(&Plain::new(vec![0.0])) < 8);
+    }
+
+    #[test]
+    fn wider_plaintexts_repeat_each_slot() {
+        let plain = Plain::new(vec![1.0, 2.0]);
+        assert_eq!(plain.widened(1), plain);
+        assert_eq!(plain.widened(2), Plain::from_period(vec![1.0, 1.0, 2.0, 2.0]).unwrap());
+        assert_eq!(plain.widened(4).period(), plain.widened_period(4));
+        let uniform = Plain::new(vec![3.0]);
+        assert_eq!((uniform.widened(8), uniform.widened_period(8)), (uniform, 1));
     }
 
     #[test]

@@ -181,7 +181,8 @@ impl Instr {
 /// Evaluation keys a program needs, each with the highest level it is used at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyPlan {
-    /// Galois keys by rotation step.
+    /// Galois keys by rotation step, in slots of the circuit: a key is for that many
+    /// times [`Manifest::lanes`] slots of the ring.
     pub rotations: BTreeMap<Step, Level>,
     /// Relinearisation key.
     pub relin: Option<Level>,
@@ -213,6 +214,21 @@ pub struct Manifest {
     pub outputs: Vec<Port>,
     /// Evaluation keys to make.
     pub keys: KeyPlan,
+}
+
+impl Manifest {
+    /// Slots of the circuit, which are those of its ports; without ports, of the ring.
+    pub fn n_slots(&self) -> usize {
+        let port = self.inputs.iter().chain(&self.outputs).next();
+        port.map_or_else(|| self.params.n_slots(), |port| port.layout.n_slots)
+    }
+
+    /// How many independent runs one run of the program makes. Slot `s` of the circuit is
+    /// the slots `s * lanes .. (s + 1) * lanes` of the ring, one for each of them.
+    /// Expects a manifest that verifies.
+    pub fn lanes(&self) -> usize {
+        self.params.lanes(self.n_slots()).unwrap_or(1)
+    }
 }
 
 /// A program for an executor: manifest, instructions, plaintexts.

@@ -33,6 +33,11 @@ pub struct RingCost {
     pub add_ns: f64,
     /// Converting one limb to one other prime (basis conversion).
     pub convert_ns: f64,
+    /// Multiplying one limb by a number and accumulating, among others that are
+    /// computed together. Profiles without it price products with numbers as those with
+    /// plaintexts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mul_scalar_ns: Option<f64>,
 }
 
 impl Target {
@@ -52,7 +57,7 @@ pub enum Basis {
 }
 
 /// Prices operations of one parameter set in nanoseconds on one thread. Every
-/// price is a linear form of the four measured times.
+/// price is a linear form of the measured times.
 #[derive(Clone, Debug)]
 pub struct OpCost<'a> {
     /// Measured primitives.
@@ -104,6 +109,14 @@ impl OpCost<'_> {
     /// One product with an encoded plaintext, accumulated, besides [`OpCost::gather`].
     pub fn mul_plain(&self, level: Level, basis: Basis) -> f64 {
         self.n_limbs(level, basis) * self.ring.mul_acc_ns
+    }
+
+    /// One product with a number, accumulated, besides [`OpCost::gather`].
+    pub fn mul_scalar(&self, level: Level, basis: Basis) -> f64 {
+        match self.ring.mul_scalar_ns {
+            Some(ns) => 2.0 * self.n_limbs(level, basis) * ns,
+            None => self.mul_plain(level, basis),
+        }
     }
 
     /// One product of reduced ciphertexts without relinearisation.

@@ -200,8 +200,9 @@ impl<'a> Verifier<'a> {
                 if let Err(error) = params.check() {
                     self.report(Rule::ParamsSound, Place::Params, error.to_string());
                 }
-                self.require(params.n_slots() == circuit.n_slots, Rule::ParamsSound, Place::Params, || {
-                    format!("ring degree {} does not have {} slots", params.ring_degree, circuit.n_slots)
+                let n_slots = circuit.n_slots;
+                self.require(params.lanes(n_slots).is_some(), Rule::ParamsSound, Place::Params, || {
+                    format!("{n_slots} slots do not divide the {} of the ring", params.n_slots())
                 });
             }
         }

@@ -30,7 +30,8 @@ fn manifests_are_checked() {
     let port = ProgramRule::PortSound;
     assert_eq!(broken(|p| p.manifest.inputs.push(p.manifest.inputs[0].clone())), [port]);
     assert_eq!(broken(|p| p.manifest.inputs[0].range = (f64::NAN, 1.0)), [port]);
-    assert_eq!(broken(|p| p.manifest.inputs[0].layout.n_slots = 4), [port]);
+    assert_eq!(broken(|p| p.manifest.outputs[0].layout.n_slots = 4), [port]);
+    assert_eq!(broken(|p| p.manifest.inputs[0].layout.n_slots = 16), [port]);
     assert_eq!(broken(|p| p.manifest.outputs[0].ty.degree = 2), [port]);
     assert_eq!(broken(|p| p.manifest.outputs[0].ty.scale = Scale::ONE), [port]);
     let key = ProgramRule::KeyRange;

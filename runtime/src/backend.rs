@@ -24,7 +24,8 @@ pub struct PlainType {
 ///
 /// Methods are called from several threads at once and give the same result
 /// from any of them. They refuse operands of unfit types with
-/// [`Error::Operands`]; slot `i` below is taken modulo the slot count.
+/// [`Error::Operands`]; slot `i` below is one of the program, in every lane, and taken
+/// modulo their number.
 pub trait Backend: Send + Sync {
     /// A ciphertext.
     type Ct: Clone + Send + Sync;
@@ -35,6 +36,10 @@ pub trait Backend: Send + Sync {
 
     /// The ring it was made for.
     fn params(&self) -> &Params;
+
+    /// How many runs of a program its ciphertexts hold side by side: each slot of a
+    /// program is that many of the ring ([`Manifest::lanes`](hecc_ir::Manifest::lanes)).
+    fn lanes(&self) -> usize;
 
     /// Checks that every key of `needed` is there.
     ///

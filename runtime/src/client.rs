@@ -18,6 +18,7 @@ use crate::{Error, port};
 use hecc_ckks::{Context, Encoder, KeyGenerator, SecretKey};
 use hecc_ir::program::Port;
 use hecc_ir::{KeyPlan, Manifest, SecurityLevel, artifact};
+use rayon::prelude::*;
 use std::fmt;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -112,9 +113,9 @@ impl Client {
     /// # Errors
     /// When the system gives no randomness.
     pub fn eval_keys(&self) -> Result<Vec<u8>, Error> {
-        let KeyPlan { relin, rotations } = &self.manifest.keys;
+        let (KeyPlan { relin, rotations }, lanes) = (&self.manifest.keys, self.manifest.lanes());
         let rotations: Vec<_> =
-            rotations.iter().map(|(step, level)| (step.get(), level.0 as usize)).collect();
+            rotations.iter().map(|(step, level)| (step.get() * lanes, level.0 as usize)).collect();
         let mut generator = KeyGenerator::from_secret(self.secret.clone())?;
         let keys = generator.eval_keys(relin.map(|level| level.0 as usize), &rotations)?;
         let mut writer = Writer::new(Kind::EvalKeys, &self.fingerprint, 0);
@@ -128,7 +129,22 @@ impl Client {
     /// When a tensor does not have its input's number of elements, or an
     /// element is not a number in the declared range; names the first such.
     pub fn encrypt(&self, tensors: &[Vec<f64>]) -> Result<Vec<u8>, Error> {
-        let slots = Zeroizing::new(port::pack_all(&self.manifest, tensors)?);
+        self.encrypt_slots(Zeroizing::new(port::pack_one(&self.manifest, tensors)?))
+    }
+
+    /// Encrypts several samples, each of one row-major tensor for each input, as one bundle:
+    /// the server computes them all at once. There are at most as many as
+    /// [`Manifest::lanes`]; of fewer, the other lanes compute with zeros.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] for none or too many, [`Error::Sample`] with what
+    /// [`Client::encrypt`] refuses of one.
+    pub fn encrypt_batch<S: AsRef<[Vec<f64>]>>(&self, samples: &[S]) -> Result<Vec<u8>, Error> {
+        self.encrypt_slots(Zeroizing::new(port::pack_batch(&self.manifest, samples)?))
+    }
+
+    /// Encrypts the slots of the ciphertexts of every input.
+    fn encrypt_slots(&self, slots: Zeroizing<Vec<Vec<Vec<f64>>>>) -> Result<Vec<u8>, Error> {
         let inputs = self.manifest.inputs.iter().zip(slots.iter());
         let encrypted = inputs.map(|(port, cts)| self.encrypt_port(port, cts));
         let encrypted: Vec<_> = encrypted.collect::<Result<_, _>>()?;
@@ -136,7 +152,7 @@ impl Client {
     }
 
     fn encrypt_port(&self, port: &Port, cts: &[Vec<f64>]) -> Result<Vec<CkksCt>, Error> {
-        cts.iter().map(|slots| ckks::encrypt(&self.encoder, &self.secret, slots, port.ty)).collect()
+        cts.par_iter().map(|slots| ckks::encrypt(&self.encoder, &self.secret, slots, port.ty)).collect()
     }
 
     /// Decrypts a bundle of results to one row-major tensor for each output, for
@@ -146,9 +162,20 @@ impl Client {
     /// When the bytes are no bundle of results for this manifest, or a
     /// ciphertext is not of its output's type.
     pub fn decrypt(&self, bundle: &[u8]) -> Result<Vec<Vec<f64>>, Error> {
+        Ok(self.decrypt_batch(bundle, 1)?.remove(0))
+    }
+
+    /// Decrypts the results of the first `n_samples` samples of a batch, each one row-major
+    /// tensor for each output, for the client alone as those of [`Client::decrypt`].
+    ///
+    /// # Errors
+    /// As [`Client::decrypt`], and [`Error::Batch`] for none or more than there are lanes.
+    pub fn decrypt_batch(&self, bundle: &[u8], n_samples: usize) -> Result<Vec<Vec<Vec<f64>>>, Error> {
         let ports = &self.manifest.outputs;
         let outputs = cts::read(&self.context, bundle, Kind::Results, &self.fingerprint, ports)?;
-        ports.iter().zip(&outputs).map(|(port, cts)| self.decrypt_port(port, cts)).collect()
+        let slots = ports.iter().zip(&outputs).map(|(port, cts)| self.decrypt_port(port, cts));
+        let slots = Zeroizing::new(slots.collect::<Result<Vec<_>, _>>()?);
+        port::unpack_batch(&self.manifest, &slots, n_samples)
     }
 
     /// Decrypts a bundle of results to values that may be shared.
@@ -159,12 +186,12 @@ impl Client {
         sharing.apply(Zeroizing::new(self.decrypt(bundle)?))
     }
 
-    fn decrypt_port(&self, port: &Port, cts: &[CkksCt]) -> Result<Vec<f64>, Error> {
+    /// Slots of the ciphertexts of an output.
+    fn decrypt_port(&self, port: &Port, cts: &[CkksCt]) -> Result<Vec<Vec<f64>>, Error> {
         for (i, ct) in cts.iter().enumerate() {
             expect_type(ct.ty(), port.ty, || format!("ciphertext {i} of output `{}`", port.name))?;
         }
-        let slots = cts.iter().map(|ct| ckks::decrypt(&self.encoder, &self.secret, ct));
-        port::unpack(port, &Zeroizing::new(slots.collect::<Result<Vec<_>, _>>()?))
+        cts.par_iter().map(|ct| ckks::decrypt(&self.encoder, &self.secret, ct)).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::backend::sim::SimCt;
 use crate::{Backend, Clear, Error, Executor, NoiseModel, Prepared, RunCost, RunReport, Sim, port};
-use hecc_ir::{CtType, Program};
+use hecc_ir::{CtType, Manifest, Program};
 use std::sync::Arc;
 
 /// Tensors a program computes, and what computing them cost.
@@ -48,11 +48,35 @@ pub fn evaluate(
     program: Arc<Program>,
     tensors: &[Vec<f64>],
 ) -> Result<Evaluation, Error> {
-    let clear = Clear::new(&program.manifest.params);
+    let slots = port::pack_one(&program.manifest, tensors)?;
+    Ok(evaluate_slots(executor, program, &slots, 1)?.remove(0))
+}
+
+/// As [`evaluate`], for the samples of a batch, at most as many as the program has lanes.
+///
+/// # Errors
+/// As [`evaluate`]; [`Error::Batch`], and [`Error::Sample`] with what is refused of one.
+pub fn evaluate_batch<S: AsRef<[Vec<f64>]>>(
+    executor: &Executor,
+    program: Arc<Program>,
+    samples: &[S],
+) -> Result<Vec<Evaluation>, Error> {
+    let slots = port::pack_batch(&program.manifest, samples)?;
+    evaluate_slots(executor, program, &slots, samples.len())
+}
+
+fn evaluate_slots(
+    executor: &Executor,
+    program: Arc<Program>,
+    slots: &[Vec<Vec<f64>>],
+    n_samples: usize,
+) -> Result<Vec<Evaluation>, Error> {
+    let clear = Clear::new(&program.manifest.params).with_lanes(program.manifest.lanes());
     let prepared = executor.prepare(program.clone(), clear)?;
-    let report = prepared.run(inputs(&prepared, tensors, Clear::encrypt)?)?;
-    let tensors = unpack(&program, &report.outputs, |ct| ct.slots.clone())?;
-    Ok(Evaluation { tensors, cost: report.cost })
+    let report = prepared.run(inputs(&prepared, slots, Clear::encrypt)?)?;
+    let samples = unpack(&program.manifest, &report.outputs, n_samples, |ct| ct.slots.clone())?;
+    let of_sample = |tensors| Evaluation { tensors, cost: report.cost.clone() };
+    Ok(samples.into_iter().map(of_sample).collect())
 }
 
 /// Computes what a program means and estimates the error of an encrypted run.
@@ -75,7 +99,7 @@ impl Simulation {
     /// # Errors
     /// When the program is refused.
     pub fn new(executor: &Executor, program: Arc<Program>) -> Result<Simulation, Error> {
-        let sim = Sim::new(&program.manifest.params);
+        let sim = Sim::new(&program.manifest.params).with_lanes(program.manifest.lanes());
         Ok(Simulation { prepared: executor.prepare(program, sim)? })
     }
 
@@ -84,52 +108,72 @@ impl Simulation {
     /// # Errors
     /// When a tensor is refused, or a value outgrows the modulus.
     pub fn forecast(&self, tensors: &[Vec<f64>]) -> Result<Forecast, Error> {
-        self.read(self.prepared.run(inputs(&self.prepared, tensors, Sim::encrypt)?)?)
+        let slots = port::pack_one(&self.prepared.program().manifest, tensors)?;
+        Ok(self.read(self.prepared.run(self.inputs(&slots)?)?, 1)?.remove(0))
     }
 
-    /// The same on the calling thread alone: for many inputs at once, each
+    /// As [`Simulation::forecast`], for the samples of a batch, at most as many as the
+    /// program has lanes.
+    ///
+    /// # Errors
+    /// As [`Simulation::forecast`]; [`Error::Batch`], and [`Error::Sample`] with what is
+    /// refused of one.
+    pub fn forecast_batch<S: AsRef<[Vec<f64>]>>(&self, samples: &[S]) -> Result<Vec<Forecast>, Error> {
+        let slots = port::pack_batch(&self.prepared.program().manifest, samples)?;
+        self.read(self.prepared.run(self.inputs(&slots)?)?, samples.len())
+    }
+
+    /// The same on the calling thread alone: for many batches at once, each
     /// on a thread of [`Executor::each`].
     ///
     /// # Errors
-    /// When a tensor is refused, or a value outgrows the modulus.
-    pub fn forecast_here(&self, tensors: &[Vec<f64>]) -> Result<Forecast, Error> {
-        self.read(self.prepared.run_here(inputs(&self.prepared, tensors, Sim::encrypt)?)?)
+    /// As [`Simulation::forecast_batch`].
+    pub fn forecast_batch_here<S: AsRef<[Vec<f64>]>>(&self, samples: &[S]) -> Result<Vec<Forecast>, Error> {
+        let slots = port::pack_batch(&self.prepared.program().manifest, samples)?;
+        self.read(self.prepared.run_here(self.inputs(&slots)?)?, samples.len())
     }
 
-    fn read(&self, report: RunReport<SimCt>) -> Result<Forecast, Error> {
-        let program = self.prepared.program();
-        let tensors = unpack(program, &report.outputs, |ct| ct.slots().to_vec())?;
-        let deviations = unpack(program, &report.outputs, |ct| ct.std())?;
-        let noise = NoiseModel::new(&program.manifest.params);
-        let ports = program.manifest.outputs.iter().zip(&deviations);
-        let errors = ports.map(|(port, std)| expected_error(&noise, &port.name, std)).collect();
+    fn inputs(&self, slots: &[Vec<Vec<f64>>]) -> Result<Vec<Vec<SimCt>>, Error> {
+        inputs(&self.prepared, slots, Sim::encrypt)
+    }
+
+    fn read(&self, report: RunReport<SimCt>, n_samples: usize) -> Result<Vec<Forecast>, Error> {
+        let manifest = &self.prepared.program().manifest;
+        let samples = unpack(manifest, &report.outputs, n_samples, |ct| ct.slots().to_vec())?;
+        let deviations = unpack(manifest, &report.outputs, n_samples, |ct| ct.std())?;
+        let noise = NoiseModel::new(&manifest.params);
         let headroom =
             report.outputs.iter().flatten().fold(f64::INFINITY, |least, ct| least.min(ct.headroom()));
-        Ok(Forecast { tensors, errors, headroom, cost: report.cost })
+        let forecast = |(tensors, deviations): (Vec<Vec<f64>>, Vec<Vec<f64>>)| {
+            let ports = manifest.outputs.iter().zip(&deviations);
+            let errors = ports.map(|(port, std)| expected_error(&noise, &port.name, std)).collect();
+            Forecast { tensors, errors, headroom, cost: report.cost.clone() }
+        };
+        Ok(samples.into_iter().zip(deviations).map(forecast).collect())
     }
 }
 
 /// Slots of every input as the back end holds them.
 fn inputs<B: Backend>(
     prepared: &Prepared<B>,
-    tensors: &[Vec<f64>],
+    slots: &[Vec<Vec<f64>>],
     encrypt: impl Fn(&B, &[f64], CtType) -> Result<B::Ct, Error>,
 ) -> Result<Vec<Vec<B::Ct>>, Error> {
-    let manifest = &prepared.program().manifest;
-    let slots = port::pack_all(manifest, tensors)?;
-    let ports = manifest.inputs.iter().zip(&slots);
+    let ports = prepared.program().manifest.inputs.iter().zip(slots);
     let inputs = ports
         .map(|(port, cts)| cts.iter().map(|slots| encrypt(prepared.backend(), slots, port.ty)).collect());
     inputs.collect()
 }
 
+/// What `slots` reads of every output, by sample.
 fn unpack<Ct>(
-    program: &Program,
+    manifest: &Manifest,
     outputs: &[Vec<Ct>],
+    n_samples: usize,
     slots: impl Fn(&Ct) -> Vec<f64>,
-) -> Result<Vec<Vec<f64>>, Error> {
-    let ports = program.manifest.outputs.iter().zip(outputs);
-    ports.map(|(port, cts)| port::unpack(port, &cts.iter().map(&slots).collect::<Vec<_>>())).collect()
+) -> Result<Vec<Vec<Vec<f64>>>, Error> {
+    let outputs: Vec<Vec<_>> = outputs.iter().map(|cts| cts.iter().map(&slots).collect()).collect();
+    port::unpack_batch(manifest, &outputs, n_samples)
 }
 
 fn expected_error(noise: &NoiseModel, output: &str, std: &[f64]) -> ExpectedError {

@@ -19,8 +19,8 @@ pub enum Error {
     /// The manifest breaks invariants.
     #[error("the manifest is not valid: {}", listed(.0))]
     Manifest(Vec<ProgramError>),
-    /// The back end was made for another ring.
-    #[error("the program and the back end have different ring parameters")]
+    /// The back end was made for another ring or another number of lanes.
+    #[error("the program and the back end have different ring parameters or lanes")]
     Params,
     /// Evaluation keys that the program needs and the back end lacks.
     #[error("missing evaluation keys: {}", missing_keys(.rotations, .relin))]
@@ -57,6 +57,23 @@ pub enum Error {
         expected: CtType,
         /// Type of the ciphertext.
         found: CtType,
+    },
+    /// A batch holds no sample, or more than there are lanes.
+    #[error("a batch holds 1 to {lanes} samples, found {found}")]
+    Batch {
+        /// Lanes of the program.
+        lanes: usize,
+        /// Samples given.
+        found: usize,
+    },
+    /// A sample of a batch was refused.
+    #[error("sample {sample}: {cause}")]
+    Sample {
+        /// Index within the batch.
+        sample: usize,
+        /// What is wrong with it.
+        #[source]
+        cause: Box<Error>,
     },
     /// A tensor has another number of elements than its shape.
     #[error("`{port}` has {expected} elements, found {found}")]

@@ -15,7 +15,7 @@ use crate::memory::{PlainBytes, PlainMemory};
 use crate::report::RunReport;
 use crate::schedule::Schedule;
 use crate::{Backend, Error};
-use hecc_ir::{CtType, Program};
+use hecc_ir::{CtType, Manifest, Program};
 use plains::Plains;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -76,9 +76,7 @@ impl Executor {
         progress: Progress,
     ) -> Result<Encoded<B>, Error> {
         program.verify().map_err(Error::Program)?;
-        if program.manifest.params != *backend.params() {
-            return Err(Error::Params);
-        }
+        expect_ring(&program.manifest, backend)?;
         let schedule = Arc::new(Schedule::of(&program));
         let types = schedule.plains.clone();
         let plains = self.pool.install(|| Plains::new(&program, types, backend, &self.memory, progress))?;
@@ -117,12 +115,10 @@ impl<B: Backend> Encoded<B> {
     /// the plaintexts.
     ///
     /// # Errors
-    /// [`Error::Params`] for another ring, [`Error::MissingKeys`] with every
+    /// [`Error::Params`] for another ring or other lanes, [`Error::MissingKeys`] with every
     /// key an instruction needs and the back end lacks.
     pub fn bind(&self, backend: B) -> Result<Prepared<B>, Error> {
-        if self.program.manifest.params != *backend.params() {
-            return Err(Error::Params);
-        }
+        expect_ring(&self.program.manifest, &backend)?;
         backend.check_keys(&self.program.required_keys())?;
         Ok(Prepared { encoded: self.clone(), backend })
     }
@@ -207,6 +203,14 @@ impl<B: Backend> Prepared<B> {
             }
         }
         Ok(())
+    }
+}
+
+/// Refuses a back end for another ring or other lanes.
+fn expect_ring<B: Backend>(manifest: &Manifest, backend: &B) -> Result<(), Error> {
+    match manifest.params == *backend.params() && manifest.lanes() == backend.lanes() {
+        true => Ok(()),
+        false => Err(Error::Params),
     }
 }
 

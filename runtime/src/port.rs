@@ -1,49 +1,113 @@
 //! Tensors on their way into and out of slots, checked against the manifest.
+//!
+//! A batch holds a sample for each lane: slot `s` of sample `i` is slot
+//! `s * lanes + i` of the ring. A sample is one row-major tensor for each input or output.
 
 use crate::Error;
 use hecc_ir::Manifest;
 use hecc_ir::program::Port;
 
-/// Slots of the ciphertexts of every input, in manifest order.
+/// Slots of the ring for the ciphertexts of every input, in manifest order. Lanes
+/// without a sample are zero.
 ///
 /// # Errors
-/// As [`pack`], or when the number of tensors is not the manifest's.
-pub fn pack_all(manifest: &Manifest, tensors: &[Vec<f64>]) -> Result<Vec<Vec<Vec<f64>>>, Error> {
-    let expected = manifest.inputs.len();
-    if tensors.len() != expected {
-        return Err(Error::InputCount { expected, found: tensors.len() });
+/// [`Error::Batch`] for no sample or more than there are lanes; [`Error::Sample`] with what
+/// [`pack_one`] refuses.
+pub fn pack_batch<S: AsRef<[Vec<f64>]>>(
+    manifest: &Manifest,
+    samples: &[S],
+) -> Result<Vec<Vec<Vec<f64>>>, Error> {
+    check_count(manifest, samples.len())?;
+    let mut slots = empty(manifest);
+    for (sample, tensors) in samples.iter().enumerate() {
+        let refused = |cause| Error::Sample { sample, cause: Box::new(cause) };
+        pack(manifest, tensors.as_ref(), sample, &mut slots).map_err(refused)?;
     }
-    manifest.inputs.iter().zip(tensors).map(|(port, tensor)| pack(port, tensor)).collect()
+    Ok(slots)
 }
 
-/// Slots of the ciphertexts of one input; `tensor` is row-major.
+/// As [`pack_batch`] for one sample.
 ///
 /// # Errors
-/// When the tensor has another number of elements than the port's shape, or an
-/// element is not a number within the port's range.
-pub fn pack(port: &Port, tensor: &[f64]) -> Result<Vec<Vec<f64>>, Error> {
-    let expected = port.layout.home.len();
-    if tensor.len() != expected {
-        return Err(Error::Shape { port: port.name.clone(), expected, found: tensor.len() });
-    }
-    tensor.iter().enumerate().try_for_each(|(index, &value)| check_element(port, index, value))?;
-    Ok(port.layout.pack(tensor))
+/// When the number of tensors is not the manifest's, a tensor has another number of
+/// elements than its port's shape, or an element is not a number within the port's range.
+pub fn pack_one(manifest: &Manifest, tensors: &[Vec<f64>]) -> Result<Vec<Vec<Vec<f64>>>, Error> {
+    let mut slots = empty(manifest);
+    pack(manifest, tensors, 0, &mut slots)?;
+    Ok(slots)
 }
 
-/// The row-major tensor of one output.
+/// The first samples of a batch, from the slots of the ciphertexts of every output.
 ///
 /// # Errors
-/// When there are not as many ciphertexts or slots as the layout has.
-pub fn unpack(port: &Port, slots: &[Vec<f64>]) -> Result<Vec<f64>, Error> {
-    let (expected, found) = (port.layout.n_cts, slots.len());
+/// [`Error::Batch`] for no sample or more than there are lanes, and when there are not as
+/// many ciphertexts or slots as the manifest says.
+pub fn unpack_batch(
+    manifest: &Manifest,
+    outputs: &[Vec<Vec<f64>>],
+    n_samples: usize,
+) -> Result<Vec<Vec<Vec<f64>>>, Error> {
+    check_count(manifest, n_samples)?;
+    let ports = || manifest.outputs.iter().zip(outputs);
+    ports().try_for_each(|(port, cts)| check_cts(manifest, port, cts))?;
+    let lanes = manifest.lanes();
+    let tensor = |sample: usize, port: &Port, cts: &[Vec<f64>]| {
+        port.layout.home.iter().map(|p| cts[p.ct as usize][p.slot as usize * lanes + sample]).collect()
+    };
+    let tensors = |sample: usize| ports().map(|(port, cts)| tensor(sample, port, cts)).collect();
+    Ok((0..n_samples).map(tensors).collect())
+}
+
+fn check_count(manifest: &Manifest, found: usize) -> Result<(), Error> {
+    let lanes = manifest.lanes();
+    if (1..=lanes).contains(&found) { Ok(()) } else { Err(Error::Batch { lanes, found }) }
+}
+
+fn check_cts(manifest: &Manifest, port: &Port, cts: &[Vec<f64>]) -> Result<(), Error> {
+    let (expected, found) = (port.layout.n_cts, cts.len());
     if expected != found {
         return Err(Error::CtCount { port: port.name.clone(), expected, found });
     }
-    if let Some(odd) = slots.iter().find(|ct| ct.len() != port.layout.n_slots) {
-        let (expected, found) = (port.layout.n_slots, odd.len());
-        return Err(Error::Operands(format!("expected {expected} slots, found {found}")));
+    let expected = manifest.params.n_slots();
+    match cts.iter().find(|ct| ct.len() != expected) {
+        Some(odd) => Err(Error::Operands(format!("expected {expected} slots, found {}", odd.len()))),
+        None => Ok(()),
     }
-    Ok(port.layout.unpack(slots))
+}
+
+fn empty(manifest: &Manifest) -> Vec<Vec<Vec<f64>>> {
+    let n_slots = manifest.params.n_slots();
+    manifest.inputs.iter().map(|port| vec![vec![0.0; n_slots]; port.layout.n_cts]).collect()
+}
+
+/// Writes a sample into its lane.
+fn pack(
+    manifest: &Manifest,
+    tensors: &[Vec<f64>],
+    sample: usize,
+    slots: &mut [Vec<Vec<f64>>],
+) -> Result<(), Error> {
+    let (expected, found, lanes) = (manifest.inputs.len(), tensors.len(), manifest.lanes());
+    if found != expected {
+        return Err(Error::InputCount { expected, found });
+    }
+    for ((port, tensor), cts) in manifest.inputs.iter().zip(tensors).zip(slots) {
+        check_tensor(port, tensor)?;
+        for (index, &value) in tensor.iter().enumerate() {
+            for place in port.layout.positions(index) {
+                cts[place.ct as usize][place.slot as usize * lanes + sample] = value;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_tensor(port: &Port, tensor: &[f64]) -> Result<(), Error> {
+    let (expected, found) = (port.layout.home.len(), tensor.len());
+    if found != expected {
+        return Err(Error::Shape { port: port.name.clone(), expected, found });
+    }
+    tensor.iter().enumerate().try_for_each(|(index, &value)| check_element(port, index, value))
 }
 
 fn check_element(port: &Port, index: usize, value: f64) -> Result<(), Error> {

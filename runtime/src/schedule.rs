@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The order constraints of a program, computed once and used by every run.
 #[derive(Debug)]
 pub struct Schedule {
-    /// Instructions that run together, in the order of the first of each.
+    /// Instructions that run together, in the order in which threads prefer them.
     pub units: Vec<Vec<u32>>,
     /// Operands that each unit waits for, counted with multiplicity.
     pub waits: Vec<u32>,
@@ -48,15 +48,112 @@ impl Schedule {
 
 /// Most inner products in a unit: their results are alive at once.
 const MAX_ROWS: usize = 16;
+/// The same where all plaintexts are uniform and nothing but operands comes from memory: so
+/// many, and more while there are several times as many operands.
+const UNIFORM_ROWS: usize = 32;
+const MAX_UNIFORM_ROWS: usize = 128;
+const OPERANDS_PER_ROW: usize = 4;
 
-/// Inner products of what the same instructions wrote become ready together, and
-/// share most operands: they make a unit. All else is a unit of its own.
+/// Inner products that become ready together and share most operands make a unit; all
+/// else is a unit of its own. All members of a unit have one depth, so that no unit waits
+/// for what waits for it.
 fn units(program: &Program) -> Vec<Vec<u32>> {
+    let mut units = uniform_units(program);
+    let grouped: BTreeSet<u32> = units.iter().flatten().copied().collect();
+    units.extend(other_units(program, &grouped));
+    units.sort_unstable_by_key(|members| members[0]);
+    let places = places(program, &units);
+    let mut placed: Vec<((u32, u32), Vec<u32>)> = places.into_iter().zip(units).collect();
+    placed.sort_by_key(|(place, _)| *place);
+    placed.into_iter().map(|(_, members)| members).collect()
+}
+
+/// Where each unit belongs: to its first instruction, or, where it makes the only use of one
+/// register, to the instruction of the unit from which that register comes in this way. So
+/// results are rescaled and squared one by one while they are in a cache, and their memory is
+/// free again, before more of them are computed.
+fn places(program: &Program, units: &[Vec<u32>]) -> Vec<(u32, u32)> {
+    let mut reads_of = vec![0; program.types.len()];
+    let all_reads =
+        program.instrs.iter().flat_map(Instr::reads).chain(program.outputs.iter().flatten().copied());
+    all_reads.for_each(|reg| reads_of[position(reg)] += 1);
+    let mut place_of = vec![(0, 0); program.types.len()];
+    let mut places = Vec::with_capacity(units.len());
+    for members in units {
+        let own = (members[0], members[0]);
+        let place = source(program, members, &reads_of).map_or(own, |reg| place_of[position(reg)]);
+        for &index in members {
+            let place = if members.len() > 1 { (own.0, index) } else { place };
+            let writes = program.instrs[index as usize].writes();
+            writes.into_iter().for_each(|reg| place_of[position(reg)] = place);
+        }
+        places.push(place);
+    }
+    places
+}
+
+/// The register that a unit alone reads and makes another of, if there is one.
+fn source(program: &Program, members: &[u32], reads_of: &[usize]) -> Option<Reg> {
+    let &[index] = members else { return None };
+    let instr = &program.instrs[index as usize];
+    let reads = instr.reads();
+    let &first = reads.first()?;
+    let is_only = reads_of[position(first)] == reads.len() && reads.iter().all(|&reg| reg == first);
+    (is_only && instr.writes().len() == 1).then_some(first)
+}
+
+/// Units of inner products with uniform plaintexts: of one depth, neighbours where they
+/// read the same.
+fn uniform_units(program: &Program) -> Vec<Vec<u32>> {
+    let mut depth_of = vec![0; program.types.len()];
+    let mut rows: BTreeMap<u32, Vec<(Vec<Reg>, u32)>> = BTreeMap::new();
+    for (index, instr) in (0..).zip(&program.instrs) {
+        let reads = instr.reads();
+        let depth = reads.iter().map(|&reg| depth_of[position(reg)]).max().unwrap_or(0) + 1;
+        instr.writes().into_iter().for_each(|reg| depth_of[position(reg)] = depth);
+        if let Instr::InnerProduct { terms, .. } = instr
+            && terms.iter().all(|term| program.is_uniform(term.1))
+        {
+            rows.entry(depth).or_default().push((reads, index));
+        }
+    }
+    rows.into_values().flat_map(divided).collect()
+}
+
+/// Rows with what they read, divided into units.
+fn divided(mut rows: Vec<(Vec<Reg>, u32)>) -> Vec<Vec<u32>> {
+    rows.sort_unstable();
+    let mut units: Vec<Vec<u32>> = Vec::new();
+    let mut operands = BTreeSet::new();
+    for (reads, index) in rows {
+        let has_room = |unit: &Vec<u32>| {
+            let n_rows = unit.len();
+            let is_wide = n_rows * OPERANDS_PER_ROW < operands.len() && n_rows < MAX_UNIFORM_ROWS;
+            n_rows < UNIFORM_ROWS || is_wide
+        };
+        match units.last_mut().filter(|unit| has_room(unit)) {
+            Some(unit) => unit.push(index),
+            None => {
+                units.push(vec![index]);
+                operands.clear();
+            }
+        }
+        operands.extend(reads);
+    }
+    units.iter_mut().for_each(|members| members.sort_unstable());
+    units
+}
+
+/// Units of what is not in one yet: inner products of what the same instructions wrote.
+fn other_units(program: &Program, grouped: &BTreeSet<u32>) -> Vec<Vec<u32>> {
     let mut writer = vec![0; program.types.len()];
     let mut open: BTreeMap<Vec<u32>, usize> = BTreeMap::new();
     let mut units: Vec<Vec<u32>> = Vec::new();
     for (index, instr) in (0..).zip(&program.instrs) {
         instr.writes().into_iter().for_each(|reg| writer[position(reg)] = index);
+        if grouped.contains(&index) {
+            continue;
+        }
         if let Instr::InnerProduct { terms, .. } = instr {
             let writers: BTreeSet<u32> = terms.iter().map(|term| writer[position(term.0)]).collect();
             let unit = open.entry(writers.into_iter().collect()).or_insert(units.len());
@@ -208,5 +305,51 @@ pub fn mnemonic(instr: &Instr) -> &'static str {
         Instr::Relin { .. } => "relin",
         Instr::Rescale { .. } => "rescale",
         Instr::DropLevel { .. } => "drop_level",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hecc_ir::testing::programs;
+    use proptest::prelude::*;
+
+    /// Units in the order in which they run on one thread.
+    fn order(schedule: &Schedule, program: &Program) -> Vec<usize> {
+        let mut waits = schedule.waits.clone();
+        let mut order = Vec::new();
+        let is_ready =
+            |unit: &usize, waits: &[u32], order: &[usize]| waits[*unit] == 0 && !order.contains(unit);
+        while let Some(unit) = (0..waits.len()).find(|unit| is_ready(unit, &waits, &order)) {
+            order.push(unit);
+            let writes = schedule.units[unit].iter().flat_map(|&i| program.instrs[i as usize].writes());
+            for reg in writes {
+                schedule.readers[position(reg)].iter().for_each(|&reader| waits[reader as usize] -= 1);
+            }
+        }
+        order
+    }
+
+    proptest! {
+        #[test]
+        fn every_instruction_runs_once(program in programs()) {
+            let schedule = Schedule::of(&program);
+            prop_assert_eq!(order(&schedule, &program).len(), schedule.units.len());
+            let mut instrs: Vec<u32> = schedule.units.concat();
+            instrs.sort_unstable();
+            prop_assert!(instrs.into_iter().eq(0..program.instrs.len() as u32));
+            prop_assert!(schedule.units.iter().all(|members| members.is_sorted()));
+        }
+    }
+
+    #[test]
+    fn rows_that_read_the_same_are_neighbours() {
+        // Two images of sixty rows in turn; each row reads eight of its own forty registers.
+        let row = |i: u32| ((0..8).map(|k| Reg(i % 2 * 40 + (i / 2 + k) % 40)).collect(), i);
+        let units = divided((0..120).map(row).collect());
+        assert_eq!(units.iter().map(Vec::len).sum::<usize>(), 120);
+        assert!(units.iter().all(|members| members.len() <= MAX_UNIFORM_ROWS));
+        let first = &units[0];
+        assert!(first.iter().all(|row| row % 2 == 0), "{first:?}");
     }
 }

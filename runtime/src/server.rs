@@ -36,7 +36,7 @@ impl Server {
         let program = artifact::read_program(program)?;
         let context = Context::new(&ckks::params(&program.manifest.params))?;
         let fingerprint = Fingerprint::of(&program.manifest);
-        let keyless = Ckks::new(&context, &program.manifest.params, EvalKeys::default());
+        let keyless = backend(&context, &program.manifest, EvalKeys::default());
         let encoded = executor.encode(Arc::new(program), &keyless, progress)?;
         Ok(Server { context, fingerprint, encoded })
     }
@@ -54,10 +54,13 @@ impl Server {
         let mut reader = Reader::open(eval_keys, Kind::EvalKeys, &self.fingerprint)?;
         let keys = EvalKeys::from_bytes(&self.context, reader.bytes()?)?;
         reader.end()?;
-        let backend = Ckks::new(&self.context, &self.manifest().params, keys);
-        let prepared = self.encoded.bind(backend)?;
+        let prepared = self.encoded.bind(backend(&self.context, self.manifest(), keys))?;
         Ok(Session { context: self.context.clone(), fingerprint: self.fingerprint, prepared })
     }
+}
+
+fn backend(context: &Arc<Context>, manifest: &Manifest, keys: EvalKeys) -> Ckks {
+    Ckks::new(context, &manifest.params, keys).with_lanes(manifest.lanes())
 }
 
 /// A program with the keys of one client.

@@ -10,11 +10,16 @@ use hecc_ir::{Manifest, Program, SecurityLevel, artifact};
 use hecc_runtime::bundle::BundleError;
 use hecc_runtime::client::{Client, Sharing};
 use hecc_runtime::server::{Server, Session};
-use hecc_runtime::{Error, Executor};
+use hecc_runtime::{Clear, Error, Executor};
+use std::sync::Arc;
 
 /// (x + rotated x)², on two inputs of which one is ignored.
 fn program(ring_degree: usize) -> Program {
-    let mut draft = Draft::new(&params(ring_degree, 2, 1));
+    program_with_lanes(ring_degree, 1)
+}
+
+fn program_with_lanes(ring_degree: usize, lanes: usize) -> Program {
+    let mut draft = Draft::with_lanes(&params(ring_degree, 2, 1), lanes);
     let (x, _) = (draft.input(), draft.input());
     let rotated = draft.rotate(x, &[1])[0];
     let sum = draft.sum(vec![x, rotated]);
@@ -64,6 +69,51 @@ fn results_come_back() {
     }
     assert!(reply.cost.memory.ciphertexts > 0);
     assert!(!reply.cost.timings.is_empty());
+}
+
+#[test]
+fn batches_come_back_sample_by_sample() {
+    let program = program_with_lanes(1024, 8);
+    let client = Client::generate_insecure(&program.manifest).unwrap();
+    let session = serve(&program).session(&client.eval_keys().unwrap()).unwrap();
+    for n_samples in [1, 5, 8] {
+        let sample = |seed: u64| vec![values(64, 2 * seed + 1), values(64, 2 * seed + 2)];
+        let batch: Vec<_> = (0..n_samples as u64).map(sample).collect();
+        let reply = session.eval(&client.encrypt_batch(&batch).unwrap()).unwrap();
+        let results = client.decrypt_batch(&reply.bundle, n_samples).unwrap();
+        assert_eq!(results.len(), n_samples);
+        for (inputs, result) in batch.iter().zip(&results) {
+            let x = &inputs[0];
+            let expected: Vec<f64> = (0..64).map(|i| (x[i] + x[(i + 1) % 64]).powi(2)).collect();
+            assert!(rms(&result[0], &expected) < 1e-6);
+        }
+    }
+}
+
+#[test]
+fn batches_that_do_not_fit_are_refused() {
+    let program = program_with_lanes(64, 4);
+    let client = Client::generate_insecure(&program.manifest).unwrap();
+    let sample = vec![values(8, 1), values(8, 2)];
+    let error = |batch: &[Vec<Vec<f64>>]| client.encrypt_batch(batch).unwrap_err().to_string();
+    assert_eq!(error(&vec![sample.clone(); 5]), "a batch holds 1 to 4 samples, found 5");
+    assert_eq!(error(&[]), "a batch holds 1 to 4 samples, found 0");
+    let short = vec![values(8, 1), values(7, 2)];
+    assert_eq!(error(&[sample.clone(), short]), "sample 1: `x1` has 8 elements, found 7");
+    let session = serve(&program).session(&client.eval_keys().unwrap()).unwrap();
+    let reply = session.eval(&client.encrypt_batch(&[&sample]).unwrap()).unwrap();
+    let refused = client.decrypt_batch(&reply.bundle, 5).unwrap_err();
+    assert!(matches!(refused, Error::Batch { lanes: 4, found: 5 }), "{refused}");
+}
+
+/// A back end for one sample does not run a program for several.
+#[test]
+fn back_ends_for_other_lanes_are_refused() {
+    let program = Arc::new(program_with_lanes(64, 4));
+    let clear = Clear::new(&program.manifest.params);
+    let executor = Executor::new(Some(1)).unwrap();
+    assert!(matches!(executor.prepare(program.clone(), clear.clone()), Err(Error::Params)));
+    assert!(executor.prepare(program, clear.with_lanes(4)).is_ok());
 }
 
 #[test]

@@ -214,7 +214,7 @@ fn a_dry_run_goes_from_tensors_to_tensors() {
     assert!(forecast.errors[0].rms < forecast.errors[0].max && forecast.errors[0].max < 1e-6);
     assert!(forecast.headroom > 80.0 && forecast.headroom < 90.0, "{}", forecast.headroom);
     let simulation = dry::Simulation::new(&executor, program.clone()).unwrap();
-    for here in executor.each(3, |_| simulation.forecast_here(&tensors).unwrap()) {
+    for here in executor.each(3, |_| simulation.forecast_batch_here(&[&tensors]).unwrap().remove(0)) {
         assert_eq!((&here.tensors, &here.errors), (&forecast.tensors, &forecast.errors));
         assert_eq!((here.headroom, here.cost.n_threads), (forecast.headroom, 1));
     }

@@ -254,7 +254,7 @@ fn servers_answer_alike_with_any_budget() {
 fn a_plaintext_that_cannot_be_encoded_is_refused_in_time_or_by_the_run() {
     let mut draft = Draft::new(&params(RING_DEGREE, 2, 1));
     let x = draft.input();
-    let sum = draft.add_plain(x, vec![1e300]);
+    let sum = draft.add_plain(x, vec![1e300, 0.0]);
     draft.output(sum);
     let program = Arc::new(draft.finish());
     let keys = Keys::new(&program);

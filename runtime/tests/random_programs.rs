@@ -27,16 +27,21 @@ proptest! {
     fn the_executor_computes_what_the_circuit_means(
         circuit in circuits(Stage::Leveled), seed: u64, n_threads in 1..4usize,
     ) {
-        let inputs = inputs_for(&circuit, seed);
-        let expected = eval::eval(&circuit, &inputs);
         let mut program = program_of(&circuit);
         program.manifest.inputs.iter_mut().for_each(|port| port.range = (-1.0, 1.0));
+        let lanes = program.manifest.lanes() as u64;
+        let samples: Vec<_> = (0..lanes).map(|lane| inputs_for(&circuit, seed ^ (lane << 32))).collect();
+        let expected: Vec<_> = samples.iter().map(|inputs| eval::eval(&circuit, inputs)).collect();
         let program = Arc::new(program);
         let executor = Executor::new(Some(n_threads)).unwrap();
-        let evaluation = dry::evaluate(&executor, program.clone(), &inputs).unwrap();
-        prop_assert!(agree(&evaluation.tensors, &expected));
-        match dry::forecast(&executor, program, &inputs) {
-            Ok(forecast) => prop_assert!(agree(&forecast.tensors, &expected)),
+        let evaluations = dry::evaluate_batch(&executor, program.clone(), &samples).unwrap();
+        for (evaluation, expected) in evaluations.iter().zip(&expected) {
+            prop_assert!(agree(&evaluation.tensors, expected));
+        }
+        match dry::Simulation::new(&executor, program).unwrap().forecast_batch(&samples) {
+            Ok(forecasts) => for (forecast, expected) in forecasts.iter().zip(&expected) {
+                prop_assert!(agree(&forecast.tensors, expected));
+            },
             Err(error) => prop_assert!(overflowed(&error), "{error}"),
         }
     }

@@ -30,8 +30,18 @@ impl Connected {
     /// # Panics
     /// If one of the halves refuses what the other sent.
     pub fn predict(&self, input: &[f64]) -> Vec<f64> {
-        let sent = self.client.encrypt(&[input.to_vec()]).expect("the input is sound");
+        self.predict_batch(&[input.to_vec()]).remove(0)
+    }
+
+    /// The same for several inputs at once.
+    ///
+    /// # Panics
+    /// As [`Connected::predict`].
+    pub fn predict_batch(&self, inputs: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let batch: Vec<_> = inputs.iter().map(std::slice::from_ref).collect();
+        let sent = self.client.encrypt_batch(&batch).expect("the inputs are sound");
         let reply = self.session.eval(&sent).expect("the ciphertexts are sound");
-        self.client.decrypt(&reply.bundle).expect("the result is sound").remove(0)
+        let results = self.client.decrypt_batch(&reply.bundle, inputs.len()).expect("the result is sound");
+        results.into_iter().map(|mut outputs| outputs.remove(0)).collect()
     }
 }

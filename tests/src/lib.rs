@@ -9,6 +9,8 @@ pub mod models;
 
 #[cfg(doctest)]
 mod book {
+    #[doc = include_str!("../../book/src/batches.md")]
+    mod batches {}
     #[doc = include_str!("../../book/src/deployment.md")]
     mod deployment {}
     #[doc = include_str!("../../book/src/packing.md")]

@@ -1,8 +1,8 @@
 //! Small models under `filetests/`, each with snapshots of the stages it names.
 //!
 //! The comments at the head of a file say with how many slots it is compiled
-//! (`# slots 8`), which stages are compared (`# stages network lowered`), and perhaps which
-//! layouts it is restricted to (`# layouts tiles`).
+//! (`# slots 8`), on how many inputs at once if not on one (`# batch 4`), which stages are compared
+//! (`# stages network lowered`), and perhaps which layouts it is restricted to (`# layouts tiles`).
 
 // Helpers of tests are not recognised as tests by this lint.
 #![allow(clippy::unwrap_used)]
@@ -32,10 +32,11 @@ fn family(name: &str) -> Packing {
 
 fn check(path: &Path) {
     let file = std::fs::read_to_string(path).unwrap();
-    let n_slots = directive(&file, "slots").parse().unwrap();
+    let n_slots: usize = directive(&file, "slots").parse().unwrap();
+    let batch = optional(&file, "batch").map_or(1, |batch| batch.parse().unwrap());
     let model = load(path, &LoadOptions::default()).unwrap_or_else(|d| panic!("{d}"));
     let packing = optional(&file, "layouts").map_or_else(Packing::default, family);
-    let options = Options { precision: 1e-4, packing, ..options_for(n_slots) };
+    let options = Options { precision: 1e-4, packing, batch, ..options_for(n_slots * batch) };
     let compiled = compile(&model, &options).unwrap();
     let input = input_for(&model, 1);
     for circuit in [&compiled.lowered, &compiled.leveled] {

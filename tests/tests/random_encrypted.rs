@@ -22,23 +22,41 @@ fn config() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, max_shrink_iters: 400, cases: default.cases / 2, ..default }
 }
 
+fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |max: f64, x| max.max(x.abs()))
+}
+
+/// How much larger the largest of `n * batch` errors is than that of `n`, by the law of
+/// `NoiseModel::largest_of`.
+fn of_more(n: usize, batch: usize) -> f64 {
+    (20.0 * (n * batch) as f64).ln() / (20.0 * n as f64).ln()
+}
+
 proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn errors_are_as_predicted(model in models(), n_slots in prop::sample::select(&[64, 512]), seed: u64) {
-        let input = input_for(&model, seed);
-        let options = Options { precision: 1e-3, samples: vec![input.clone()], ..options_for(n_slots) };
+    fn errors_are_as_predicted(
+        model in models(),
+        (n_slots, batch) in prop::sample::select(&[(64, 1), (512, 1), (64, 4), (8, 32), (1, 64)]),
+        seed: u64,
+    ) {
+        let mut inputs: Vec<Vec<f64>> = (0..batch as u64).map(|i| input_for(&model, seed ^ (i << 32))).collect();
+        // Errors are predicted on the first samples: let them be the largest.
+        inputs.sort_by(|a, b| largest(&model.logits(b)).total_cmp(&largest(&model.logits(a))));
+        let samples = inputs.iter().take(2).cloned().collect();
+        let options = Options { precision: 1e-3, samples, batch, ..options_for(n_slots * batch) };
         let compiled = match compile(&model, &options) {
             Err(CompileError::TooCoarse { .. }) => return Err(TestCaseError::reject("outputs close to zero")),
             result => result.unwrap(),
         };
-        let expected = model.logits(&input);
+        prop_assert_eq!(compiled.program.manifest.lanes(), batch);
+        let expected: Vec<f64> = inputs.iter().flat_map(|input| model.logits(input)).collect();
         let error = || {
-            let found = Connected::new(&compiled.program).predict(&input);
+            let found = Connected::new(&compiled.program).predict_batch(&inputs).concat();
             found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
         };
-        let bound = TOLERANCE * compiled.prediction.max_error;
+        let bound = TOLERANCE * compiled.prediction.max_error * of_more(expected.len() / batch, batch);
         // Among thousands of runs some have unlucky keys: then most of a few others must do.
         let holds = error() <= bound || (0..N_MORE_RUNS).filter(|_| error() <= bound).count() > N_MORE_RUNS / 2;
         prop_assert!(holds, "errors above {}, predicted {}", bound, compiled.prediction.max_error);

@@ -39,7 +39,7 @@ pub enum Command {
     Check(CheckArgs),
     /// Client: make a secret key and the evaluation keys the server needs.
     Keygen(KeygenArgs),
-    /// Client: encrypt one sample.
+    /// Client: encrypt one sample, or a batch.
     Encrypt(EncryptArgs),
     /// Server: evaluate a program on encrypted inputs. Never sees a secret.
     Eval(EvalArgs),
@@ -65,6 +65,10 @@ pub struct ModelArgs {
     /// Ring degree to use instead of the smallest that fits.
     #[arg(long, value_name = "N")]
     pub ring: Option<usize>,
+    /// Inputs to compute at once, at least: they share ciphertexts. More take no longer, up to
+    /// the next power of two, and one takes longer than alone.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub batch: NonZeroUsize,
     /// Smallest and largest input element, instead of what the model says.
     #[arg(long, value_name = "LOW,HIGH", value_parser = parse_range, allow_hyphen_values = true)]
     pub input_range: Option<(f64, f64)>,
@@ -319,6 +323,9 @@ pub struct EncryptArgs {
     /// Which sample to encrypt.
     #[arg(long, default_value_t = 0)]
     pub index: usize,
+    /// How many samples to encrypt together, for programs compiled with --batch.
+    #[arg(long, default_value = "1")]
+    pub count: NonZeroUsize,
     /// File for the encrypted input.
     #[arg(short, long, default_value = "input.hect")]
     pub output: PathBuf,
@@ -374,6 +381,9 @@ pub struct DecryptArgs {
     /// Encrypted result.
     #[arg(long, default_value = "result.hect")]
     pub input: PathBuf,
+    /// How many samples were encrypted together.
+    #[arg(long, default_value = "1", conflicts_with = "share")]
+    pub count: NonZeroUsize,
     /// Make the result fit for others to see: `flood:BITS` adds noise for BITS of
     /// security, `round:BITS` rounds BITS coarser than the error.
     #[arg(long, value_name = "HOW:BITS", value_parser = parse_share, requires = "error")]

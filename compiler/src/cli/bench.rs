@@ -15,14 +15,18 @@ use hecc_runtime::LayerTime;
 use serde::Serialize;
 use std::time::Duration;
 
-/// What a benchmark run measured. Times are seconds, medians over samples
-/// where there are several; sizes are bytes.
+/// What a benchmark run measured. Times are seconds, medians over runs where there are
+/// several; a run takes a batch of samples, one for each lane. Sizes are bytes.
 #[derive(Debug, Serialize)]
 pub struct Figures {
     model: String,
     latency_s: f64,
     latency_min_s: f64,
     latency_max_s: f64,
+    /// Samples that one run takes.
+    lanes: usize,
+    /// Samples that full batches compute in a second, without the client's part.
+    samples_per_s: f64,
     encrypt_s: f64,
     decrypt_s: f64,
     compile_s: f64,
@@ -85,9 +89,9 @@ pub fn bench(args: &BenchArgs, form: Form) -> Result<(), Diagnostics> {
     let deployment = Deployment::start(args, &built.compiled.program)?;
     let bar = progress::bar("evaluating", data.samples.len());
     let mut outcomes = Vec::new();
-    for sample in &data.samples {
-        outcomes.push(deployment.predict(&args.model.model, sample)?);
-        bar.inc(1);
+    for first in (0..data.samples.len()).step_by(deployment.lanes()) {
+        outcomes.push(deployment.predict(&args.model.model, &data.samples, first)?);
+        bar.set_position((first + deployment.lanes()).min(data.samples.len()) as u64);
     }
     bar.finish_and_clear();
     let mut figures = figures(&built, &deployment, &data, &outcomes);
@@ -102,7 +106,7 @@ fn figures(built: &Built, deployment: &Deployment, data: &DataSet, outcomes: &[O
     let params = &program.manifest.params;
     let counts = program.op_counts();
     let plain: Vec<Vec<f64>> = data.samples.iter().map(|sample| built.model.logits(sample)).collect();
-    let encrypted: Vec<Vec<f64>> = outcomes.iter().map(|outcome| outcome.logits.clone()).collect();
+    let encrypted: Vec<Vec<f64>> = outcomes.iter().flat_map(|outcome| outcome.logits.clone()).collect();
     let latencies = sorted(outcomes.iter().map(|o| o.cost.wall));
     let weights = || built.model.layers.iter().filter_map(|layer| layer.kind.weights()).flatten();
     let bits = |primes: &[u64]| primes.iter().map(|&p| round2((p as f64).log2())).collect();
@@ -111,6 +115,8 @@ fn figures(built: &Built, deployment: &Deployment, data: &DataSet, outcomes: &[O
         latency_s: median(&latencies),
         latency_min_s: latencies[0],
         latency_max_s: latencies[latencies.len() - 1],
+        lanes: deployment.lanes(),
+        samples_per_s: deployment.lanes() as f64 / median(&latencies),
         encrypt_s: median(&sorted(outcomes.iter().map(|o| o.encrypt_time))),
         decrypt_s: median(&sorted(outcomes.iter().map(|o| o.decrypt_time))),
         compile_s: built.compile_time.as_secs_f64(),

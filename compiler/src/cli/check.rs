@@ -6,7 +6,7 @@ use super::form::Form;
 use super::session::{self, Built, Deployment};
 use super::{memory, problems, progress, show};
 use hecc::diag::{Code, Diagnostics};
-use hecc_runtime::dry;
+use hecc_runtime::dry::{self, Evaluation, Forecast};
 use serde::Serialize;
 use serde_json::json;
 use std::sync::Arc;
@@ -18,13 +18,14 @@ pub fn check(args: &CheckArgs, form: Form) -> Result<(), Diagnostics> {
     data.fits(&built.model)?;
     let evaluate = evaluator(args, &built)?;
     let bar = progress::bar("checking", data.samples.len());
-    let evaluated = data.samples.iter().map(|sample| {
-        bar.inc(1);
-        Ok((built.model.logits(sample), evaluate(sample)?))
-    });
-    let (plain, results): (Vec<_>, Vec<Evaluated>) =
-        evaluated.collect::<Result<Vec<_>, Diagnostics>>()?.into_iter().unzip();
+    let mut results = Vec::new();
+    let lanes = built.compiled.program.manifest.lanes();
+    for first in (0..data.samples.len()).step_by(lanes) {
+        results.extend(evaluate(&data.samples, first)?);
+        bar.set_position((first + lanes).min(data.samples.len()) as u64);
+    }
     bar.finish_and_clear();
+    let plain: Vec<_> = data.samples.iter().map(|sample| built.model.logits(sample)).collect();
     let expected = results.iter().filter_map(|result| result.expected_error).reduce(f64::max);
     let encrypted: Vec<_> = results.into_iter().map(|result| result.logits).collect();
     let report = json!(Report {
@@ -64,32 +65,48 @@ impl Evaluated {
     }
 }
 
-type Evaluate<'a> = Box<dyn Fn(&[f64]) -> Result<Evaluated, Diagnostics> + 'a>;
+/// Evaluates as many samples from one on as a run takes.
+type Evaluate<'a> = Box<dyn Fn(&[Vec<f64>], usize) -> Result<Vec<Evaluated>, Diagnostics> + 'a>;
 
-/// Evaluates one sample on the back end asked for.
+/// Evaluates on the back end asked for.
 fn evaluator<'a>(args: &'a CheckArgs, built: &'a Built) -> Result<Evaluate<'a>, Diagnostics> {
     let model = &args.data.model;
     let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, &model.model, &e, "");
     let program = Arc::new(built.compiled.program.clone());
+    let lanes = program.manifest.lanes();
     let executor = memory::executor(&args.data.machine).map_err(failed)?;
     Ok(match args.backend {
         BackendArg::Ckks => {
             let deployment = Deployment::start(&args.data, &program)?;
-            Box::new(move |sample| {
-                Ok(Evaluated::of(vec![deployment.predict(&model.model, sample)?.logits], None))
+            Box::new(move |samples, first| {
+                let logits = deployment.predict(&model.model, samples, first)?.logits.into_iter();
+                Ok(logits.map(|logits| Evaluated { logits, expected_error: None }).collect())
             })
         }
         BackendArg::Sim => {
             let simulation = dry::Simulation::new(&executor, program).map_err(failed)?;
-            Box::new(move |sample| {
-                let forecast = simulation.forecast(&[sample.to_vec()]).map_err(failed)?;
+            let evaluated = |forecast: Forecast| {
                 let expected = forecast.errors.iter().map(|error| error.max).reduce(f64::max);
-                Ok(Evaluated::of(forecast.tensors, expected))
+                Evaluated::of(forecast.tensors, expected)
+            };
+            Box::new(move |samples, first| {
+                let batch = inputs(samples, first, lanes);
+                let refused = |e| failed(session::numbered(e, first, batch.len()));
+                let forecasts = simulation.forecast_batch(&batch).map_err(refused)?;
+                Ok(forecasts.into_iter().map(evaluated).collect())
             })
         }
-        BackendArg::Clear => Box::new(move |sample| {
-            let evaluation = dry::evaluate(&executor, program.clone(), &[sample.to_vec()]).map_err(failed)?;
-            Ok(Evaluated::of(evaluation.tensors, None))
+        BackendArg::Clear => Box::new(move |samples, first| {
+            let batch = inputs(samples, first, lanes);
+            let refused = |e| failed(session::numbered(e, first, batch.len()));
+            let evaluations = dry::evaluate_batch(&executor, program.clone(), &batch).map_err(refused)?;
+            let of_sample = |evaluation: Evaluation| Evaluated::of(evaluation.tensors, None);
+            Ok(evaluations.into_iter().map(of_sample).collect())
         }),
     })
+}
+
+/// The one input of each sample of a batch.
+fn inputs(samples: &[Vec<f64>], first: usize, lanes: usize) -> Vec<&[Vec<f64>]> {
+    samples[first..].iter().take(lanes).map(std::slice::from_ref).collect()
 }

@@ -6,7 +6,7 @@ use super::args::{DecryptArgs, EncryptArgs, EvalArgs, KeygenArgs, ShareArg};
 use super::files::{self, Access};
 use super::form::Form;
 use super::memory::{self, MemoryFigures};
-use super::{problems, progress};
+use super::{problems, progress, session};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::DataSet;
 use hecc_ir::{Manifest, artifact};
@@ -45,20 +45,30 @@ pub fn keygen(args: &KeygenArgs, form: Form) -> Result<(), Diagnostics> {
 pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
     let client = client(&args.manifest, &args.secret, args.insecure)?;
     let data = DataSet::read(&args.data)?;
-    let sample = data.samples.get(args.index).ok_or_else(|| {
-        let title = format!("there is no sample {}; the file holds {}", args.index, data.samples.len());
+    let end = args.index.saturating_add(args.count.get());
+    let samples = data.samples.get(args.index..end).ok_or_else(|| {
+        let title = format!("there is no sample {}; the file holds {}", end - 1, data.samples.len());
         Diagnostic::error(Code::BadDataSet, title)
             .label(Label::file(args.data.display().to_string(), ""))
-            .help(format!("choose an --index from 0 to {}", data.samples.len() - 1))
+            .help(format!(
+                "choose an --index from 0 to {}",
+                data.samples.len().saturating_sub(args.count.get())
+            ))
     })?;
     let refused = |e: Error| {
-        let help = match e {
+        let e = session::numbered(e, args.index, samples.len());
+        let help = match &e {
             Error::Shape { .. } => "use samples of the model's input shape",
+            Error::Batch { .. } => "compile the model with a larger --batch, or encrypt batch by batch",
+            Error::Sample { cause, .. } if matches!(**cause, Error::Shape { .. }) => {
+                "use samples of the model's input shape"
+            }
             _ => "scale the samples as in training (pixels of 0..255: divide by 255)",
         };
         problems::runtime(Code::BadInput, &args.data, &e, help)
     };
-    let input = client.encrypt(std::slice::from_ref(sample)).map_err(refused)?;
+    let batch: Vec<&[Vec<f64>]> = samples.iter().map(std::slice::from_ref).collect();
+    let input = client.encrypt_batch(&batch).map_err(refused)?;
     files::write(&args.output, &input, Access::Normal)?;
     form.result(&json!({ "input": args.output, "input_bytes": input.len() }), || {
         format!("wrote {} ({:.1} kB)\n", args.output.display(), input.len() as f64 / 1e3)
@@ -115,15 +125,18 @@ struct EvalReport<'a> {
 pub fn decrypt(args: &DecryptArgs, form: Form) -> Result<(), Diagnostics> {
     let client = client(&args.manifest, &args.secret, args.insecure)?;
     let result = files::read(&args.input)?;
-    let (tensors, loss) = match sharing(args) {
-        None => (client.decrypt(&result).map_err(|e| decrypt_refused(args, &e))?, None),
+    let refused = |e: Error| decrypt_refused(args, &e);
+    let (samples, loss) = match sharing(args) {
+        None => (client.decrypt_batch(&result, args.count.get()).map_err(refused)?, None),
         Some(sharing) => {
-            let shared = client.decrypt_to_share(&result, sharing).map_err(|e| decrypt_refused(args, &e))?;
-            (shared.tensors, Some(shared.loss))
+            let shared = client.decrypt_to_share(&result, sharing).map_err(refused)?;
+            (vec![shared.tensors], Some(shared.loss))
         }
     };
-    for (port, tensor) in client.manifest().outputs.iter().zip(&tensors) {
-        show_tensor(&port.name, tensor, loss, form);
+    for tensors in &samples {
+        for (port, tensor) in client.manifest().outputs.iter().zip(tensors) {
+            show_tensor(&port.name, tensor, loss, form);
+        }
     }
     Ok(())
 }
@@ -141,6 +154,10 @@ fn decrypt_refused(args: &DecryptArgs, error: &Error) -> Diagnostics {
         Error::Sharing(reason) => Diagnostic::error(Code::BadSharing, Code::BadSharing.title())
             .label(Label::file("command line", *reason))
             .help("take --error from `hecc check --backend sim`, and fewer --releases, or round")
+            .into(),
+        Error::Batch { .. } => Diagnostic::error(Code::BadArguments, error.to_string())
+            .label(Label::file("command line", "--count"))
+            .help("take the --count that `hecc encrypt` was given")
             .into(),
         other => {
             let help = "use the file that `hecc eval` wrote for this program";

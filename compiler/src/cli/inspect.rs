@@ -8,7 +8,7 @@ use hecc::diag::{Code, Diagnostics};
 use hecc::model::LayerKind;
 use hecc::packing::TermPlan;
 use hecc::sparsity::NodeKind;
-use hecc_ir::program::Program;
+use hecc_ir::program::{Manifest, Program};
 use hecc_ir::{Circuit, artifact, text};
 use hecc_runtime::Error;
 use petgraph::dot::{Config, Dot};
@@ -30,7 +30,7 @@ pub fn inspect(args: &InspectArgs, form: Form) -> Result<(), Diagnostics> {
         Some("hecm") => {
             let bytes = files::read(&args.model.model)?;
             let manifest = artifact::read_manifest(&bytes).map_err(|e| refused(args, Error::from(e)))?;
-            pretty(&json!(manifest))
+            pretty(&with_lanes(json!(manifest), &manifest))
         }
         Some("hecir") => return rewriting::inspect_text(args, form, format),
         Some(_) | None if rewriting::explains(args) => {
@@ -66,6 +66,12 @@ fn stage_form(built: &Built, args: &InspectArgs, format: FormatArg) -> String {
         StageArg::Leveled => circuit_form(&built.compiled.leveled, format, args.constants),
         StageArg::Program => program_form(&built.compiled.program, format),
     }
+}
+
+/// Adds to a dump what follows from its layouts.
+fn with_lanes(mut dump: Value, manifest: &Manifest) -> Value {
+    dump["lanes"] = json!(manifest.lanes());
+    dump
 }
 
 /// A named row with the rows it reads and what there is to say.
@@ -179,9 +185,13 @@ fn circuit_form(circuit: &Circuit, format: FormatArg, constants: bool) -> String
 
 fn program_form(program: &Program, format: FormatArg) -> String {
     match format {
-        FormatArg::Json => pretty(&json!(program)),
+        FormatArg::Json => pretty(&with_lanes(json!(program), &program.manifest)),
         FormatArg::Text => {
-            let mut text = String::new();
+            let (lanes, n_slots) = (program.manifest.lanes(), program.manifest.n_slots());
+            let mut text = match lanes {
+                1 => String::new(),
+                _ => format!("# {lanes} samples at once, {n_slots} slots each\n"),
+            };
             for (instr, &source) in program.instrs.iter().zip(&program.source_of) {
                 writeln!(text, "{:?}  @{}", instr, program.sources[source as usize]).expect("strings grow");
             }

@@ -27,6 +27,13 @@ pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
                 format!("ask for less with --precision {:.0e}, or allow a larger ring", rounded_up(reached)),
             )
         }
+        CompileError::BatchTooLarge { batch, limit } => {
+            let title = format!("a batch of {batch} is larger than a ciphertext");
+            let message = format!("the largest ring to be used has {limit} slots");
+            Diagnostic::error(Code::BatchTooLarge, title)
+                .label(Label::file(&file, message))
+                .help(format!("ask for at most {limit} with --batch, and run several batches"))
+        }
         CompileError::UnknownRing { ring_degree, available } => {
             let available: Vec<String> = available.iter().map(ToString::to_string).collect();
             let title = format!("the target has no measurements for ring degree {ring_degree}");

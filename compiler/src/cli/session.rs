@@ -93,6 +93,7 @@ pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Resul
         precision: args.precision,
         security,
         ring_degree: args.ring,
+        batch: args.batch.get(),
         samples,
         objective: objective(args.optimize),
         packing: args.packing.map_or_else(Packing::default, |family| Packing::Only(family.into())),
@@ -154,12 +155,13 @@ fn target_problem(target: &Target) -> Option<String> {
     }
     rings.iter().find_map(|ring| {
         let degree = ring.ring_degree;
-        let costs = [ring.ntt_ns, ring.mul_acc_ns, ring.add_ns, ring.convert_ns];
-        let is_cost = |ns: &f64| ns.is_finite() && *ns >= 0.0;
+        let times = [ring.ntt_ns, ring.mul_acc_ns, ring.add_ns, ring.convert_ns];
+        let mut costs = times.into_iter().chain(ring.mul_scalar_ns);
+        let is_cost = |ns: f64| ns.is_finite() && ns >= 0.0;
         if !degree.is_power_of_two() || max_log_qp_128(degree).is_none() {
             Some(format!("`ring_degree` {degree} is not in the security table"))
         } else {
-            (!costs.iter().all(is_cost)).then(|| format!("ring degree {degree} has a negative time"))
+            (!costs.all(is_cost)).then(|| format!("ring degree {degree} has a negative time"))
         }
     })
 }
@@ -179,10 +181,10 @@ pub struct Deployment {
     pub key_bytes: usize,
 }
 
-/// One sample's way through encryption.
+/// The way of some samples through encryption, in one run.
 pub struct Outcome {
-    /// Decrypted output.
-    pub logits: Vec<f64>,
+    /// Decrypted output of each sample.
+    pub logits: Vec<Vec<f64>>,
     /// Time to pack, encrypt and serialise.
     pub encrypt_time: Duration,
     /// Time and memory of the evaluation.
@@ -191,6 +193,18 @@ pub struct Outcome {
     pub decrypt_time: Duration,
     /// Bytes of the encrypted input as it travels.
     pub input_bytes: usize,
+}
+
+/// What was refused of a batch, with the number that the sample has in its file; without one
+/// where it was the only sample.
+pub fn numbered(error: hecc_runtime::Error, first: usize, n_samples: usize) -> hecc_runtime::Error {
+    match error {
+        hecc_runtime::Error::Sample { cause, .. } if n_samples == 1 => *cause,
+        hecc_runtime::Error::Sample { sample, cause } => {
+            hecc_runtime::Error::Sample { sample: first + sample, cause }
+        }
+        other => other,
+    }
 }
 
 impl Deployment {
@@ -225,18 +239,28 @@ impl Deployment {
         self.session.plain_bytes()
     }
 
-    /// Encrypts, evaluates and decrypts one sample.
-    pub fn predict(&self, model: &Path, sample: &[f64]) -> Result<Outcome, Diagnostics> {
+    /// Samples that one run takes.
+    pub fn lanes(&self) -> usize {
+        self.client.manifest().lanes()
+    }
+
+    /// Encrypts, evaluates and decrypts together as many samples from the `first` on as one
+    /// run takes.
+    pub fn predict(&self, model: &Path, samples: &[Vec<f64>], first: usize) -> Result<Outcome, Diagnostics> {
+        let samples = &samples[first..samples.len().min(first + self.lanes())];
         let refused = |e: hecc_runtime::Error| {
+            let e = numbered(e, first, samples.len());
             problems::runtime(Code::BadInput, model, &e, "scale the samples as in training")
         };
         let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, model, &e, "");
+        let batch: Vec<&[Vec<f64>]> = samples.iter().map(std::slice::from_ref).collect();
         let start = Instant::now();
-        let input = self.client.encrypt(&[sample.to_vec()]).map_err(refused)?;
+        let input = self.client.encrypt_batch(&batch).map_err(refused)?;
         let encrypt_time = start.elapsed();
         let reply = self.session.eval(&input).map_err(failed)?;
         let start = Instant::now();
-        let logits = self.client.decrypt(&reply.bundle).map_err(failed)?.remove(0);
+        let outputs = self.client.decrypt_batch(&reply.bundle, samples.len()).map_err(failed)?;
+        let logits = outputs.into_iter().map(|mut outputs| outputs.remove(0)).collect();
         let decrypt_time = start.elapsed();
         Ok(Outcome { logits, encrypt_time, cost: reply.cost, decrypt_time, input_bytes: input.len() })
     }

@@ -9,6 +9,7 @@ use super::session::{self, Built, Deployment, Outcome};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hecc::diag::Diagnostics;
 use hecc::front::data::DataSet;
+use hecc_runtime::RunCost;
 use serde_json::{Value, json};
 
 /// Runs the command.
@@ -21,13 +22,17 @@ pub fn run(args: &DataArgs, form: Form) -> Result<(), Diagnostics> {
     }
     let deployment = Deployment::start(args, &built.compiled.program)?;
     let mut rows = Vec::new();
-    for (index, sample) in data.samples.iter().enumerate() {
-        let outcome = deployment.predict(&args.model.model, sample)?;
-        let row = Row::of(index, &data, &built, outcome);
-        if form == Form::Text {
-            output(&row.describe(&data));
+    for first in (0..data.samples.len()).step_by(deployment.lanes()) {
+        let Outcome { logits, cost, .. } = deployment.predict(&args.model.model, &data.samples, first)?;
+        let n_together = logits.len();
+        for logits in logits {
+            let cost = cost.clone();
+            let row = Row::of(rows.len(), &data, &built, Decrypted { logits, n_together, cost });
+            if form == Form::Text {
+                output(&row.describe(&data));
+            }
+            rows.push(row);
         }
-        rows.push(row);
     }
     let samples: Vec<Value> = rows.iter().map(Row::to_json).collect();
     form.result(&json!({ "model": built.model.name, "samples": samples }), || closing(&rows, &deployment));
@@ -39,11 +44,19 @@ struct Row {
     index: usize,
     label: Option<usize>,
     plain: Vec<f64>,
-    outcome: Outcome,
+    outcome: Decrypted,
+}
+
+/// What came of one sample, and of the run that it was in.
+struct Decrypted {
+    logits: Vec<f64>,
+    /// Samples of the run.
+    n_together: usize,
+    cost: RunCost,
 }
 
 impl Row {
-    fn of(index: usize, data: &DataSet, built: &Built, outcome: Outcome) -> Row {
+    fn of(index: usize, data: &DataSet, built: &Built, outcome: Decrypted) -> Row {
         let label = data.labels.as_ref().map(|labels| labels[index]);
         Row { index, label, plain: built.model.logits(&data.samples[index]), outcome }
     }
@@ -63,12 +76,16 @@ impl Row {
     fn describe(&self, data: &DataSet) -> String {
         let verdict = if self.agrees() { "same" } else { "DIFFERENT" };
         let label = self.label.map_or(String::new(), |label| format!("   label {label}"));
+        let together = match self.outcome.n_together {
+            1 => String::new(),
+            n => format!(" for {n} samples"),
+        };
         let facts = [
             format!("sample {}{label}", self.index),
             format!("plain prediction      {}", argmax(&self.plain)),
             format!("decrypted prediction  {}   {verdict}", argmax(&self.outcome.logits)),
             format!("largest logit error   {:.1e}", self.error()),
-            format!("encrypted evaluation  {:.0} ms", self.milliseconds()),
+            format!("encrypted evaluation  {:.0} ms{together}", self.milliseconds()),
         ];
         beside(&picture(&data.shape.0, &data.samples[self.index]), &facts)
     }
@@ -89,10 +106,14 @@ impl Row {
 
 fn headline(built: &Built) -> String {
     let program = &built.compiled.program;
+    let lanes = match program.manifest.lanes() {
+        1 => String::new(),
+        lanes => format!(", {lanes} samples at once"),
+    };
     let (params, counts) = (&program.manifest.params, program.op_counts());
     format!(
         "{}: ring degree {}, {:.0}-bit modulus, 128-bit security: {}\n\
-         {} rotations, {} plaintext products, {} scalar products, {} ciphertext products, depth {}\n\n",
+         {} rotations, {} plaintext products, {} scalar products, {} ciphertext products, depth {}{lanes}\n\n",
         built.model.name,
         params.ring_degree,
         params.log_qp(),
@@ -111,11 +132,15 @@ fn closing(rows: &[Row], deployment: &Deployment) -> String {
     let correct = rows.iter().filter(|row| row.label == Some(argmax(&row.outcome.logits))).count();
     let mut times: Vec<f64> = rows.iter().map(Row::milliseconds).collect();
     times.sort_by(f64::total_cmp);
+    let throughput = match deployment.lanes() {
+        1 => String::new(),
+        lanes => format!(", {:.0} samples per second", lanes as f64 / times[times.len() / 2] * 1e3),
+    };
     let labels =
         if labelled > 0 { format!(", {correct} of {labelled} equal the label") } else { String::new() };
     format!(
         "{agree} of {} encrypted predictions equal the plain ones{labels}\n\
-         median latency {:.0} ms on {} threads; keys {:.1} MB, made in {:.2} s; weights encoded in {:.2} s\n\
+         median latency {:.0} ms on {} threads{throughput}; keys {:.1} MB, made in {:.2} s; weights encoded in {:.2} s\n\
          peak memory {}\n",
         rows.len(),
         times[times.len() / 2],

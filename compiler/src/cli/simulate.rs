@@ -6,7 +6,7 @@ use super::session::{self, Built};
 use super::{problems, progress};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::DataSet;
-use hecc_runtime::dry::Simulation;
+use hecc_runtime::dry::{Forecast, Simulation};
 use hecc_runtime::{Error, Executor};
 use serde::Serialize;
 use std::path::Path;
@@ -37,6 +37,7 @@ pub struct Simulated {
 }
 
 /// What is kept of one sample.
+#[derive(Clone)]
 struct Digest {
     plain: usize,
     program: usize,
@@ -55,28 +56,36 @@ pub fn simulate(args: &DataArgs, built: &Built, n: usize) -> Result<Simulated, D
     let simulation = Simulation::new(&executor, program).map_err(failed)?;
     let bar = progress::bar("simulating", data.samples.len());
     let started = Instant::now();
-    let digests = executor.each(data.samples.len(), |index| {
-        let digest = digest(built, &simulation, &data.samples[index]);
-        bar.inc(1);
-        digest.map_err(|e| refused(&args.data, index, &e))
+    let lanes = built.compiled.program.manifest.lanes();
+    let batches: Vec<&[Vec<f64>]> = data.samples.chunks(lanes).collect();
+    let digests = executor.each(batches.len(), |index| {
+        let digests = digests(built, &simulation, batches[index]);
+        bar.inc(batches[index].len() as u64);
+        digests.map_err(|e| refused(&args.data, index * lanes, e))
     });
     let seconds = started.elapsed().as_secs_f64();
     bar.finish_and_clear();
-    let digests = digests.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let digests = digests.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
     Ok(summary(&digests, &data, seconds))
 }
 
-fn digest(built: &Built, simulation: &Simulation, sample: &[f64]) -> Result<Digest, Error> {
-    let forecast = simulation.forecast_here(&[sample.to_vec()])?;
+/// Evaluates a batch.
+fn digests(built: &Built, simulation: &Simulation, samples: &[Vec<f64>]) -> Result<Vec<Digest>, Error> {
+    let batch: Vec<&[Vec<f64>]> = samples.iter().map(std::slice::from_ref).collect();
+    let forecasts = simulation.forecast_batch_here(&batch)?;
+    Ok(samples.iter().zip(&forecasts).map(|(sample, forecast)| digest(built, sample, forecast)).collect())
+}
+
+fn digest(built: &Built, sample: &[f64], forecast: &Forecast) -> Digest {
     let (plain, program) = (built.model.logits(sample), &forecast.tensors[0]);
     let expected_error = forecast.errors.iter().map(|error| error.max).fold(0.0, f64::max);
-    Ok(Digest {
+    Digest {
         plain: argmax(&plain),
         program: argmax(program),
         is_uncertain: margin(program) <= 2.0 * expected_error,
         difference: max_difference(&plain, program),
         expected_error,
-    })
+    }
 }
 
 /// By how much the largest output exceeds the second.
@@ -105,8 +114,12 @@ fn summary(digests: &[Digest], data: &DataSet, seconds: f64) -> Simulated {
     }
 }
 
-/// A sample that cannot be evaluated.
-fn refused(data: &Path, index: usize, error: &Error) -> Diagnostic {
+/// A sample that cannot be evaluated, or the batch that starts with it.
+fn refused(data: &Path, first: usize, error: Error) -> Diagnostic {
+    let (index, error) = match error {
+        Error::Sample { sample, cause } => (first + sample, *cause),
+        error => (first, error),
+    };
     let (code, help) = match error {
         Error::Instruction { .. } | Error::Overflow { .. } => {
             (Code::RunFailed, "show the compiler such samples with --calibrate")

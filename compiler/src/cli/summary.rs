@@ -85,7 +85,7 @@ pub(super) struct Counts {
 pub(super) fn counts(program: &Program) -> Counts {
     let mut by_source = vec![OpCounts::default(); program.sources.len()];
     for (instr, &source) in program.instrs.iter().zip(&program.source_of) {
-        by_source[source as usize] += instr.op_counts();
+        by_source[source as usize] += program.counts_of(instr);
     }
     let numbers = |c: &OpCounts| [c.rotations, c.mul_plain, c.mul_scalar, c.mul_ct, c.relins, c.rescales];
     let row = |name: &str, counts: &OpCounts| {
@@ -111,9 +111,16 @@ fn layer_table(program: &Program) -> Table {
 
 fn facts(built: &Built) -> String {
     let (compiled, params) = (&built.compiled, &built.compiled.program.manifest.params);
+    let lanes = match compiled.program.manifest.lanes() {
+        1 => String::new(),
+        lanes => {
+            let per_second = lanes as f64 / compiled.cost_ns * 1e9;
+            format!("{lanes} samples at once: {per_second:.0} a second on one thread are expected\n")
+        }
+    };
     format!(
         "ring degree {}, log2(QP) {:.1}, {} + {} primes, {} rotation keys\n\
-         expected error {:.1e} of largest output {:.3}; expected time {:.0} ms on one thread\n",
+         expected error {:.1e} of largest output {:.3}; expected time {:.0} ms on one thread\n{lanes}",
         params.ring_degree,
         params.log_qp(),
         params.q.len(),
@@ -134,6 +141,7 @@ fn as_object(built: &Built, program: &PathBuf, manifest: &PathBuf) -> serde_json
         "manifest": manifest,
         "compile_s": built.compile_time.as_secs_f64(),
         "ring_degree": params.ring_degree,
+        "lanes": compiled.program.manifest.lanes(),
         "log_qp": params.log_qp(),
         "rotations": counts.rotations,
         "key_switches": counts.key_switches,

@@ -102,17 +102,21 @@ struct Product {
     slot: usize,
 }
 
-/// Rows looked at when only the set of diagonals is wanted.
+/// Products looked at when only the set of diagonals is wanted.
 const SAMPLE_NONZEROS: usize = 1 << 12;
+/// Products of a full diagonal that are looked at, at least.
+const SAMPLE_OF_DIAGONAL: usize = 1 << 6;
 
-/// The diagonals a map needs, ascending, from evenly spread rows when it is large.
+/// The diagonals a map needs, ascending, from evenly spread rows when it is large. A
+/// diagonal has at most as many products as there are slots: when these are few, all count.
 pub(crate) fn diagonal_keys(
     matrix: &Matrix,
     operand: &Layout,
     result: &Layout,
     fold: Fold,
 ) -> Vec<DiagonalKey> {
-    let every = matrix.n_nonzeros().div_ceil(SAMPLE_NONZEROS).max(1);
+    let sparsest = (operand.n_slots / SAMPLE_OF_DIAGONAL).max(1);
+    let every = matrix.n_nonzeros().div_ceil(SAMPLE_NONZEROS).clamp(1, sparsest);
     let last = matrix.n_rows().saturating_sub(1);
     let rows = (0..matrix.n_rows()).filter(|&r| r % every == 0 || r == last);
     let mut keys = Vec::new();

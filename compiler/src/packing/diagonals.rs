@@ -32,7 +32,7 @@ pub(super) fn plan(network: &Network, n_slots: usize, nominal: &Nominal, makes_u
             linear.push(None);
             continue;
         };
-        let price = Price::at(&nominal.ops(), nominal.level(remaining[id] + 1));
+        let price = Price::at(&nominal.ops(), nominal.level(remaining[id] + 1), n_slots);
         let mut terms = Vec::new();
         for diagonals in diagonals_of(network, maps, &placements, id, makes_use) {
             let keys: Vec<DiagonalKey> = diagonals.keys().copied().collect();

@@ -53,7 +53,8 @@ impl WeightGroups {
             let (NodeKind::Linear(linear), Some(planned)) = (&node.kind, &plan.linear[index]) else {
                 continue;
             };
-            let price = Price::at(&nominal.ops(), nominal.level(remaining[index] + 1));
+            let n_slots = plan.placements[index].layout.n_slots;
+            let price = Price::at(&nominal.ops(), nominal.level(remaining[index] + 1), n_slots);
             for (term, planned_term) in linear.terms.iter().zip(&planned.terms) {
                 let TermPlan::Map { prefold, split, .. } = planned_term else { continue };
                 let (operand, _) = planned_leg(network, &plan.placements, term, prefold.as_ref());

@@ -264,7 +264,8 @@ impl<'a> Search<'a> {
             let choice = Realisation { fold: Fold::NONE, terms: linear.terms.iter().map(|_| None).collect() };
             return vec![state.with(placement.reshaped(shape), Some(choice), 0.0)];
         }
-        let price = Price::at(&self.nominal.ops(), self.nominal.level(self.remaining[id.0] + 1));
+        let price =
+            Price::at(&self.nominal.ops(), self.nominal.level(self.remaining[id.0] + 1), self.n_slots);
         let routes = linear.terms.iter().zip(&self.routes[id.0]);
         let legs: Vec<Vec<Leg>> =
             routes.map(|(t, routes)| self.legs(state, t.operand, routes, shape)).collect();

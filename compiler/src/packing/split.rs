@@ -99,16 +99,21 @@ struct Below {
 }
 
 impl Price {
-    /// Prices at the level a map runs at.
-    pub(crate) fn at(ops: &OpCost<'_>, level: Level) -> Price {
+    /// Prices at the level a map runs at, of circuits of `n_slots`. With one slot all
+    /// plaintexts are numbers.
+    pub(crate) fn at(ops: &OpCost<'_>, level: Level, n_slots: usize) -> Price {
         let below = level.below().unwrap_or(level);
+        let product = |basis| match n_slots {
+            1 => ops.mul_scalar(level, basis),
+            _ => ops.mul_plain(level, basis),
+        };
         Price {
             decompose: ops.decompose(level),
             apply_key: ops.apply_key(level),
             divide: ops.divide(level),
             rescale: ops.rescale(below, Basis::Extended),
-            product: ops.mul_plain(level, Basis::Reduced),
-            extended_product: ops.mul_plain(level, Basis::Extended),
+            product: product(Basis::Reduced),
+            extended_product: product(Basis::Extended),
             gather: ops.gather(level, Basis::Reduced),
             extended_gather: ops.gather(level, Basis::Extended),
             extended_add: ops.add(level, Basis::Extended),

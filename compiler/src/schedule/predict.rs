@@ -44,6 +44,7 @@ pub fn predict(circuit: &Circuit, sample: &[f64]) -> Prediction {
     let mut machine = Machine {
         circuit,
         noise: NoiseModel::new(params),
+        lanes: params.lanes(circuit.n_slots).expect("the slots of a circuit divide those of its ring"),
         packed: circuit.inputs[0].layout.pack(sample),
         values: vec![None; circuit.nodes.len()],
         uses: circuit.use_counts(),
@@ -75,6 +76,8 @@ struct Noisy {
 struct Machine<'a> {
     circuit: &'a Circuit,
     noise: NoiseModel,
+    /// Ring slots per slot.
+    lanes: usize,
     packed: Vec<Vec<f64>>,
     values: Vec<Option<Noisy>>,
     uses: Vec<u32>,
@@ -130,7 +133,7 @@ impl Machine<'_> {
             Op::Neg(a) => scaled(self.consume(*a), -1.0),
             Op::AddPlain(a, c) => {
                 let plain = self.circuit.plain(*c);
-                let rounding = self.variance(self.noise.encode(plain.period()), ty.scale);
+                let rounding = self.variance(self.noise.encode(plain.widened_period(self.lanes)), ty.scale);
                 let mut result = noisier(self.consume(*a), rounding);
                 result.slots.iter_mut().enumerate().for_each(|(i, x)| *x += plain.at(i));
                 result
@@ -138,7 +141,8 @@ impl Machine<'_> {
             Op::Mul(a, b) => product(self.consume(*a), self.consume(*b)),
             Op::MulPlain(a, c) => {
                 let plain = self.circuit.plain(*c);
-                let rounding = self.variance(self.noise.encode(plain.period()), ty.scale - self.scale(*a));
+                let rounding = self
+                    .variance(self.noise.encode(plain.widened_period(self.lanes)), ty.scale - self.scale(*a));
                 let mut result = self.consume(*a);
                 for (i, (x, v)) in result.slots.iter_mut().zip(&mut result.variance).enumerate() {
                     let weight = plain.at(i);

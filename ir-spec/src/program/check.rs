@@ -194,7 +194,7 @@ impl Checker<'_> {
     }
 
     fn contents(&mut self) {
-        let n_slots = self.params.n_slots();
+        let n_slots = self.program.manifest.n_slots();
         for (index, plain) in self.program.consts.iter().enumerate() {
             let place = ProgramPlace::Const(index);
             self.errors.require(n_slots.is_multiple_of(plain.period()), ProgramRule::Contents, place, || {

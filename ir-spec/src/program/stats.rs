@@ -53,7 +53,8 @@ impl AddAssign for OpCounts {
 }
 
 impl Instr {
-    /// What this instruction consists of.
+    /// What this instruction consists of; all products of an inner product count as with
+    /// plaintexts.
     pub fn op_counts(&self) -> OpCounts {
         let none = OpCounts::default();
         match self {
@@ -82,8 +83,24 @@ impl Program {
     /// What all instructions together consist of.
     pub fn op_counts(&self) -> OpCounts {
         let mut total = OpCounts::default();
-        self.instrs.iter().for_each(|instr| total += instr.op_counts());
+        self.instrs.iter().for_each(|instr| total += self.counts_of(instr));
         total
+    }
+
+    /// What one instruction consists of; products with uniform plaintexts are products
+    /// with scalars. Expects constants in range.
+    pub fn counts_of(&self, instr: &Instr) -> OpCounts {
+        let mut counts = instr.op_counts();
+        if let Instr::InnerProduct { terms, .. } = instr {
+            counts.mul_scalar = terms.iter().filter(|term| self.is_uniform(term.1)).count();
+            counts.mul_plain -= counts.mul_scalar;
+        }
+        counts
+    }
+
+    /// Whether all slots of a plaintext are equal, by its index in [`Program::plains`].
+    pub fn is_uniform(&self, plain: u32) -> bool {
+        self.consts[self.plains[plain as usize].constant as usize].uniform().is_some()
     }
 
     /// Rescales on the longest path. Expects a program that verifies.

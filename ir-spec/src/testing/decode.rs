@@ -35,11 +35,15 @@ impl<'a> Decoder<'a> {
     pub(super) fn new(stage: Stage, choices: &'a [u32]) -> Decoder<'a> {
         let mut choices = Choices(choices.iter());
         let n_slots = 8 << choices.below(4);
+        let params = (stage == Stage::Leveled).then(|| {
+            let ring_degree = (2 * n_slots) << choices.below(3);
+            leveled::params(ring_degree, choices.below(4))
+        });
         let circuit = Circuit {
             name: choices.pick(&["net", "a \"quoted\" name", ""]).to_owned(),
             stage,
             n_slots,
-            params: (stage == Stage::Leveled).then(|| leveled::params(2 * n_slots, choices.below(4))),
+            params,
             inputs: Vec::new(),
             outputs: Vec::new(),
             sources: vec!["model".to_owned(), "conv\n1".to_owned(), "act".to_owned()],

@@ -13,11 +13,21 @@ use zeroize::Zeroizing;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plaintext {
     pub(crate) fingerprint: u64,
-    pub(crate) poly: Zeroizing<Packed>,
+    pub(crate) contents: Contents,
     pub(crate) level: usize,
     pub(crate) scale_log2: f64,
-    /// Whether it is also modulo the special primes.
-    pub(crate) extended: bool,
+}
+
+/// The polynomial of a plaintext.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Contents {
+    Poly {
+        residues: Zeroizing<Packed>,
+        /// Whether it is also modulo the special primes.
+        extended: bool,
+    },
+    /// One integer, whose residues are at hand modulo any prime: all slots are equal.
+    Constant(Zeroizing<i128>),
 }
 
 impl Plaintext {
@@ -31,19 +41,29 @@ impl Plaintext {
         self.scale_log2
     }
 
-    /// Memory it holds; nothing when it views memory of others.
+    /// Memory its residues take; nothing when it views memory of others, or when all
+    /// slots are equal and it has none.
     pub fn byte_size(&self) -> usize {
-        self.poly.byte_size()
+        match &self.contents {
+            Contents::Poly { residues, .. } => residues.byte_size(),
+            Contents::Constant(_) => 0,
+        }
     }
 
     /// Whether products with it may stay extended.
     pub fn is_extended(&self) -> bool {
-        self.extended
+        match self.contents {
+            Contents::Poly { extended, .. } => extended,
+            Contents::Constant(_) => true,
+        }
     }
 
-    /// Its residues, for [`Plaintext::view`].
-    pub fn bytes(&self) -> &[u8] {
-        self.poly.bytes()
+    /// Its residues, for [`Plaintext::view`]; nothing when it has none.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match &self.contents {
+            Contents::Poly { residues, .. } => Some(residues.bytes()),
+            Contents::Constant(_) => None,
+        }
     }
 
     /// A plaintext in memory of others, such as a mapped file, that holds at byte
@@ -64,8 +84,14 @@ impl Plaintext {
         ctx.check_level(level)?;
         let poly = Packed::view(ctx, &ctx.primes_of(level, extended), memory, start);
         let poly = poly.ok_or(Error::Malformed { what: "plaintext", reason: "its memory ends early" })?;
-        let fingerprint = ctx.fingerprint();
-        Ok(Plaintext { fingerprint, poly: Zeroizing::new(poly), level, scale_log2, extended })
+        let contents = Contents::Poly { residues: Zeroizing::new(poly), extended };
+        Ok(Plaintext { fingerprint: ctx.fingerprint(), contents, level, scale_log2 })
+    }
+
+    /// A plaintext whose slots are all equal.
+    pub(crate) fn constant(ctx: &Context, integer: i128, level: usize, scale_log2: f64) -> Plaintext {
+        let contents = Contents::Constant(Zeroizing::new(integer));
+        Plaintext { fingerprint: ctx.fingerprint(), contents, level, scale_log2 }
     }
 
     /// A plaintext by limb: `fill` gets the number of a prime and the words to write.
@@ -77,13 +103,17 @@ impl Plaintext {
         fill: impl Fn(usize, &mut [u64]) + Sync,
     ) -> Plaintext {
         let primes = ctx.primes_of(level, extended);
-        let poly = Packed::build(ctx, &primes, 1, |t, limbs| fill(primes[t], limbs[0]));
-        Plaintext { fingerprint: ctx.fingerprint(), poly: Zeroizing::new(poly), level, scale_log2, extended }
+        let residues = Packed::build(ctx, &primes, 1, |t, limbs| fill(primes[t], limbs[0]));
+        let contents = Contents::Poly { residues: Zeroizing::new(residues), extended };
+        Plaintext { fingerprint: ctx.fingerprint(), contents, level, scale_log2 }
     }
 
     /// Its residues as words.
     pub(crate) fn words(&self, ctx: &Context) -> Zeroizing<Poly> {
-        let unpack = |t: usize, limb: &mut [u64]| self.poly.unpack(t, 0, limb);
+        let unpack = |t: usize, limb: &mut [u64]| match &self.contents {
+            Contents::Poly { residues, .. } => residues.unpack(t, 0, limb),
+            Contents::Constant(integer) => limb.fill(ctx.moduli()[t].reduce_signed(**integer)),
+        };
         Zeroizing::new(Poly::build(ctx.ring_degree(), self.level + 1, unpack))
     }
 }
@@ -170,7 +200,7 @@ mod tests {
         };
         let ctx = Context::new(&params).unwrap();
         let plaintext = Plaintext::from_limbs(&ctx, 6, 0.0, false, |_, limb| limb.fill(7));
-        let len = plaintext.bytes().len();
+        let len = plaintext.bytes().expect("it has residues").len();
         drop(plaintext);
         assert!(crate::buffer::Buffer::scratch(len / 8).iter().all(|&word| word == 0));
         assert!(crate::buffer::Buffer::scratch(32768).iter().all(|&word| word == 0));

@@ -61,7 +61,8 @@ impl Encoder {
 
     /// Encodes `values`, repeated to fill the slots, times `scale`.
     ///
-    /// The number of values must be a power of two up to the slot count.
+    /// The number of values must be a power of two up to the slot count. One value makes
+    /// a constant polynomial, which takes no memory and is cheap to multiply with.
     ///
     /// # Errors
     /// [`Error::ValueCount`], [`Error::NotFinite`], [`Error::NoSuchLevel`],
@@ -92,6 +93,10 @@ impl Encoder {
         let coefficients = self.coefficients(values, scale);
         let largest = largest_of(bytemuck::cast_slice(&coefficients));
         check_fits(&self.ctx, largest, level)?;
+        if values.len() == 1 {
+            let integer = round_wide(f64::from_bits(coefficients[0]));
+            return Ok(Plaintext::constant(&self.ctx, integer, level, scale.log2()));
+        }
         let residues = Rounded::new(coefficients, largest);
         Ok(Plaintext::from_limbs(&self.ctx, level, scale.log2(), extended, |prime, limb| {
             self.transform(&residues, prime, limb);
@@ -149,8 +154,7 @@ impl Encoder {
         coefficients
     }
 
-    /// Spreads coefficients over the ring, modulo a prime, and transforms them. A
-    /// constant polynomial has the same value everywhere.
+    /// Spreads coefficients over the ring, modulo a prime, and transforms them.
     fn transform(&self, coefficients: &Rounded, prime: usize, limb: &mut [u64]) {
         let modulus = &self.ctx.moduli()[prime];
         let gap = limb.len() / coefficients.len();
@@ -159,9 +163,6 @@ impl Encoder {
         } else {
             let mut packed = Buffer::wiped_scratch(coefficients.len());
             coefficients.reduce(modulus, &mut packed);
-            if packed.len() == 2 {
-                return limb.fill(packed[0]);
-            }
             limb.fill(0);
             limb.iter_mut().step_by(gap).zip(packed.iter()).for_each(|(out, &word)| *out = word);
         }

@@ -13,8 +13,9 @@
 
 mod products;
 mod switching;
+mod weighted;
 
-use crate::ciphertext::{Ciphertext, Plaintext};
+use crate::ciphertext::{Ciphertext, Contents, Plaintext};
 use crate::context::Context;
 use crate::encoder::{check_fits, check_scale};
 use crate::error::Error;
@@ -110,9 +111,14 @@ impl Evaluator {
         self.ctx.check_owns(ct.fingerprint)?;
         self.ctx.check_owns(pt.fingerprint)?;
         let mut out = self.cut(ct, ct.level.min(pt.level));
-        match out.extended {
-            true => out.parts[0].add_special(&self.ctx, &pt.words(&self.ctx).prefix(out.level + 1)),
-            false => out.parts[0].add_packed(&self.ctx, &pt.poly),
+        match (&pt.contents, out.extended) {
+            (Contents::Constant(integer), extended) => {
+                out.parts[0].add_constant(&self.ctx, **integer, out.level + 1, extended);
+            }
+            (Contents::Poly { residues, .. }, false) => out.parts[0].add_packed(&self.ctx, residues),
+            (Contents::Poly { .. }, true) => {
+                out.parts[0].add_special(&self.ctx, &pt.words(&self.ctx).prefix(out.level + 1));
+            }
         }
         Ok(out)
     }

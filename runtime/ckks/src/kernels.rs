@@ -42,6 +42,9 @@ kernels! {
     /// (out0, out1) = (Σ a·b0, Σ a·b1) over triples of limbs, of which the outputs
     /// are the part from residue `start` on.
     dot2(start: usize, out0: &mut [u64], out1: &mut [u64], a: &[Residues], b0: &[Residues], b1: &[Residues]);
+    /// out += Σ weight · row over rows of a panel, which are as long as `out`; fewer
+    /// than 2^20 terms.
+    add_weighted(out: &mut [u64], panel: &[u64], terms: &[Weighted]);
     /// outs[k] (+)= Σ digit · pair of rows of keys[k], rows counted from `first`,
     /// for at most `lazy_terms` digits.
     key_products(outs: &mut [[&mut [u64]; 2]], digits: &[&[u64]], keys: &[Residues], first: First);
@@ -78,6 +81,13 @@ pub(crate) fn overflow(vectors: Vectors, out: &mut [u64], words: &[&[u64]], reci
         Vectors::Avx2(avx2) => avx2.overflow(out, words, reciprocals),
         Vectors::Ifma(ifma) => ifma.overflow(out, words, reciprocals),
     }
+}
+
+/// A row of a panel and its weight, a residue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Weighted {
+    pub row: u32,
+    pub weight: u64,
 }
 
 /// Where the rows of a key begin that belong to the first of some digits.
@@ -173,6 +183,20 @@ pub(crate) mod portable {
                 }
             }
             out.iter_mut().zip(sums).for_each(|(out, sum)| *out = m.reduce_wide(sum));
+        }
+    }
+
+    pub(crate) fn add_weighted(m: &Modulus, out: &mut [u64], panel: &[u64], terms: &[Weighted]) {
+        let len = out.len();
+        for (block, out) in out.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            for terms in terms.chunks(LAZY_TERMS) {
+                let mut sums = out.map(u128::from);
+                for &Weighted { row, weight } in terms {
+                    let at = row as usize * len + block * 8;
+                    add_products(&mut sums, &panel[at..at + 8], &[weight; 8]);
+                }
+                *out = sums.map(|sum| m.reduce_wide(sum));
+            }
         }
     }
 

@@ -142,6 +142,16 @@ impl Poly {
         });
     }
 
+    /// self += integer in the first `n_limbs` limbs, or P·integer when self is extended.
+    pub fn add_constant(&mut self, ctx: &Context, integer: i128, n_limbs: usize, extended: bool) {
+        self.par_limbs_mut().take(n_limbs).for_each(|(t, limb)| {
+            let modulus = &ctx.moduli()[t];
+            let residue = modulus.reduce_signed(integer);
+            let residue = if extended { modulus.scale(residue, ctx.special_factor(t)) } else { residue };
+            kernels::add_scalar(modulus, limb, residue);
+        });
+    }
+
     /// self += other, over the limbs of self.
     pub fn add_packed(&mut self, ctx: &Context, other: &Packed) {
         self.par_limbs_mut().for_each(|(t, limb)| {

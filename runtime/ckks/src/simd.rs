@@ -98,6 +98,7 @@ macro_rules! methods {
             combine(out: &mut [u64], y: &[&[u64]], weights: &[u64], bound: u64);
             dot(out: &mut [u64], a: &[Residues], b: &[Residues]);
             dot2(start: usize, out0: &mut [u64], out1: &mut [u64], a: &[Residues], b0: &[Residues], b1: &[Residues]);
+            add_weighted(out: &mut [u64], panel: &[u64], terms: &[Weighted]);
             key_products(outs: &mut [[&mut [u64]; 2]], digits: &[&[u64]], keys: &[Residues], first: First);
         }
     };
@@ -108,7 +109,7 @@ use methods;
 #[cfg(not(target_arch = "x86_64"))]
 mod other {
     use crate::automorphism::Automorphism;
-    use crate::kernels::First;
+    use crate::kernels::{First, Weighted};
     use crate::modulus::{Factor, Modulus};
     use crate::packed::Residues;
     use std::ops::Range;

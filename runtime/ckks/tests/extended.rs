@@ -145,7 +145,7 @@ fn plaintexts_in_memory_of_others_act_like_their_own() {
             true => world.encoder.encode_extended(&weights, 2, world.scale).unwrap(),
             false => world.encode(&weights, 2),
         };
-        let memory: Vec<u8> = [&[1; 13], pt.bytes()].concat();
+        let memory: Vec<u8> = [&[1; 13], pt.bytes().unwrap()].concat();
         let end = memory.len();
         let view = |start| {
             Plaintext::view(&world.ctx, Arc::new(memory.clone()), start, 2, pt.scale_log2(), extended)

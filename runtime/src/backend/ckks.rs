@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 /// The back end that computes on ciphertexts.
 pub struct Ckks {
     params: Params,
+    lanes: usize,
     encoder: Encoder,
     evaluator: Evaluator,
     keys: EvalKeys,
@@ -60,14 +61,26 @@ impl Ckks {
     /// A back end for one ring and one client's keys.
     pub fn new(context: &Arc<Context>, params: &Params, keys: EvalKeys) -> Ckks {
         let (encoder, evaluator) = (Encoder::new(context), Evaluator::new(context));
-        Ckks { params: params.clone(), encoder, evaluator, keys, plain_bytes: OnceLock::new() }
+        let (params, plain_bytes) = (params.clone(), OnceLock::new());
+        Ckks { params, lanes: 1, encoder, evaluator, keys, plain_bytes }
     }
 
-    /// Encodes a one for every type and weighs it: all plaintexts of a type are alike.
+    /// The same for programs of so many lanes.
+    pub fn with_lanes(self, lanes: usize) -> Ckks {
+        Ckks { lanes, ..self }
+    }
+
+    /// Slots of the ring that a rotation goes.
+    fn ring_step(&self, step: Step) -> usize {
+        step.get() * self.lanes
+    }
+
+    /// Encodes something for every type and weighs it: all plaintexts of a type are alike,
+    /// but for uniform ones, which are integers.
     fn weigh_plains(&self) -> Vec<[usize; 2]> {
         let one = |level, rotations| {
             let ty = PlainType { level: Level(level), scale: Scale::from_log2(0.0), rotations };
-            self.encode_values(&[1.0], ty).map_or(usize::MAX, |one| one.byte_size())
+            self.encode_values(&[1.0, 0.0], ty).map_or(usize::MAX, |one| one.byte_size())
         };
         (0..self.params.q.len() as u32).map(|level| [one(level, false), one(level, true)]).collect()
     }
@@ -118,9 +131,13 @@ impl Backend for Ckks {
         &self.params
     }
 
+    fn lanes(&self) -> usize {
+        self.lanes
+    }
+
     fn check_keys(&self, needed: &KeyPlan) -> Result<(), Error> {
         let serves = |key: Option<usize>, level: Level| key.is_some_and(|max| max >= level.0 as usize);
-        let galois = |step: Step| self.keys.galois.get(step.get()).map(|key| key.level());
+        let galois = |step: Step| self.keys.galois.get(self.ring_step(step)).map(|key| key.level());
         let rotations: Vec<_> = needed.rotations.iter().map(|(&step, &level)| (step, level)).collect();
         let rotations: Vec<_> =
             rotations.into_iter().filter(|&(step, level)| !serves(galois(step), level)).collect();
@@ -144,17 +161,20 @@ impl Backend for Ckks {
         self.keys.byte_size()
     }
 
-    fn plain_bytes(&self, _plain: &Plain, ty: PlainType) -> usize {
+    fn plain_bytes(&self, plain: &Plain, ty: PlainType) -> usize {
+        if plain.uniform().is_some() {
+            return 0;
+        }
         let bytes = self.plain_bytes.get_or_init(|| self.weigh_plains());
         bytes.get(ty.level.0 as usize).map_or(usize::MAX, |bytes| bytes[usize::from(ty.rotations)])
     }
 
     fn encode(&self, plain: &Plain, ty: PlainType) -> Result<CkksPlain, Error> {
-        Ok(CkksPlain { inner: self.encode_values(plain.values(), ty)?, scale: ty.scale })
+        Ok(CkksPlain { inner: self.encode_values(plain.widened(self.lanes).values(), ty)?, scale: ty.scale })
     }
 
     fn write_plain(&self, plain: &CkksPlain, out: &mut Vec<u8>) -> Result<(), Error> {
-        out.extend(plain.inner.bytes());
+        out.extend(plain.inner.bytes().ok_or(Error::Unmappable)?);
         Ok(())
     }
 
@@ -173,7 +193,7 @@ impl Backend for Ckks {
 
     fn rotate_many(&self, ct: &CkksCt, steps: &[Step]) -> Result<Vec<CkksCt>, Error> {
         let ty = rules::rotate(ct.ty())?;
-        let steps: Vec<usize> = steps.iter().map(|step| step.get()).collect();
+        let steps: Vec<usize> = steps.iter().map(|&step| self.ring_step(step)).collect();
         let rotated = self.evaluator.rotate_many_extended(&ct.inner, &steps, &self.keys.galois)?;
         Ok(rotated.into_iter().map(|inner| typed(inner, ty)).collect())
     }

@@ -10,12 +10,13 @@ use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Scale, Step};
 #[derive(Clone, Debug)]
 pub struct Clear {
     params: Params,
+    lanes: usize,
 }
 
 /// Slots as a ciphertext of the type would hold them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClearCt {
-    /// All slots.
+    /// All slots of the ring.
     pub slots: Vec<f64>,
     /// Level, scale and degree.
     pub ty: CtType,
@@ -24,7 +25,7 @@ pub struct ClearCt {
 /// A plaintext with the level and scale it would be encoded at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClearPlain {
-    /// Contents.
+    /// Contents, over the slots of the ring.
     pub plain: Plain,
     /// Level.
     pub level: Level,
@@ -35,7 +36,12 @@ pub struct ClearPlain {
 impl Clear {
     /// A back end with the slots and primes of `params`.
     pub fn new(params: &Params) -> Clear {
-        Clear { params: params.clone() }
+        Clear { params: params.clone(), lanes: 1 }
+    }
+
+    /// The same for programs of so many lanes.
+    pub fn with_lanes(self, lanes: usize) -> Clear {
+        Clear { lanes, ..self }
     }
 
     /// Slots in the shape of a ciphertext.
@@ -48,6 +54,14 @@ impl Clear {
             return Err(Error::Operands(format!("expected {expected} slots, found {}", slots.len())));
         }
         Ok(ClearCt { slots: slots.to_vec(), ty })
+    }
+}
+
+impl Clear {
+    /// Slots rotated to the left, in every lane.
+    pub(super) fn rotated(&self, slots: &[f64], step: Step) -> Vec<f64> {
+        let (wrapped, first) = slots.split_at(step.get() * self.lanes % slots.len());
+        [first, wrapped].concat()
     }
 }
 
@@ -70,6 +84,10 @@ impl Backend for Clear {
         &self.params
     }
 
+    fn lanes(&self) -> usize {
+        self.lanes
+    }
+
     fn check_keys(&self, _needed: &KeyPlan) -> Result<(), Error> {
         Ok(())
     }
@@ -87,11 +105,11 @@ impl Backend for Clear {
     }
 
     fn plain_bytes(&self, plain: &Plain, _ty: PlainType) -> usize {
-        size_of_val(plain.values())
+        plain.widened_period(self.lanes) * size_of::<f64>()
     }
 
     fn encode(&self, plain: &Plain, ty: PlainType) -> Result<ClearPlain, Error> {
-        Ok(ClearPlain { plain: plain.clone(), level: ty.level, scale: ty.scale })
+        Ok(ClearPlain { plain: plain.widened(self.lanes), level: ty.level, scale: ty.scale })
     }
 
     fn write_plain(&self, plain: &ClearPlain, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -113,7 +131,7 @@ impl Backend for Clear {
 
     fn rotate_many(&self, ct: &ClearCt, steps: &[Step]) -> Result<Vec<ClearCt>, Error> {
         let ty = rules::rotate(ct.ty)?;
-        Ok(steps.iter().map(|&step| ClearCt { slots: rotated(&ct.slots, step), ty }).collect())
+        Ok(steps.iter().map(|&step| ClearCt { slots: self.rotated(&ct.slots, step), ty }).collect())
     }
 
     fn add_products(
@@ -180,10 +198,4 @@ impl Backend for Clear {
     fn drop_level(&self, ct: &ClearCt, level: Level) -> Result<ClearCt, Error> {
         Ok(ct.map(rules::drop_level(ct.ty, level)?, |x| x))
     }
-}
-
-/// Slots rotated to the left.
-pub(super) fn rotated(slots: &[f64], step: Step) -> Vec<f64> {
-    let (wrapped, first) = slots.split_at(step.get() % slots.len());
-    [first, wrapped].concat()
 }

@@ -59,6 +59,15 @@ impl Sim {
         Sim { clear: Clear::new(params), noise: NoiseModel::new(params) }
     }
 
+    /// The same for programs of so many lanes.
+    pub fn with_lanes(self, lanes: usize) -> Sim {
+        Sim { clear: self.clear.with_lanes(lanes), ..self }
+    }
+
+    fn rounded(&self, clear: ClearPlain) -> SimPlain {
+        SimPlain { variance: self.noise.encode(clear.plain.period()).powi(2), clear }
+    }
+
     /// A fresh encryption.
     ///
     /// # Errors
@@ -100,6 +109,10 @@ impl Backend for Sim {
         self.clear.params()
     }
 
+    fn lanes(&self) -> usize {
+        self.clear.lanes()
+    }
+
     fn check_keys(&self, _needed: &KeyPlan) -> Result<(), Error> {
         Ok(())
     }
@@ -119,13 +132,15 @@ impl Backend for Sim {
     }
 
     /// Bytes of the plaintext that is simulated.
-    fn plain_bytes(&self, _plain: &Plain, ty: PlainType) -> usize {
+    fn plain_bytes(&self, plain: &Plain, ty: PlainType) -> usize {
+        if plain.uniform().is_some() {
+            return 0;
+        }
         ty.level.n_limbs() * self.params().ring_degree * size_of::<u64>()
     }
 
     fn encode(&self, plain: &Plain, ty: PlainType) -> Result<SimPlain, Error> {
-        let variance = self.noise.encode(plain.period()).powi(2);
-        Ok(SimPlain { clear: self.clear.encode(plain, ty)?, variance })
+        Ok(self.rounded(self.clear.encode(plain, ty)?))
     }
 
     fn write_plain(&self, plain: &SimPlain, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -133,7 +148,7 @@ impl Backend for Sim {
     }
 
     fn map_plain(&self, bytes: MappedBytes, ty: PlainType) -> Result<SimPlain, Error> {
-        self.encode(&self.clear.map_plain(bytes, ty)?.plain, ty)
+        Ok(self.rounded(self.clear.map_plain(bytes, ty)?))
     }
 
     fn zero(&self, ty: CtType) -> Result<SimCt, Error> {
@@ -146,7 +161,7 @@ impl Backend for Sim {
         let rotated = self.clear.rotate_many(&ct.clear, steps)?;
         let switched = self.noise.key_switch(ct.clear.ty.level);
         let with_errors = |(clear, &step): (ClearCt, &Step)| {
-            let variance = super::clear::rotated(&ct.variance, step);
+            let variance = self.clear.rotated(&ct.variance, step);
             let added = if step.is_zero() { 0.0 } else { switched };
             self.noisier(&SimCt { variance, ..ct.clone() }, clear, added)
         };

@@ -1,8 +1,8 @@
 //! One run of a program: the ready queue, the registers and the counts.
 //!
-//! At most one instruction per thread is in flight, always the earliest that
-//! is ready, which keeps the set of live ciphertexts near that of a sequential
-//! run. After a failure only earlier instructions go on, so that the failure
+//! At most one instruction per thread is in flight, always the first in the order of the
+//! schedule that is ready, which keeps the set of live ciphertexts near that of a
+//! sequential run. After a failure only earlier instructions go on, so that the failure
 //! reported is the first in program order whatever the threads did.
 
 use super::plains::Lent;
@@ -44,19 +44,20 @@ struct Queue {
 }
 
 impl Queue {
-    /// The earliest ready unit, if a thread is free for it and no earlier
+    /// The first ready unit, if a thread is free for it and no earlier
     /// instruction has failed.
     fn next(&mut self, n_threads: usize, units: &[Vec<u32>]) -> Option<u32> {
         if self.in_flight >= n_threads {
             return None;
         }
-        let unit = self.ready.pop()?.0;
-        if self.failed.as_ref().is_some_and(|(failed, _)| *failed < units[unit as usize][0]) {
-            self.ready.clear();
-            return None;
+        while let Some(Reverse(unit)) = self.ready.pop() {
+            let first = units[unit as usize][0];
+            if self.failed.as_ref().is_none_or(|(failed, _)| first < *failed) {
+                self.in_flight += 1;
+                return Some(unit);
+            }
         }
-        self.in_flight += 1;
-        Some(unit)
+        None
     }
 
     fn fail(&mut self, index: u32, error: Error) {

@@ -4,7 +4,7 @@
 use hecc_ir::program::{PlainUse, Port};
 use hecc_ir::{CtType, Instr, KeyPlan, Layout, Level, Manifest, Params, Plain, Program, Reg};
 use hecc_ir::{Scale, SecurityLevel, Shape, Step};
-use hecc_runtime::{Backend, Error, Executor, RunReport};
+use hecc_runtime::{Backend, Error, Executor, RunReport, port};
 use std::sync::Arc;
 
 /// Scale of inputs; primes lie near it.
@@ -24,10 +24,16 @@ const Q: [u64; 6] =
 /// A program under construction.
 pub struct Draft {
     program: Program,
+    n_slots: usize,
 }
 
 impl Draft {
     pub fn new(params: &Params) -> Draft {
+        Draft::with_lanes(params, 1)
+    }
+
+    /// A program whose slots are so many of the ring each.
+    pub fn with_lanes(params: &Params, lanes: usize) -> Draft {
         let manifest = Manifest {
             name: "draft".into(),
             params: params.clone(),
@@ -45,7 +51,7 @@ impl Draft {
             sources: vec!["layer".into()],
             outputs: Vec::new(),
         };
-        Draft { program }
+        Draft { program, n_slots: params.n_slots() / lanes }
     }
 
     pub fn params(&self) -> &Params {
@@ -83,8 +89,7 @@ impl Draft {
     }
 
     fn port(&self, name: String, ty: CtType) -> Port {
-        let n_slots = self.params().n_slots();
-        let layout = Layout::contiguous(Shape(vec![n_slots]), n_slots);
+        let layout = Layout::contiguous(Shape(vec![self.n_slots]), self.n_slots);
         Port { name, layout, ty, range: (-1.0, 1.0) }
     }
 
@@ -116,7 +121,7 @@ impl Draft {
     }
 
     pub fn rotate(&mut self, src: Reg, steps: &[i64]) -> Vec<Reg> {
-        let (ty, n_slots) = (self.ty(src), self.params().n_slots());
+        let (ty, n_slots) = (self.ty(src), self.n_slots);
         let outs: Vec<_> = steps.iter().map(|&s| (Step::new(s, n_slots), self.reg(ty))).collect();
         let regs = outs.iter().map(|out| out.1).collect();
         self.emit(Instr::Rotate { src, outs });
@@ -199,20 +204,29 @@ pub fn values(n: usize, seed: u64) -> Vec<f64> {
 
 /// Reproducible inputs of a program.
 pub fn inputs(program: &Program) -> Vec<Vec<f64>> {
-    let n_slots = program.manifest.params.n_slots();
-    (0..program.manifest.inputs.len()).map(|i| values(n_slots, i as u64 + 1)).collect()
+    inputs_of_lane(program, 0)
 }
 
-/// Runs a program on slots that `encrypt` turns into ciphertexts.
+/// The same for each lane.
+pub fn batch(program: &Program) -> Vec<Vec<Vec<f64>>> {
+    (0..program.manifest.lanes()).map(|lane| inputs_of_lane(program, lane)).collect()
+}
+
+fn inputs_of_lane(program: &Program, lane: usize) -> Vec<Vec<f64>> {
+    let n_slots = program.manifest.n_slots();
+    (0..program.manifest.inputs.len()).map(|i| values(n_slots, (1000 * lane + i) as u64 + 1)).collect()
+}
+
+/// Runs a program on slots that `encrypt` turns into ciphertexts, on a batch.
 pub fn run<B: Backend>(
     program: &Program,
     backend: B,
     n_threads: usize,
     encrypt: impl Fn(&B, &[f64], CtType) -> B::Ct,
 ) -> Result<RunReport<B::Ct>, Error> {
-    let ports = &program.manifest.inputs;
-    let tensors = inputs(program);
-    let cts = tensors.iter().zip(ports).map(|(x, port)| vec![encrypt(&backend, x, port.ty)]).collect();
+    let slots = port::pack_batch(&program.manifest, &batch(program))?;
+    let ports = slots.iter().zip(&program.manifest.inputs);
+    let cts = ports.map(|(cts, port)| cts.iter().map(|x| encrypt(&backend, x, port.ty)).collect()).collect();
     Executor::new(Some(n_threads))?.prepare(Arc::new(program.clone()), backend)?.run(cts)
 }
 

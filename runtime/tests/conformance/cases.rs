@@ -27,7 +27,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "rotate-many",
         build: rotate_many,
-        expected: |x| map(|i| at(x, 0, i + 1) + at(x, 0, i + 7) + at(x, 0, i + n(x) - 3), x),
+        expected: |x| map(|i| at(x, 0, i + 1) + at(x, 0, i + 7) + at(x, 0, i + 3 * n(x) - 3), x),
     },
     Case {
         name: "rotate-by-nothing",

@@ -13,7 +13,7 @@ use common::{Draft, params, rms, values};
 use hecc_ckks::{Context, Encoder, EvalKeys, KeyGenerator, SecretKey};
 use hecc_ir::{CtType, Manifest, Params, Program};
 use hecc_runtime::backend::ckks::{self, CkksCt};
-use hecc_runtime::{Backend, Ckks, Clear, Executor, Sim, dry};
+use hecc_runtime::{Backend, Ckks, Clear, Executor, Sim, dry, port};
 use std::sync::Arc;
 
 /// One back end under test.
@@ -33,27 +33,45 @@ trait Harness {
     const TOLERANCE: f64;
 }
 
-fn program_of(case: &Case, ring_degree: usize, digit_limbs: usize) -> Program {
-    let mut draft = Draft::new(&params(ring_degree, 4, digit_limbs));
+fn program_of(case: &Case, ring_degree: usize, digit_limbs: usize, lanes: usize) -> Program {
+    let mut draft = Draft::with_lanes(&params(ring_degree, 4, digit_limbs), lanes);
     let result = (case.build)(&mut draft);
     draft.output(result);
     draft.finish()
 }
 
 fn conforms<H: Harness>(ring_degree: usize, digit_limbs: usize) {
-    for case in CASES {
-        let program = program_of(case, ring_degree, digit_limbs);
-        let harness = H::new(&program);
-        let encrypt = |_: &H::Backend, slots: &[f64], ty| harness.encrypt(slots, ty);
-        let report = common::run(&program, harness.backend(), 2, encrypt).unwrap();
-        let result = &report.outputs[0][0];
-        let expected = (case.expected)(&common::inputs(&program));
-        let found = harness.decrypt(result);
-        let error = rms(&found, &expected);
-        assert!(error < H::TOLERANCE, "{}: error {error:e}", case.name);
-        let ty = program.manifest.outputs[0].ty;
-        assert_eq!(harness.backend().ct_type(result), ty, "{}", case.name);
+    for lanes in [1, 2, ring_degree / 32] {
+        for case in CASES {
+            check::<H>(case, &program_of(case, ring_degree, digit_limbs, lanes));
+        }
     }
+    one_slot_conforms::<H>(ring_degree, digit_limbs);
+}
+
+/// All lanes: the programs whose plaintexts have one slot.
+fn one_slot_conforms<H: Harness>(ring_degree: usize, digit_limbs: usize) {
+    let programs =
+        CASES.iter().map(|case| (case, program_of(case, ring_degree, digit_limbs, ring_degree / 2)));
+    let fit: Vec<_> =
+        programs.filter(|(_, program)| program.consts.iter().all(|plain| plain.period() == 1)).collect();
+    assert!(fit.len() > CASES.len() / 2);
+    fit.iter().for_each(|(case, program)| check::<H>(case, program));
+}
+
+/// Compares every lane with what its inputs give alone.
+fn check<H: Harness>(case: &Case, program: &Program) {
+    let harness = H::new(program);
+    let encrypt = |_: &H::Backend, slots: &[f64], ty| harness.encrypt(slots, ty);
+    let report = common::run(program, harness.backend(), 2, encrypt).unwrap();
+    let result = &report.outputs[0][0];
+    let samples = common::batch(program);
+    let outputs = [vec![harness.decrypt(result)]];
+    let found = port::unpack_batch(&program.manifest, &outputs, samples.len()).unwrap().concat().concat();
+    let expected: Vec<f64> = samples.iter().flat_map(|inputs| (case.expected)(inputs)).collect();
+    let error = rms(&found, &expected);
+    assert!(error < H::TOLERANCE, "{} in {} lanes: error {error:e}", case.name, samples.len());
+    assert_eq!(harness.backend().ct_type(result), program.manifest.outputs[0].ty, "{}", case.name);
 }
 
 struct ClearHarness(Clear);
@@ -63,7 +81,7 @@ impl Harness for ClearHarness {
     const TOLERANCE: f64 = 1e-15;
 
     fn new(program: &Program) -> Self {
-        ClearHarness(Clear::new(&program.manifest.params))
+        ClearHarness(Clear::new(&program.manifest.params).with_lanes(program.manifest.lanes()))
     }
 
     fn backend(&self) -> Clear {
@@ -86,7 +104,7 @@ impl Harness for SimHarness {
     const TOLERANCE: f64 = 1e-15;
 
     fn new(program: &Program) -> Self {
-        SimHarness(Sim::new(&program.manifest.params))
+        SimHarness(Sim::new(&program.manifest.params).with_lanes(program.manifest.lanes()))
     }
 
     fn backend(&self) -> Sim {
@@ -105,6 +123,7 @@ impl Harness for SimHarness {
 struct CkksHarness {
     context: Arc<Context>,
     params: Params,
+    lanes: usize,
     secret: SecretKey,
     keys: EvalKeys,
 }
@@ -114,16 +133,17 @@ impl Harness for CkksHarness {
     const TOLERANCE: f64 = 1e-6;
 
     fn new(program: &Program) -> Self {
-        let Manifest { params, keys, .. } = &program.manifest;
+        let (Manifest { params, keys, .. }, lanes) = (&program.manifest, program.manifest.lanes());
         let context = Context::new(&ckks::params(params)).unwrap();
         let mut generator = KeyGenerator::insecure_from_seed(&context, 1);
-        let rotations: Vec<_> = keys.rotations.iter().map(|(s, l)| (s.get(), l.0 as usize)).collect();
+        let rotations: Vec<_> = keys.rotations.iter().map(|(s, l)| (s.get() * lanes, l.0 as usize)).collect();
         let keys = generator.eval_keys(keys.relin.map(|level| level.0 as usize), &rotations).unwrap();
-        CkksHarness { context, params: params.clone(), secret: generator.secret_key().clone(), keys }
+        let (params, secret) = (params.clone(), generator.secret_key().clone());
+        CkksHarness { context, params, lanes, secret, keys }
     }
 
     fn backend(&self) -> Ckks {
-        Ckks::new(&self.context, &self.params, self.keys.clone())
+        Ckks::new(&self.context, &self.params, self.keys.clone()).with_lanes(self.lanes)
     }
 
     fn encrypt(&self, slots: &[f64], ty: CtType) -> CkksCt {
@@ -155,7 +175,7 @@ fn forecast_errors_match_measured_ones() {
     let executor = Executor::new(Some(2)).unwrap();
     for (ring_degree, digit_limbs) in [(1024, 1), (4096, 2)] {
         for case in CASES {
-            let program = program_of(case, ring_degree, digit_limbs);
+            let program = program_of(case, ring_degree, digit_limbs, 1);
             let errors = measured_errors(case, &program);
             let tensors = common::inputs(&program);
             let forecast = dry::forecast(&executor, Arc::new(program), &tensors).unwrap();

@@ -71,7 +71,7 @@ impl Checker<'_> {
             }
             Instr::Rotate { outs, .. } => {
                 self.arity(outs.len(), place);
-                let n_slots = self.params.n_slots();
+                let n_slots = self.program.manifest.n_slots();
                 let far = outs.iter().map(|out| out.0).find(|step| step.get() >= n_slots);
                 self.errors.require(far.is_none(), ProgramRule::Handle, place, || {
                     format!("a step is not below {n_slots} slots")

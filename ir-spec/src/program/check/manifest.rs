@@ -14,12 +14,23 @@ pub(super) fn check(manifest: &Manifest) -> Errors {
     }
     let (place, ports_ask) = (ProgramPlace::Input(0), manifest.port_bytes());
     errors.require(ports_ask <= MAX_CLIENT_BYTES, ProgramRule::PortSound, place, || excess(ports_ask));
+    lanes(&mut errors, manifest);
     if errors.0.is_empty() {
         ports(&mut errors, manifest, &manifest.inputs, ProgramPlace::Input);
         ports(&mut errors, manifest, &manifest.outputs, ProgramPlace::Output);
     }
     keys(&mut errors, manifest);
     errors
+}
+
+/// The first port says how many slots the circuit has; the others are to agree.
+fn lanes(errors: &mut Errors, manifest: &Manifest) {
+    let (of_ring, n_slots) = (manifest.params.n_slots(), manifest.n_slots());
+    let place = if manifest.inputs.is_empty() { ProgramPlace::Output(0) } else { ProgramPlace::Input(0) };
+    let divides = manifest.params.lanes(n_slots).is_some();
+    errors.require(divides, ProgramRule::PortSound, place, || {
+        format!("{n_slots} slots do not divide the {of_ring} of the ring")
+    });
 }
 
 fn excess(bytes: u64) -> String {
@@ -32,7 +43,7 @@ fn ports(errors: &mut Errors, manifest: &Manifest, ports: &[Port], place: fn(usi
         let place = place(index);
         let new = names.insert(port.name.as_str());
         errors.require(new, ProgramRule::PortSound, place, || format!("the name {:?} is taken", port.name));
-        if let Err(error) = port.layout.check(manifest.params.n_slots()) {
+        if let Err(error) = port.layout.check(manifest.n_slots()) {
             errors.report(ProgramRule::PortSound, place, error.to_string());
         }
         let (low, high) = port.range;
@@ -44,19 +55,16 @@ fn ports(errors: &mut Errors, manifest: &Manifest, ports: &[Port], place: fn(usi
 }
 
 fn keys(errors: &mut Errors, manifest: &Manifest) {
-    let (keys, params) = (&manifest.keys, &manifest.params);
+    let (keys, params, n_slots) = (&manifest.keys, &manifest.params, manifest.n_slots());
     let place = ProgramPlace::Keys;
     let any = !keys.rotations.is_empty() || keys.relin.is_some();
     errors.require(!any || !params.p.is_empty(), ProgramRule::KeyRange, place, || {
         "evaluation keys need special primes".to_owned()
     });
     for step in keys.rotations.keys() {
-        errors.require(
-            !step.is_zero() && step.get() < params.n_slots(),
-            ProgramRule::KeyRange,
-            place,
-            || format!("step {step} is no rotation of {} slots", params.n_slots()),
-        );
+        errors.require(!step.is_zero() && step.get() < n_slots, ProgramRule::KeyRange, place, || {
+            format!("step {step} is no rotation of {n_slots} slots")
+        });
     }
     let levels = keys.rotations.values().copied().chain(keys.relin);
     for level in levels.filter(|&level: &Level| level > params.max_level()) {

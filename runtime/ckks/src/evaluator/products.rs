@@ -1,14 +1,15 @@
 //! Inner products of ciphertexts and plaintexts.
 
+use super::weighted::{Row, Tiles};
 use super::{Common, Evaluator, check_degree};
-use crate::ciphertext::{Ciphertext, Plaintext};
+use crate::ciphertext::{Ciphertext, Contents, Plaintext};
 use crate::error::Error;
 use crate::kernels;
-use crate::packed::Residues;
+use crate::packed::{Packed, Residues};
 use crate::poly::{Poly, by_limb};
 use rayon::prelude::*;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// One term of an inner product.
 type Term<'a> = (&'a Ciphertext, &'a Plaintext);
@@ -20,8 +21,13 @@ const TILE: usize = 512;
 /// Ciphertexts of inner products, each once, where they meet.
 struct Operands<'a> {
     cts: Vec<Cow<'a, Ciphertext>>,
-    /// By row: the ciphertext of each term, and its plaintext.
-    rows: Vec<Vec<(usize, &'a Plaintext)>>,
+    /// By row: the ciphertext of each product with a polynomial, its plaintext and the level
+    /// of that.
+    rows: Vec<Vec<(usize, &'a Packed, usize)>>,
+    /// By row: the products with constants.
+    weighted: Tiles,
+    /// Rows of such products alone.
+    constant: Vec<bool>,
 }
 
 impl Evaluator {
@@ -30,7 +36,8 @@ impl Evaluator {
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::ForeignContext`], and [`Error::Degree`] unless
-    /// every ciphertext has degree 1.
+    /// every ciphertext has degree 1, or all have one degree and all plaintexts are
+    /// constant.
     pub fn inner_product(&self, terms: &[Term]) -> Result<Ciphertext, Error> {
         let mut products = self.inner_products(&[terms.to_vec()])?;
         products.pop().ok_or(Error::Empty("inner_product"))
@@ -54,68 +61,102 @@ impl Evaluator {
 
     fn common_of(&self, terms: &[Term]) -> Result<Common, Error> {
         let mut common = self.common("inner_product", terms.iter().map(|term| term.0))?;
-        check_degree("inner_product", common.degree, 1)?;
+        if terms.iter().any(|(_, pt)| matches!(pt.contents, Contents::Poly { .. })) {
+            check_degree("inner_product", common.degree, 1)?;
+        }
         for (_, pt) in terms {
             self.ctx.check_owns(pt.fingerprint)?;
             common.level = common.level.min(pt.level);
-            common.extended &= pt.extended;
+            common.extended &= pt.is_extended();
         }
         Ok(common)
     }
 
     fn products(&self, rows: &[Vec<Term>], common: Common) -> Vec<Ciphertext> {
         let operands = self.operands(rows, common);
-        let primes = common.primes(&self.ctx);
-        let scratch = |_| Poly::scratch(self.ctx.ring_degree(), primes.len());
-        let mut parts: Vec<Poly> = (0..2 * rows.len()).map(scratch).collect();
-        by_limb(&mut parts).into_par_iter().enumerate().for_each(|(t, outs)| {
-            self.limb_products(&operands, common, t, outs);
+        let (n_parts, n_limbs) = (common.degree + 1, common.primes(&self.ctx).len());
+        let scratch = |_| Poly::scratch(self.ctx.ring_degree(), n_limbs);
+        let mut parts: Vec<Poly> = (0..n_parts * rows.len()).map(scratch).collect();
+        by_limb(&mut parts).into_par_iter().enumerate().for_each(|(t, mut outs)| {
+            self.limb_products(&operands, common, t, &mut outs);
+            self.limb_sums(&operands, common, t, outs);
         });
         let mut parts = parts.into_iter();
         let product = |terms: &Vec<Term>| {
             let scale_log2 = terms[0].0.scale_log2 + terms[0].1.scale_log2;
-            let product = self.derived(parts.by_ref().take(2).collect(), common.level, scale_log2);
+            let product = self.derived(parts.by_ref().take(n_parts).collect(), common.level, scale_log2);
             Ciphertext { extended: common.extended, ..product }
         };
         rows.iter().map(product).collect()
     }
 
     fn operands<'a>(&self, rows: &[Vec<Term<'a>>], common: Common) -> Operands<'a> {
-        let (mut places, mut cts) = (BTreeMap::new(), Vec::new());
+        let (mut places, mut cts) = (HashMap::new(), Vec::new());
         let mut place = |ct: &'a Ciphertext| {
             *places.entry(std::ptr::from_ref(ct)).or_insert_with(|| {
                 cts.push(self.meet(ct, common));
                 cts.len() - 1
             })
         };
-        let rows = rows.iter().map(|terms| terms.iter().map(|&(ct, pt)| (place(ct), pt)).collect()).collect();
-        Operands { cts, rows }
+        let mut products = vec![Vec::new(); rows.len()];
+        let mut sums: Vec<Row> = vec![Vec::new(); rows.len()];
+        for ((terms, products), sums) in rows.iter().zip(&mut products).zip(&mut sums) {
+            for &(ct, pt) in terms {
+                match &pt.contents {
+                    Contents::Poly { residues, .. } => products.push((place(ct), &**residues, pt.level)),
+                    Contents::Constant(integer) => sums.push((place(ct), **integer)),
+                }
+            }
+        }
+        let constant = products.iter().map(Vec::is_empty).collect();
+        let weighted = Tiles::of(&sums, cts.len());
+        Operands { cts, rows: products, weighted, constant }
     }
 
-    /// One limb of all products, tile by tile.
-    fn limb_products(&self, operands: &Operands, common: Common, t: usize, mut outs: Vec<&mut [u64]>) {
+    /// One limb of all products with polynomials, tile by tile.
+    fn limb_products(&self, operands: &Operands, common: Common, t: usize, outs: &mut [&mut [u64]]) {
         let modulus = &self.ctx.moduli()[common.primes(&self.ctx)[t]];
-        let plain = |pt: &Plaintext| if t <= common.level { t } else { t + pt.level - common.level };
+        let plain = |level: usize| if t <= common.level { t } else { t + level - common.level };
         let limb = |ct: usize, k: usize| Residues::of_words(operands.cts[ct].parts[k].limb(t));
         let rows: Vec<[Vec<Residues>; 3]> = operands
             .rows
             .iter()
             .map(|terms| {
                 [
-                    terms.iter().map(|(_, pt)| pt.poly.group(plain(pt))).collect(),
-                    terms.iter().map(|&(ct, _)| limb(ct, 0)).collect(),
-                    terms.iter().map(|&(ct, _)| limb(ct, 1)).collect(),
+                    terms.iter().map(|&(_, pt, level)| pt.group(plain(level))).collect(),
+                    terms.iter().map(|&(ct, ..)| limb(ct, 0)).collect(),
+                    terms.iter().map(|&(ct, ..)| limb(ct, 1)).collect(),
                 ]
             })
             .collect();
         let tile = if rows.len() > 1 { TILE } else { self.ctx.ring_degree() };
         for start in (0..self.ctx.ring_degree()).step_by(tile) {
-            for (out, [plains, parts0, parts1]) in outs.chunks_exact_mut(2).zip(&rows) {
-                let [out0, out1] = out else { unreachable!("chunks of two") };
+            for (out, [plains, parts0, parts1]) in outs.chunks_exact_mut(common.degree + 1).zip(&rows) {
+                let [out0, out1] = out else { continue };
+                if plains.is_empty() {
+                    continue;
+                }
                 let tile = start..out0.len().min(start + tile);
                 let (out0, out1) = (&mut out0[tile.clone()], &mut out1[tile]);
                 kernels::dot2(modulus, start, out0, out1, plains, parts0, parts1);
             }
         }
+    }
+
+    /// Adds one limb of all products with constants, each part by itself.
+    fn limb_sums(&self, operands: &Operands, common: Common, t: usize, outs: Vec<&mut [u64]>) {
+        if operands.weighted.is_empty() {
+            return;
+        }
+        let modulus = &self.ctx.moduli()[common.primes(&self.ctx)[t]];
+        let weighted = operands.weighted.modulo(modulus);
+        let mut by_part: Vec<Vec<&mut [u64]>> = (0..=common.degree).map(|_| Vec::new()).collect();
+        for (i, out) in outs.into_iter().enumerate() {
+            by_part[i % (common.degree + 1)].push(out);
+        }
+        by_part.par_iter_mut().enumerate().for_each(|(k, outs)| {
+            let limbs: Vec<&[u64]> = operands.cts.iter().map(|ct| ct.parts[k].limb(t)).collect();
+            weighted.add(modulus, &limbs, outs, &operands.constant);
+        });
     }
 }

@@ -7,7 +7,7 @@
 
 use super::BLOCK;
 use crate::automorphism::{self, Automorphism};
-use crate::kernels::First;
+use crate::kernels::{First, Weighted};
 use crate::modulus::{Factor, Modulus};
 use crate::packed::Residues;
 use std::arch::x86_64::*;
@@ -511,6 +511,25 @@ fn dot_of<const A: usize, const B: usize>(m: &Modulus, out: &mut [u64], a: &[Res
                 sums.finish(&prime, out);
             }
         }
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn add_weighted(m: &Modulus, out: &mut [u64], panel: &[u64], terms: &[Weighted]) {
+    const V: usize = 4;
+    let (prime, len) = (Prime::new(m), out.len());
+    let size = terms_per_word(m, m.p - 1);
+    for (block, out) in out.chunks_exact_mut(4 * V).enumerate() {
+        let mut sums = Sums::<V>::resume(out, false);
+        for terms in terms.chunks(size) {
+            let mut products = zero();
+            for &Weighted { row, weight } in terms {
+                let at = row as usize * len + block * 4 * V;
+                multiply_add(&mut products, &vectors_of(&panel[at..at + 4 * V]), &[splat(weight); V]);
+            }
+            sums.absorb(&prime, &products);
+        }
+        sums.finish(&prime, out);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::BLOCK;
 use crate::automorphism::{self, Automorphism};
-use crate::kernels::First;
+use crate::kernels::{First, Weighted};
 use crate::modulus::{Factor, Modulus};
 use crate::packed::Residues;
 use std::arch::x86_64::*;
@@ -492,6 +492,21 @@ fn dot2_of<const A: usize, const B: usize, const AHEAD: usize>(
                 sums0.finish(&prime, out0);
                 sums1.finish(&prime, out1);
             }
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn add_weighted(m: &Modulus, out: &mut [u64], panel: &[u64], terms: &[Weighted]) {
+    let (prime, len) = (Prime::new(m), out.len());
+    for terms in terms.chunks(m.lazy_terms) {
+        for (block, out) in out.chunks_exact_mut(BLOCK).enumerate() {
+            let mut sums = Sums::resume(out, false);
+            for &Weighted { row, weight } in terms {
+                let at = row as usize * len + block * BLOCK;
+                sums.add(&quad_of(&panel[at..at + BLOCK]), &[splat(weight); 4]);
+            }
+            sums.finish(&prime, out);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::automorphism::Automorphism;
-use crate::kernels::{self, First, portable};
+use crate::kernels::{self, First, Weighted, portable};
 use crate::modulus::Modulus;
 use crate::packed::{Residues, SLACK};
 use crate::primes;
@@ -122,6 +122,23 @@ proptest! {
                 &words[0],
                 |x| kernels::overflow(m.vectors, x, &slices(&residues), &reciprocals),
                 |x| portable::overflow(x, &slices(&residues), &reciprocals),
+            );
+        }
+    }
+
+    #[test]
+    fn weighted_sums_agree_with_portable(
+        bits in 20u32..=60, seed in seeds(), n_rows in 1usize..140, every in 1usize..4,
+    ) {
+        for m in forms(prime(bits)) {
+            let panel = limbs(n_rows, m.p, seed).concat();
+            let weights = limbs(n_rows.div_ceil(LEN), m.p, seed.rotate_left(5)).concat();
+            let term = |row: usize| Weighted { row: row as u32, weight: weights[row] };
+            let terms: Vec<Weighted> = (0..n_rows).step_by(every).map(term).collect();
+            check(
+                &panel[..LEN],
+                |out| kernels::add_weighted(&m, out, &panel, &terms),
+                |out| portable::add_weighted(&m, out, &panel, &terms),
             );
         }
     }
