@@ -128,7 +128,7 @@ impl Trainee {
             }
             Some(from) => self.restore(from)?,
             // Every fit starts anew, so that the weights alone say where training stands.
-            None => self.weights.iter_mut().for_each(|weight| weight.momentum = None),
+            None => self.forget_momentum(),
         }
         for epoch in from.map_or(0, Checkpoint::epoch)..recipe.epochs {
             let kept = self.weights.clone();

@@ -106,6 +106,28 @@ impl Trainee {
         other
     }
 
+    /// The same network with layers put in between, weights left out or channels in another
+    /// order. What was pruned stays zero, and limits stay with their layers.
+    pub(crate) fn regrouped(&self, model: Model) -> Trainee {
+        let mut other = Trainee::new(model);
+        let name = |id: LayerId| &self.model.layer(id).name;
+        let found = |name: &str| other.model.layers.iter().position(|layer| layer.name == name).map(LayerId);
+        let limits = self.limits.iter().filter_map(|&(id, limit)| Some((found(name(id))?, limit)));
+        let limits: Vec<(LayerId, f64)> = limits.collect();
+        let pruned = self.weights.iter().filter(|weight| weight.mask.is_some());
+        let pruned: Vec<_> = pruned.filter_map(|w| Some((found(name(w.layer))?, w.role))).collect();
+        other.limits = limits;
+        for weight in other.weights.iter_mut().filter(|w| pruned.contains(&(w.layer, w.role))) {
+            weight.mask = Some(weight.values.clone().not_equal_elem(0.0).float());
+        }
+        other
+    }
+
+    /// Forgets what the optimiser remembers.
+    pub(crate) fn forget_momentum(&mut self) {
+        self.weights.iter_mut().for_each(|weight| weight.momentum = None);
+    }
+
     /// Puts another layer in the place of one with operands and result of the same shape,
     /// with weights of its own.
     pub(crate) fn replace(&mut self, layer: LayerId, kind: LayerKind) {
