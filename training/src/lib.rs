@@ -8,6 +8,7 @@
 //! [`prune`] makes groups of weights zero and keeps them so. Nothing here knows of packings or
 //! files: what to group, and groups of weights with their prices, come from the caller.
 
+mod adam;
 mod checkpoint;
 mod error;
 mod fit;

@@ -1,8 +1,8 @@
 //! A model whose weights are tensors.
 
 use crate::TrainError;
+use crate::adam::Momentum;
 use crate::samples::Samples;
-use burn::optim::AdamState;
 use burn::tensor::{Device, Tensor, TensorData};
 use hecc_model::{LayerId, LayerKind, Model};
 
@@ -41,7 +41,8 @@ pub(crate) struct Weight {
     pub values: Tensor<1>,
     /// 1 where the number is trained, 0 where it stays zero.
     pub mask: Option<Tensor<1>>,
-    pub momentum: Option<AdamState<1>>,
+    /// None before the first step.
+    pub momentum: Option<Momentum>,
 }
 
 impl Trainee {
@@ -217,6 +218,11 @@ pub(crate) fn tensor(values: Vec<f32>, device: &Device) -> Tensor<1> {
 pub(crate) fn batch_tensor(samples: &Samples, device: &Device) -> Tensor<2> {
     let shape = [samples.len(), samples.n_elements];
     Tensor::from_data(TensorData::new(samples.elements.clone(), shape), device)
+}
+
+/// The numbers of a tensor that nothing else needs, without a copy where it can be.
+pub(crate) fn into_floats(tensor: Tensor<1>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().expect("tensors are of 32-bit floats in memory")
 }
 
 /// The numbers of a tensor, row-major.

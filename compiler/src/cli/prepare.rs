@@ -65,7 +65,7 @@ impl<'a> Work<'a> {
         let identity = Identity::of(step)
             .with(format!("{settings:?}").as_bytes())
             .with(text.as_bytes())
-            .with(&hec::to_npz(model))
+            .with_weights(model)
             .with_samples(&self.data.train)
             .with_samples(&self.data.validation);
         let name = super::summary::file_name(&model.name);
