@@ -1,7 +1,7 @@
 //! Adam (Kingma, Ba 2015), in place.
 //!
-//! One pass over the numbers, where operations on tensors would make a new tensor each: for layers of
-//! many millions of weights those take longer than the gradients.
+//! One pass over the numbers, where operations on tensors would make a new tensor each: for
+//! layers of many millions of weights those take longer than the gradients.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};

@@ -109,8 +109,7 @@ fn cut(model: &mut Model, id: LayerId, n_groups: usize) -> f64 {
     let [outputs, inputs, rows, columns] = conv.weight_shape;
     let (per_group, len) = (inputs / n_groups, inputs / n_groups * rows * columns);
     let own = |(output, row): (usize, &[f64])| row[output * n_groups / outputs * len..][..len].to_vec();
-    let left: Vec<f64> =
-        conv.weight.chunks(inputs * rows * columns).enumerate().flat_map(|row| own(row)).collect();
+    let left: Vec<f64> = conv.weight.chunks(inputs * rows * columns).enumerate().flat_map(own).collect();
     let squares = |weights: &[f64]| weights.iter().map(|w| w * w).sum::<f64>();
     let (all, kept) = (squares(&conv.weight), squares(&left));
     conv.weight = left;

@@ -109,35 +109,22 @@ mod tests {
 }
 ";
 
-    fn offered(n_slots: usize) -> (Vec<(String, Vec<usize>)>, Vec<(String, Why)>) {
+    /// Numbers of groups and reasons, in words, by layer.
+    fn offered(n_slots: usize) -> Vec<String> {
         let mut problems = hecc::diag::Diagnostics::new();
         let mut read = |_: &str| unreachable!("weights are random");
         let model = hec::translate("m.hec", MODEL, &mut read, &LoadOptions::default(), &mut problems);
         let Offer { choices, left } = offer(&model.expect("a sound model"), n_slots);
-        let choices = choices.into_iter().map(|choice| (choice.layer, choice.groups));
-        (choices.collect(), left.into_iter().map(|left| (left.layer, left.why)).collect())
+        let choices = choices.into_iter().map(|choice| format!("{} {:?}", choice.layer, choice.groups));
+        choices.chain(left.into_iter().map(|left| format!("{} {:?}", left.layer, left.why))).collect()
     }
 
     /// Images of 16 x 16 have 256 elements; those of 14 x 14, padded, too.
     #[test]
     fn there_are_as_many_groups_as_channels_in_a_ciphertext() {
-        let names = |layer: &str, groups: &[usize]| (layer.to_owned(), groups.to_vec());
-        assert_eq!(offered(1024).0, [names("b", &[4, 2])]);
-        assert_eq!(offered(768).0, [names("b", &[2])]);
-        let first = |why| [(String::from("a"), Why::ReadsInput), (String::from("c"), Why::Grouped(2)), why];
-        assert_eq!(offered(1024).1, first((String::from("d"), Why::NoDivisor { per_ciphertext: 4 })));
-        let wide = |layer: &str| (String::from(layer), Why::WideChannels);
-        assert_eq!(
-            offered(256),
-            (
-                vec![],
-                vec![
-                    (String::from("a"), Why::ReadsInput),
-                    wide("b"),
-                    (String::from("c"), Why::Grouped(2)),
-                    wide("d"),
-                ]
-            )
-        );
+        let [a, c] = ["a ReadsInput", "c Grouped(2)"];
+        assert_eq!(offered(1024), ["b [4, 2]", a, c, "d NoDivisor { per_ciphertext: 4 }"]);
+        assert_eq!(offered(768), ["b [2]", a, c, "d NoDivisor { per_ciphertext: 3 }"]);
+        assert_eq!(offered(256), [a, "b WideChannels", c, "d WideChannels"]);
     }
 }
