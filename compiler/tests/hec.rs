@@ -65,6 +65,23 @@ fn both_forms_of_the_examples_are_the_same_network() {
     }
 }
 
+/// Channels of the convolutions, and features that the first dense layer reads.
+#[test]
+fn networks_to_be_grouped_have_the_shapes_of_their_paper() {
+    let shapes = |name: &str| {
+        let options = LoadOptions { accept_unfriendly: true, ..LoadOptions::default() };
+        let path = repository().join(format!("examples/grouped/{name}.hec"));
+        let model = load(&path, &options).unwrap_or_else(|d| panic!("{d}"));
+        assert_eq!((model.name.as_str(), &model.layer(model.output).shape.0[..]), (name, &[10][..]));
+        let convs = model.layers.iter().filter(|layer| matches!(layer.kind, LayerKind::Conv(_)));
+        let flat = model.layers.iter().find(|layer| layer.name == "flat").unwrap();
+        convs.chain([flat]).map(|layer| layer.shape.0[0]).collect::<Vec<usize>>()
+    };
+    assert_eq!(shapes("lenet"), [64, 32, 32]);
+    assert_eq!(shapes("vgg5"), [64, 128, 128, 8192]);
+    assert_eq!(shapes("hefnet"), [256, 128, 64, 64, 256]);
+}
+
 #[test]
 fn every_layer_computes() {
     let (model, diagnostics) = translate(

@@ -6,6 +6,8 @@
 
 #[path = "support/bars.rs"]
 mod bars;
+#[path = "prepare/group.rs"]
+mod group;
 #[path = "support/idx.rs"]
 mod idx;
 #[path = "prepare/resume.rs"]

@@ -8,6 +8,8 @@ mod support;
 
 #[path = "support/idx.rs"]
 mod idx;
+#[path = "support/png.rs"]
+mod pictures;
 
 use hecc::diag::Diagnostics;
 use hecc::front::weights::TensorFile;
@@ -127,9 +129,13 @@ fn tiny_digits() -> [Vec<u8>; 2] {
     [idx::idx(&[3, 2, 2], &[0, 50, 100, 150, 200, 250, 1, 2, 3, 4, 5, 6]), idx::idx(&[3], &[9, 0, 4])]
 }
 
-/// What is read has as many labels as samples, and every pixel in range.
 fn read_digits(images: &[u8], labels: &[u8]) {
-    match DataSet::parse_idx(("images", images), ("labels", labels)) {
+    is_sound(DataSet::parse_idx(("images", images), ("labels", labels)));
+}
+
+/// What is read has as many labels as samples, and every pixel in range.
+fn is_sound(read: Result<DataSet, Diagnostics>) {
+    match read {
         Ok(data) => {
             assert_eq!(data.labels.map(|labels| labels.len()), Some(data.samples.len()));
             assert!(data.samples.iter().all(|sample| sample.len() == data.shape.n_elements()));
@@ -185,6 +191,12 @@ proptest! {
     }
 
     #[test]
+    fn damaged_cifar(of_images in edits(), of_labels in edits()) {
+        let (picture, labels) = (apply(&pictures::images(2), &of_images), apply(b"[3, 9]", &of_labels));
+        is_sound(DataSet::parse_cifar(&[("picture", &picture)], ("labels", &labels)));
+    }
+
+    #[test]
     fn damaged_idx(of_images in edits(), of_labels in edits()) {
         let [images, labels] = tiny_digits();
         let (damaged_images, damaged_labels) = (apply(&images, &of_images), apply(&labels, &of_labels));
@@ -219,6 +231,7 @@ fn undamaged_seeds_are_read() {
     assert_eq!(x.values, [1.0, 2.0, 3.0, 4.0]);
     let [images, labels] = tiny_digits();
     assert!(DataSet::parse_idx(("images", &images), ("labels", &labels)).is_ok());
+    assert!(DataSet::parse_cifar(&[("picture", &pictures::images(2))], ("labels", b"[3, 9]")).is_ok());
 }
 
 #[test]

@@ -6,8 +6,8 @@
 //! bit, as one that was never stopped.
 
 use crate::TrainError;
+use crate::adam::Momentum;
 use crate::trainee::{Trainee, Weight, floats, tensor};
-use burn::optim::{AdamState, AdaptiveMomentumState};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -29,14 +29,6 @@ struct Numbers {
     is_trained: Option<Vec<bool>>,
     /// None before the first step.
     momentum: Option<Momentum>,
-}
-
-/// What the optimiser remembers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Momentum {
-    n_steps: u32,
-    first: Vec<f32>,
-    second: Vec<f32>,
 }
 
 impl Checkpoint {
@@ -74,7 +66,7 @@ impl Numbers {
         Numbers {
             values: floats(&weight.values),
             is_trained: weight.mask.as_ref().map(is_trained),
-            momentum: weight.momentum.as_ref().map(Momentum::of),
+            momentum: weight.momentum.clone(),
         }
     }
 
@@ -89,34 +81,36 @@ impl Numbers {
             role: weight.role,
             values: restored(&self.values, n, device)?,
             mask: mask.transpose()?,
-            momentum: self.momentum.as_ref().map(|momentum| momentum.restored(n, device)).transpose()?,
+            momentum: self.momentum.as_ref().map(|momentum| momentum.restored(n)).transpose()?,
         })
     }
 }
 
 impl Momentum {
-    fn of(state: &AdamState<1>) -> Momentum {
-        let AdaptiveMomentumState { time, moment_1, moment_2, .. } = &state.momentum;
-        let n_steps = u32::try_from(*time).unwrap_or(u32::MAX);
-        Momentum { n_steps, first: floats(moment_1), second: floats(moment_2) }
-    }
-
-    fn restored(&self, n: usize, device: &Device) -> Result<AdamState<1>, TrainError> {
+    /// The same, if it can be that of `n` numbers.
+    fn restored(&self, n: usize) -> Result<Momentum, TrainError> {
         if self.n_steps == 0 || self.second.iter().any(|x| *x < 0.0) {
             return Err(TrainError::Checkpoint("its momentum is impossible"));
         }
-        let (first, second) = (restored(&self.first, n, device)?, restored(&self.second, n, device)?);
-        Ok(AdamState::new(AdaptiveMomentumState::new(self.n_steps as usize, first, second)))
+        is_sound(&self.first, n)?;
+        is_sound(&self.second, n)?;
+        Ok(self.clone())
     }
 }
 
 /// A tensor of `n` numbers.
 fn restored(values: &[f32], n: usize, device: &Device) -> Result<Tensor<1>, TrainError> {
+    is_sound(values, n)?;
+    Ok(tensor(values.to_vec(), device))
+}
+
+/// Whether there are `n` numbers.
+fn is_sound(values: &[f32], n: usize) -> Result<(), TrainError> {
     if values.len() != n {
         return Err(TrainError::Checkpoint("a layer has another number of weights"));
     }
     match values.iter().all(|x| x.is_finite()) {
-        true => Ok(tensor(values.to_vec(), device)),
+        true => Ok(()),
         false => Err(TrainError::Checkpoint("it holds NaN or an infinite number")),
     }
 }

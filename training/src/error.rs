@@ -1,5 +1,6 @@
 //! Why training stops.
 
+use crate::group::GroupError;
 use thiserror::Error;
 
 /// Why training cannot start or go on.
@@ -45,6 +46,9 @@ pub enum TrainError {
         /// The layer that it names.
         layer: String,
     },
+    /// A convolution that cannot be grouped.
+    #[error(transparent)]
+    Ungroupable(#[from] GroupError),
     /// A setting that makes no sense.
     #[error("{what} of {value} is out of range")]
     Setting {

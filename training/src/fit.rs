@@ -1,10 +1,10 @@
 //! Training by gradient descent.
 
 use crate::TrainError;
+use crate::adam::Momentum;
 use crate::checkpoint::Checkpoint;
 use crate::samples::Samples;
-use crate::trainee::{Role, Trainee, batch_tensor, floats, n_correct};
-use burn::optim::{Adam, AdamConfig, Optimizer};
+use crate::trainee::{Role, Trainee, Weight, batch_tensor, floats, into_floats, n_correct, tensor};
 use burn::tensor::{Gradients, Tensor, TensorData, activation};
 
 /// How to train.
@@ -128,7 +128,7 @@ impl Trainee {
             }
             Some(from) => self.restore(from)?,
             // Every fit starts anew, so that the weights alone say where training stands.
-            None => self.weights.iter_mut().for_each(|weight| weight.momentum = None),
+            None => self.forget_momentum(),
         }
         for epoch in from.map_or(0, Checkpoint::epoch)..recipe.epochs {
             let kept = self.weights.clone();
@@ -150,7 +150,6 @@ impl Trainee {
         teacher: Option<&Trainee>,
         watch: &mut dyn FnMut(Event) -> Flow,
     ) -> Result<(), TrainError> {
-        let adam = AdamConfig::new().build();
         let mut order: Vec<usize> = (0..samples.len()).collect();
         fastrand::Rng::with_seed(recipe.seed.wrapping_add(epoch as u64)).shuffle(&mut order);
         let (n_epochs, n_steps) = (recipe.epochs, samples.len().div_ceil(recipe.batch));
@@ -158,7 +157,7 @@ impl Trainee {
         for (step, batch) in order.chunks(recipe.batch).enumerate() {
             let done = (epoch * n_steps + step) as f64 / (n_epochs * n_steps) as f64;
             let rate = recipe.rate * (1.0 + (done * std::f64::consts::PI).cos()) / 2.0;
-            let (loss, n_right) = self.step(&samples.select(batch), recipe, teacher, rate, &adam)?;
+            let (loss, n_right) = self.step(&samples.select(batch), recipe, teacher, rate)?;
             (total, n_seen, n_correct) = (total + loss, n_seen + batch.len(), n_correct + n_right);
             let (loss, accuracy) = (total / (step + 1) as f64, n_correct as f64 / n_seen as f64);
             let progress = Progress { epoch, n_epochs, step: step + 1, n_steps, loss, accuracy };
@@ -197,20 +196,15 @@ impl Trainee {
         recipe: &Recipe,
         teacher: Option<&Trainee>,
         rate: f64,
-        adam: &Adam,
     ) -> Result<(f64, usize), TrainError> {
         let weights = self.leaves();
-        let Descent { loss, n_correct, gradients } =
+        let Descent { loss, n_correct, mut gradients } =
             self.gradients(&weights, batch, recipe.distillation, teacher)?;
-        for (weight, leaf) in self.weights.iter_mut().zip(&weights) {
-            let Some(gradient) = leaf.grad(&gradients) else { continue };
+        for (weight, leaf) in self.weights.iter_mut().zip(weights) {
+            let Some(gradient) = leaf.grad_remove(&mut gradients) else { continue };
+            drop(leaf);
             let rate = if weight.role == Role::Coefficients { rate * COEFFICIENT_RATE } else { rate };
-            let (values, momentum) = adam.step(rate, weight.values.clone(), gradient, weight.momentum.take());
-            weight.momentum = momentum;
-            weight.values = match &weight.mask {
-                Some(mask) => values * mask.clone(),
-                None => values,
-            };
+            weight.step(into_floats(gradient), rate);
         }
         Ok((loss, n_correct))
     }
@@ -268,6 +262,21 @@ impl Trainee {
         let first = values.iter().position(|value| !is_finite(value));
         let layer = first.map_or(self.model.output.0, |first| first);
         TrainError::Diverged { layer: self.model.layers[layer].name.clone() }
+    }
+}
+
+impl Weight {
+    /// A step against the gradient.
+    fn step(&mut self, gradient: Vec<f32>, rate: f64) {
+        let device = self.values.device();
+        let nothing = tensor(Vec::new(), &device);
+        let mut values = into_floats(std::mem::replace(&mut self.values, nothing));
+        let momentum = self.momentum.get_or_insert_with(|| Momentum::new(gradient.len()));
+        momentum.step(&mut values, &gradient, rate);
+        self.values = tensor(values, &device);
+        if let Some(mask) = &self.mask {
+            self.values = self.values.clone() * mask.clone();
+        }
     }
 }
 

@@ -35,7 +35,8 @@ impl Trainee {
             LayerKind::Dense(_) => {
                 let x = operand(0);
                 let [n_outputs, n_inputs] = [layer.shape.n_elements(), x.dims()[1]];
-                let product = x.matmul(kernel().reshape([n_outputs, n_inputs]).transpose());
+                // In this order the gradient of the weights lies in memory as they do.
+                let product = kernel().reshape([n_outputs, n_inputs]).matmul(x.transpose()).transpose();
                 match weight(Role::Bias) {
                     Some(bias) => product + bias.unsqueeze(),
                     None => product,

@@ -4,15 +4,17 @@
 //! [`Samples`], from labels and, where there is one, from a teacher; it can stop after any
 //! epoch and go on from a [`Checkpoint`].
 //! [`friendly`] replaces activations and maximum pools, which have no encrypted form, by
-//! polynomials, means and convolutions. [`prune`] makes groups of weights zero and keeps them
-//! so. Nothing here knows of packings or files: groups and their prices come from the
-//! caller.
+//! polynomials, means and convolutions. [`group`] puts convolutions into groups of channels.
+//! [`prune`] makes groups of weights zero and keeps them so. Nothing here knows of packings or
+//! files: what to group, and groups of weights with their prices, come from the caller.
 
+mod adam;
 mod checkpoint;
 mod error;
 mod fit;
 mod forward;
 pub mod friendly;
+pub mod group;
 pub mod prune;
 mod samples;
 mod trainee;

@@ -1,8 +1,8 @@
 //! A model whose weights are tensors.
 
 use crate::TrainError;
+use crate::adam::Momentum;
 use crate::samples::Samples;
-use burn::optim::AdamState;
 use burn::tensor::{Device, Tensor, TensorData};
 use hecc_model::{LayerId, LayerKind, Model};
 
@@ -41,7 +41,8 @@ pub(crate) struct Weight {
     pub values: Tensor<1>,
     /// 1 where the number is trained, 0 where it stays zero.
     pub mask: Option<Tensor<1>>,
-    pub momentum: Option<AdamState<1>>,
+    /// None before the first step.
+    pub momentum: Option<Momentum>,
 }
 
 impl Trainee {
@@ -104,6 +105,28 @@ impl Trainee {
                 same.filter(|same| same.values.dims() == weight.values.dims()).and_then(|w| w.mask.clone());
         }
         other
+    }
+
+    /// The same network with layers put in between, weights left out or channels in another
+    /// order. What was pruned stays zero, and limits stay with their layers.
+    pub(crate) fn regrouped(&self, model: Model) -> Trainee {
+        let mut other = Trainee::new(model);
+        let name = |id: LayerId| &self.model.layer(id).name;
+        let found = |name: &str| other.model.layers.iter().position(|layer| layer.name == name).map(LayerId);
+        let limits = self.limits.iter().filter_map(|&(id, limit)| Some((found(name(id))?, limit)));
+        let limits: Vec<(LayerId, f64)> = limits.collect();
+        let pruned = self.weights.iter().filter(|weight| weight.mask.is_some());
+        let pruned: Vec<_> = pruned.filter_map(|w| Some((found(name(w.layer))?, w.role))).collect();
+        other.limits = limits;
+        for weight in other.weights.iter_mut().filter(|w| pruned.contains(&(w.layer, w.role))) {
+            weight.mask = Some(weight.values.clone().not_equal_elem(0.0).float());
+        }
+        other
+    }
+
+    /// Forgets what the optimiser remembers.
+    pub(crate) fn forget_momentum(&mut self) {
+        self.weights.iter_mut().for_each(|weight| weight.momentum = None);
     }
 
     /// Puts another layer in the place of one with operands and result of the same shape,
@@ -195,6 +218,11 @@ pub(crate) fn tensor(values: Vec<f32>, device: &Device) -> Tensor<1> {
 pub(crate) fn batch_tensor(samples: &Samples, device: &Device) -> Tensor<2> {
     let shape = [samples.len(), samples.n_elements];
     Tensor::from_data(TensorData::new(samples.elements.clone(), shape), device)
+}
+
+/// The numbers of a tensor that nothing else needs, without a copy where it can be.
+pub(crate) fn into_floats(tensor: Tensor<1>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().expect("tensors are of 32-bit floats in memory")
 }
 
 /// The numbers of a tensor, row-major.

@@ -61,6 +61,20 @@ impl Model {
         self.readers(width).map(read).collect()
     }
 
+    /// The model with some units of a width alone, in the order given. With all of them, in any
+    /// order, it computes the same.
+    ///
+    /// # Panics
+    /// If the width is none of [`Model::widths`] or has no such unit.
+    pub fn with_units(mut self, width: &Width, units: &[usize]) -> Model {
+        assert!(
+            !units.is_empty() && units.iter().all(|&unit| unit < width.n_units),
+            "the width has the units"
+        );
+        self.keep(width, units);
+        self
+    }
+
     /// The model without its useless units; input and output stay as they are, and every width
     /// keeps a unit.
     pub fn narrowed(mut self) -> Model {
@@ -85,7 +99,8 @@ impl Model {
         keeps[0] |= !keeps.contains(&true);
         let is_news = keeps.contains(&false);
         if is_news {
-            self.keep(width, &keeps);
+            let units: Vec<usize> = (0..width.n_units).filter(|&unit| keeps[unit]).collect();
+            self.keep(width, &units);
         }
         is_news
     }
@@ -171,43 +186,42 @@ impl Model {
         is_absorbed
     }
 
-    /// Keeps some units of a width alone.
-    fn keep(&mut self, width: &Width, keeps: &[bool]) {
-        let n_kept = keeps.iter().filter(|keeps| **keeps).count();
+    /// Keeps some units of a width alone, in the order given.
+    fn keep(&mut self, width: &Width, units: &[usize]) {
         let readers: Vec<(LayerId, Extents)> = self.readers(width).collect();
         for (id, extents) in readers {
             let per_unit = extents.input / width.n_units;
             let kind = &mut self.layers[id.0].kind;
             if let Some((weights, _)) = kind.weights_and_bias_mut() {
                 let rows = weights.chunks(extents.input * extents.taps);
-                *weights = rows.flat_map(|row| kept(row, keeps, per_unit * extents.taps)).collect();
+                *weights = rows.flat_map(|row| parts(row, units, per_unit * extents.taps)).collect();
             }
             if let LayerKind::Conv(conv) = kind {
-                conv.weight_shape[1] = per_unit * n_kept;
+                conv.weight_shape[1] = per_unit * units.len();
             }
         }
-        width.layers.iter().for_each(|id| self.layers[id.0].keep(keeps, n_kept));
+        width.layers.iter().for_each(|id| self.layers[id.0].keep(units, width.n_units));
     }
 }
 
 impl Layer {
-    /// Keeps `n_kept` of equal parts along the first axis.
-    fn keep(&mut self, keeps: &[bool], n_kept: usize) {
-        let channels = self.shape.0[0] / keeps.len();
-        self.shape.0[0] = channels * n_kept;
+    /// Keeps some of `n` equal parts along the first axis, in the order given.
+    fn keep(&mut self, units: &[usize], n: usize) {
+        let channels = self.shape.0[0] / n;
+        self.shape.0[0] = channels * units.len();
         match &mut self.kind {
             LayerKind::Conv(conv) => {
-                conv.weight = kept(&conv.weight, keeps, conv.weight.len() / keeps.len());
-                conv.bias = kept(&conv.bias, keeps, channels);
+                conv.weight = parts(&conv.weight, units, conv.weight.len() / n);
+                conv.bias = parts(&conv.bias, units, channels);
                 conv.weight_shape[0] = self.shape.0[0];
             }
             LayerKind::Dense(dense) => {
-                dense.weight = kept(&dense.weight, keeps, dense.weight.len() / keeps.len());
-                dense.bias = kept(&dense.bias, keeps, channels);
+                dense.weight = parts(&dense.weight, units, dense.weight.len() / n);
+                dense.bias = parts(&dense.bias, units, channels);
             }
             LayerKind::Affine { scale, shift } => {
-                *scale = kept(scale, keeps, channels);
-                *shift = kept(shift, keeps, channels);
+                *scale = parts(scale, units, channels);
+                *shift = parts(shift, units, channels);
             }
             LayerKind::Move { source } => *source = (0..self.shape.n_elements()).collect(),
             LayerKind::Input { .. }
@@ -220,10 +234,10 @@ impl Layer {
     }
 }
 
-/// The chunks of `len` values that are kept.
-fn kept(values: &[f64], keeps: &[bool], len: usize) -> Vec<f64> {
-    let chunks = values.chunks(len).zip(keeps).filter(|(_, keeps)| **keeps);
-    chunks.flat_map(|(chunk, _)| chunk).copied().collect()
+/// The chunks of `len` values at some places; none of no values.
+fn parts(values: &[f64], places: &[usize], len: usize) -> Vec<f64> {
+    let chunk = |&place: &usize| values.chunks(len).nth(place).unwrap_or_default();
+    places.iter().flat_map(chunk).copied().collect()
 }
 
 /// The channels or features of a unit, of `n` in all.
@@ -288,169 +302,4 @@ fn is_identity(source: &[usize], operand: &Layer) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-    use crate::{AvgPool, ModelBuilder};
-    use hecc_ir::Shape;
-
-    /// Weights without a pattern.
-    fn weights(n: usize, seed: usize) -> Vec<f64> {
-        (0..n).map(|i| ((i * 7919 + seed * 104_729) % 1009) as f64 / 1009.0 - 0.4).collect()
-    }
-
-    fn conv(n_in: usize, n_out: usize, padding: usize) -> LayerKind {
-        LayerKind::Conv(Conv {
-            weight: weights(n_in * n_out * 9, n_out),
-            weight_shape: [n_out, n_in, 3, 3],
-            bias: weights(n_out, 3),
-            stride: [1; 2],
-            padding: [padding; 4],
-            dilation: [1; 2],
-            groups: 1,
-        })
-    }
-
-    fn dense(n_in: usize, n_out: usize) -> LayerKind {
-        LayerKind::Dense(Dense { weight: weights(n_in * n_out, n_out), bias: Vec::new() })
-    }
-
-    /// conv a, affine, square, pool, the sum of conv b and conv c, flatten, dense d, square,
-    /// dense e.
-    fn model(padding: usize) -> Model {
-        let mut builder = ModelBuilder::new();
-        let mut push =
-            |name, kind, operands: &[LayerId], shape| builder.push(name, kind, operands, shape).unwrap();
-        let square = || LayerKind::Polynomial { coefficients: vec![0.3, 0.5, 1.0] };
-        let pool = AvgPool { kernel: [2; 2], stride: [2; 2], padding: [0; 4], count_include_pad: true };
-        let affine = LayerKind::Affine { scale: weights(6, 1), shift: weights(6, 2) };
-        let x = push("x", LayerKind::Input { range: (-1.0, 1.0) }, &[], Some(Shape(vec![2, 10, 10])));
-        let y = push("a", conv(2, 6, 1), &[x], None);
-        let y = push("affine", affine, &[y], None);
-        let y = push("act1", square(), &[y], None);
-        let y = push("pool", LayerKind::AvgPool(pool), &[y], None);
-        let b = push("b", conv(6, 4, padding), &[y], None);
-        let c = push("c", conv(6, 4, padding), &[y], None);
-        let y = push("sum", LayerKind::Add, &[b, c], None);
-        let n = 4 * (3 + 2 * padding).pow(2);
-        let y = push("flat", LayerKind::Move { source: (0..n).collect() }, &[y], Some(Shape(vec![n])));
-        let y = push("d", dense(n, 12), &[y], None);
-        let y = push("act2", square(), &[y], None);
-        let y = push("e", dense(12, 5), &[y], None);
-        builder.finish("narrow", y)
-    }
-
-    fn zero(model: &mut Model, name: &str, positions: impl Fn(usize) -> bool) {
-        let layer = model.layers.iter_mut().find(|layer| layer.name == name).unwrap();
-        let (weights, _) = layer.kind.weights_and_bias_mut().unwrap();
-        weights.iter_mut().enumerate().filter(|(at, _)| positions(*at)).for_each(|(_, w)| *w = 0.0);
-    }
-
-    /// Channels of the named layers of the narrowed model, which computes the same.
-    fn channels<const N: usize>(model: &Model, names: [&str; N]) -> [usize; N] {
-        let narrowed = model.clone().narrowed();
-        assert_eq!(narrowed.check(), Ok(()));
-        let input = weights(200, 5);
-        for (expected, found) in model.logits(&input).iter().zip(narrowed.logits(&input)) {
-            assert!((expected - found).abs() < 1e-9 * expected.abs().max(1.0), "{found} for {expected}");
-        }
-        names.map(|name| narrowed.layers.iter().find(|layer| layer.name == name).unwrap().shape.0[0])
-    }
-
-    #[test]
-    fn nothing_goes_that_is_of_use() {
-        let model = model(1);
-        assert_eq!(model.clone().narrowed(), model);
-        let name = |id: &LayerId| model.layer(*id).name.as_str();
-        let widths = model.widths();
-        let names: Vec<Vec<&str>> = widths.iter().map(|w| w.layers.iter().map(name).collect()).collect();
-        let expected =
-            [vec!["a", "affine", "act1", "pool"], vec!["b", "c", "sum", "flat"], vec!["d", "act2"]];
-        assert_eq!(names, expected);
-    }
-
-    #[test]
-    fn channels_that_nothing_reads_go() {
-        let mut model = model(0);
-        for name in ["b", "c"] {
-            zero(&mut model, name, |at| at / 9 % 6 == 2);
-        }
-        zero(&mut model, "d", |at| at % 36 / 9 == 3);
-        assert_eq!(channels(&model, ["a", "pool", "b", "c", "flat", "d"]), [5, 5, 3, 3, 27, 12]);
-    }
-
-    #[test]
-    fn a_channel_that_one_of_two_reads_stays() {
-        let mut model = model(0);
-        zero(&mut model, "b", |at| at / 9 % 6 == 2);
-        assert_eq!(channels(&model, ["a"]), [6]);
-    }
-
-    #[test]
-    fn constant_channels_go_into_biases() {
-        let mut model = model(0);
-        zero(&mut model, "a", |at| at / 18 == 4);
-        zero(&mut model, "d", |at| at / 36 < 2);
-        assert_eq!(channels(&model, ["a", "d", "act2", "e"]), [5, 10, 10, 5]);
-    }
-
-    #[test]
-    fn a_constant_channel_beside_padding_stays() {
-        let mut model = model(1);
-        zero(&mut model, "a", |at| at / 18 == 4);
-        assert_eq!(channels(&model, ["a"]), [6]);
-    }
-
-    #[test]
-    fn every_width_keeps_a_unit() {
-        let mut model = model(0);
-        ["b", "c", "d"].into_iter().for_each(|name| zero(&mut model, name, |_| true));
-        assert_eq!(channels(&model, ["a", "b", "flat", "d", "e"]), [1, 1, 9, 1, 5]);
-    }
-
-    /// conv a, reshaped twice before conv b reads it; the first has fewer, the last more channels.
-    fn reshaped(is_prefix: bool) -> Model {
-        let mut builder = ModelBuilder::new();
-        let mut push =
-            |name, kind, operands: &[LayerId], shape| builder.push(name, kind, operands, shape).unwrap();
-        let order = |n: usize| LayerKind::Move { source: (0..n).collect() };
-        let x = push("x", LayerKind::Input { range: (-1.0, 1.0) }, &[], Some(Shape(vec![2, 10, 10])));
-        let mut a = conv(2, 2, 0);
-        if let (LayerKind::Conv(conv), false) = (&mut a, is_prefix) {
-            conv.weight[18..].fill(0.0);
-        }
-        let y = push("a", a, &[x], None);
-        let y = match is_prefix {
-            true => push("first", order(64), &[y], Some(Shape(vec![1, 8, 8]))),
-            false => {
-                let y = push("four", order(128), &[y], Some(Shape(vec![4, 8, 4])));
-                push("eight", order(128), &[y], Some(Shape(vec![2, 8, 8])))
-            }
-        };
-        let n = if is_prefix { 1 } else { 2 };
-        let y = push("b", conv(n, 3, 0), &[y], None);
-        builder.finish("reshaped", y)
-    }
-
-    #[test]
-    fn reshaped_channels_and_parts_of_them_keep_their_place() {
-        assert_eq!(channels(&reshaped(true), ["a", "first"]), [2, 1]);
-        assert_eq!(channels(&reshaped(false), ["b"]), [3]);
-    }
-
-    #[test]
-    fn without_the_weights_that_read_it_a_unit_goes() {
-        let model = model(0);
-        for width in model.widths() {
-            let mut pruned = model.clone();
-            for (layer, weights) in model.weights_reading(&width, width.n_units - 1) {
-                let (values, _) = pruned.layers[layer.0].kind.weights_and_bias_mut().unwrap();
-                weights.into_iter().for_each(|weight| values[weight as usize] = 0.0);
-            }
-            let narrowed = pruned.narrowed();
-            let found = narrowed.widths().into_iter().find(|found| found.layers == width.layers).unwrap();
-            assert_eq!(found.n_units, width.n_units - 1);
-        }
-    }
-}
+mod tests;

@@ -72,7 +72,7 @@ pub struct ModelArgs {
     /// Smallest and largest input element, instead of what the model says.
     #[arg(long, value_name = "LOW,HIGH", value_parser = parse_range, allow_hyphen_values = true)]
     pub input_range: Option<(f64, f64)>,
-    /// Samples (`.npz`, or MNIST's folder) that show how large values inside the network become.
+    /// Samples (`.npz`, or a folder with MNIST or CIFAR-10) that show how large values inside the network become.
     #[arg(long, value_name = "SAMPLES.npz")]
     pub calibrate: Option<PathBuf>,
     /// Target profile (JSON) instead of the built-in one.
@@ -210,7 +210,7 @@ pub struct DataArgs {
     /// The model.
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Samples `x` [n, channels, height, width], labels `y` [n]; or a folder with MNIST's test files.
+    /// Samples `x` [n, channels, height, width], labels `y` [n]; or a folder with the test files of MNIST or CIFAR-10.
     #[arg(long, value_name = "SAMPLES.npz")]
     pub data: PathBuf,
     /// How many samples to use.

@@ -20,7 +20,7 @@ pub fn explain(args: &ModelArgs, form: Form) -> Result<(), Diagnostics> {
     let layers = layers(&built, &options);
     spinner.finish_and_clear();
     let ring_degree = built.compiled.program.manifest.params.ring_degree;
-    let (name, slots) = (&built.model.name, ring_degree / 2);
+    let (name, slots) = (&built.model.name, built.compiled.program.manifest.n_slots());
     let object = json!({ "model": name, "ring_degree": ring_degree, "packings": packings, "layers": layers });
     form.result(&object, || {
         let head = format!("{name} in ciphertexts of {slots} slots (ring degree {ring_degree})\n");
@@ -120,7 +120,7 @@ struct LayoutRow {
 
 fn layers(built: &Built, options: &Options) -> Vec<LayerRows> {
     let compiled = &built.compiled;
-    let n_slots = compiled.program.manifest.params.ring_degree / 2;
+    let n_slots = compiled.program.manifest.n_slots();
     let nominal = compiled.nominal(&options.target).expect("the ring is one of the target's");
     let choices =
         options.packing.choices(&compiled.network, n_slots, &nominal).expect("it was planned before");

@@ -66,7 +66,8 @@ struct MapPicture {
 impl Page {
     fn of(built: &Built, nominal: &Nominal) -> Page {
         let compiled = &built.compiled;
-        let ring_degree = compiled.program.manifest.params.ring_degree;
+        let (ring_degree, n_slots) =
+            (compiled.program.manifest.params.ring_degree, compiled.program.manifest.n_slots());
         let groups = WeightGroups::of(&compiled.model, &compiled.network, &compiled.plan, nominal);
         let mut zeros = groups.zero_diagonals(&compiled.model).into_iter();
         let nodes = compiled.network.ids().map(|id| {
@@ -88,7 +89,7 @@ impl Page {
         });
         let nodes = nodes.collect();
         let counts = summary::counts(&compiled.program);
-        Page { model: built.model.name.clone(), ring_degree, n_slots: ring_degree / 2, counts, nodes }
+        Page { model: built.model.name.clone(), ring_degree, n_slots, counts, nodes }
     }
 }
 

@@ -4,6 +4,7 @@ mod args;
 mod checkpoints;
 mod data;
 mod friendly;
+mod group;
 mod groups;
 mod interrupt;
 mod prune;
@@ -12,13 +13,15 @@ pub use args::PrepareArgs;
 
 use super::files::{self, Access};
 use super::form::Form;
-use super::{progress, session};
+use super::{problems, progress, session};
 use args::{PrepareStep, TrainArgs};
 use checkpoints::{Checkpoints, Identity};
 use data::Data;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::hec;
 use hecc::model::Model;
+use hecc::pipeline::{self, Options};
+use hecc_ir::target::RingCost;
 use hecc_train::{Checkpoint, Event, Flow, Progress, Recipe, TrainError, Trainee};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -29,6 +32,7 @@ pub fn prepare(step: &PrepareStep, form: Form) -> Result<(), Diagnostics> {
     match step {
         PrepareStep::Train(args) => train(args, form),
         PrepareStep::Friendly(args) => friendly::friendly(args, form),
+        PrepareStep::Group(args) => group::group(args, form),
         PrepareStep::Prune(args) => prune::prune(args, form),
     }
 }
@@ -61,7 +65,7 @@ impl<'a> Work<'a> {
         let identity = Identity::of(step)
             .with(format!("{settings:?}").as_bytes())
             .with(text.as_bytes())
-            .with(&hec::to_npz(model))
+            .with_weights(model)
             .with_samples(&self.data.train)
             .with_samples(&self.data.validation);
         let name = super::summary::file_name(&model.name);
@@ -161,6 +165,16 @@ impl Bar {
     }
 }
 
+/// The ring that a model compiles for.
+fn ring_of<'a>(args: &TrainArgs, model: &Model, options: &'a Options) -> Result<&'a RingCost, Diagnostics> {
+    let spinner = progress::spinner(format!("compiling {}", model.name));
+    let failed = |e| problems::compile(&args.model.model, e);
+    let compiled = pipeline::compile(model, options).map_err(failed)?;
+    spinner.finish_and_clear();
+    let ring = options.target.ring(compiled.program.manifest.params.ring_degree);
+    Ok(ring.expect("the ring is one of the target's"))
+}
+
 /// Writes NAME.hec, NAME.npz and samples that show how large values become.
 fn write_model(folder: &Path, model: &Model, data: &Data) -> Result<Vec<PathBuf>, Diagnostics> {
     let name = super::summary::file_name(&model.name);
@@ -201,6 +215,7 @@ fn failure(model: &Path, error: &TrainError) -> Diagnostics {
             (Code::TrainingFailed, "use a smaller --rate; polynomials of a lower degree are more robust")
         }
         TrainError::Group { .. } => (Code::BadBlocks, "name weights of the model"),
+        TrainError::Ungroupable(_) => (Code::BadGroups, "name convolutions, and divisors of their channels"),
         TrainError::Setting { .. } => (Code::BadArguments, "`hecc prepare --help` says what is possible"),
         TrainError::Checkpoint(_) => (Code::BadCheckpoint, "start over with --restart"),
         TrainError::Stopped => (Code::Stopped, "start again"),

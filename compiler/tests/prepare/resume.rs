@@ -3,11 +3,15 @@
 #![cfg(unix)]
 
 use crate::bars::Folder;
+use crate::group;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const TRAIN: &str = "prepare train bars.hec --data bars --epochs 100 --batch 20 --rate 5e-3";
 const FRIENDLY: &str = "prepare friendly bars.hec --data bars --epochs 100 --batch 20 --distill 0";
+
+const GROUP: &str = "prepare group deep.hec --data bars --groups d=4 --groups e=2 --epochs 50 --last-epochs 20 --batch 20 \
+    --max-loss 100";
 
 const PRUNE: &str = "prepare prune bars.hec --data bars --block h=1x1 --keep 0 --steps 500 --epochs 1 --batch 20 \
     --max-loss 100 --last-epochs 1";
@@ -56,7 +60,7 @@ impl Folder {
 const RESULT: [&str; 3] = ["bars-samples.npz", "bars.hec", "bars.npz"];
 
 fn assert_goes_on(line: &str, signal: &str, checkpoint: &str) -> String {
-    let folder = Folder::new();
+    let folder = group::folder();
     folder.json(&format!("{line} -o whole"));
     let said = folder.signalled(&format!("{line} -o out"), signal, &format!("out/{checkpoint}"));
     assert_eq!(folder.names("out"), [checkpoint]);
@@ -86,6 +90,12 @@ fn a_conversion_that_was_killed_goes_on() {
 #[test]
 fn pruning_that_was_interrupted_goes_on() {
     let said = assert_goes_on(PRUNE, "-INT", "bars-prune.checkpoint");
+    assert!(said.contains("H077") && said.contains("run the same command again"), "{said}");
+}
+
+#[test]
+fn grouping_that_was_interrupted_goes_on() {
+    let said = assert_goes_on(GROUP, "-INT", "bars-group.checkpoint");
     assert!(said.contains("H077") && said.contains("run the same command again"), "{said}");
 }
 

@@ -1,4 +1,4 @@
-//! Training, conversion and pruning of small networks on small data made from a seed.
+//! Training, conversion, grouping and pruning of small networks on small data made from a seed.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,6 +8,7 @@ mod channels;
 mod fit;
 mod forward;
 mod friendly;
+mod group;
 mod nets;
 mod pools;
 mod prune;

@@ -19,6 +19,9 @@ const EXAMPLES: &str = "Example, from a network with ReLU to one that is pruned 
   hecc prepare prune friendly/lenet.hec --data mnist --keep 0.1 -o pruned
   hecc compile pruned/lenet.hec --calibrate pruned/lenet-samples.npz
 
+Convolutions of many channels may become grouped ones before they are pruned:
+  hecc prepare group friendly/vgg5.hec --data cifar --groups conv2=8 --groups conv3=8 -o grouped
+
 Ctrl-C stops a step so that the same command goes on later, from its last epoch or step of pruning.";
 
 /// Steps of preparation.
@@ -28,6 +31,8 @@ pub enum PrepareStep {
     Train(TrainArgs),
     /// Replace activations and maximum pools by what has an encrypted form, and train on.
     Friendly(FriendlyArgs),
+    /// Put the channels of convolutions into groups, and train on.
+    Group(GroupArgs),
     /// Make weights zero that the encrypted program computes together, and train on.
     Prune(PruneArgs),
 }
@@ -38,7 +43,7 @@ pub struct TrainArgs {
     /// The model and what it is compiled for.
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Samples: an `.npz` file with `x` and `y`, or a folder with MNIST's idx files.
+    /// Samples: an `.npz` file with `x` and `y`, or a folder with the files of MNIST or CIFAR-10.
     #[arg(long, value_name = "DATA")]
     pub data: PathBuf,
     /// Samples that the result is tested on; of a folder its test files, of an `.npz`
@@ -95,6 +100,47 @@ pub enum PoolArg {
     /// Convolutions if they are right on a quarter of a point more of the samples held
     /// back, after the training of both; else means.
     Best,
+}
+
+/// Arguments of `prepare group`.
+#[derive(Debug, Args)]
+pub struct GroupArgs {
+    /// Model, samples and training.
+    #[command(flatten)]
+    pub train: TrainArgs,
+    /// Put a convolution into so many groups: `conv2=8`. Only convolutions that are named
+    /// are grouped then; else all but the first, into as many groups as a ciphertext
+    /// holds of their input channels, or fewer where that costs too much accuracy.
+    #[arg(long = "groups", value_name = "LAYER=COUNT", value_parser = parse_groups)]
+    pub groups: Vec<GroupArg>,
+    /// Deal channels that come out of groups to the next groups in turn. Encrypted
+    /// programs take rotations for it.
+    #[arg(long)]
+    pub shuffle: bool,
+    /// Epochs of training at the end.
+    #[arg(long, default_value_t = 3, value_name = "COUNT")]
+    pub last_epochs: usize,
+    /// Percentage points of accuracy that may be lost before a convolution stays as it is.
+    #[arg(long, default_value_t = 1.0, value_name = "POINTS")]
+    pub max_loss: f64,
+    /// Weight, 0 to 1, of the network before grouping in the loss.
+    #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
+    pub distill: f64,
+}
+
+/// A convolution and its groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupArg {
+    /// Name of the layer.
+    pub layer: String,
+    /// Number of groups.
+    pub groups: usize,
+}
+
+fn parse_groups(text: &str) -> Result<GroupArg, String> {
+    let found = text.rsplit_once('=').and_then(|(layer, groups)| Some((layer, groups.parse().ok()?)));
+    let (layer, groups) = found.ok_or_else(|| String::from("LAYER=COUNT, such as conv2=8"))?;
+    Ok(GroupArg { layer: layer.to_owned(), groups })
 }
 
 /// Arguments of `prepare prune`.

@@ -16,6 +16,7 @@ use crate::cli::files::{self, Access};
 use crate::cli::form::Form;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::MAX_BYTES;
+use hecc::model::{Conv, Dense, LayerKind, Model};
 use hecc_train::{Flow, Samples};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
@@ -43,6 +44,34 @@ impl Identity {
     pub fn with(mut self, bytes: &[u8]) -> Identity {
         self.0.update((bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
+        self
+    }
+
+    /// And of all weights of a model.
+    pub fn with_weights(mut self, model: &Model) -> Identity {
+        for layer in &model.layers {
+            self = match &layer.kind {
+                LayerKind::Conv(Conv { weight, bias, .. }) | LayerKind::Dense(Dense { weight, bias }) => {
+                    self.with_numbers(weight).with_numbers(bias)
+                }
+                LayerKind::Affine { scale, shift } => self.with_numbers(scale).with_numbers(shift),
+                LayerKind::Input { .. }
+                | LayerKind::AvgPool(_)
+                | LayerKind::Polynomial { .. }
+                | LayerKind::MaxPool(_)
+                | LayerKind::Nonlinear(_)
+                | LayerKind::Add
+                | LayerKind::Move { .. } => self,
+            };
+        }
+        self
+    }
+
+    fn with_numbers(mut self, numbers: &[f64]) -> Identity {
+        self.0.update((numbers.len() as u64).to_le_bytes());
+        for piece in numbers.chunks(PIECE) {
+            self.0.update(piece.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+        }
         self
     }
 

@@ -2,13 +2,13 @@
 
 use super::args::{ObjectiveArg, PruneArgs, ScheduleArg, ScoreArg};
 use super::groups::Packer;
-use super::{Bar, Work, failure, percent, write_model};
+use super::{Bar, Work, failure, percent, ring_of, write_model};
 use crate::cli::form::Form;
-use crate::cli::{problems, progress, session};
+use crate::cli::session;
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::model::Model;
-use hecc::pipeline::{self, Options};
+use hecc::pipeline::Options;
 use hecc_train::prune::{self, ByCount, Checkpoint, Event, Group, Planner, Pruning, Schedule, Score, Step};
 use hecc_train::{Flow, Recipe};
 use serde_json::{Value, json};
@@ -97,13 +97,7 @@ fn planner<'a>(
         })?;
         return Ok(Box::new(ByCount(blocks.concat())));
     }
-    let spinner = progress::spinner(format!("compiling {}", model.name));
-    let failed = |e| problems::compile(&args.train.model.model, e);
-    let compiled = pipeline::compile(model, options).map_err(failed)?;
-    spinner.finish_and_clear();
-    let ring = options.target.ring(compiled.program.manifest.params.ring_degree);
-    let ring = ring.expect("the ring is one of the target's");
-    let packer = Packer { options, ring };
+    let packer = Packer { options, ring: ring_of(&args.train, model, options)? };
     Ok(match args.objective {
         ObjectiveArg::Latency => Box::new(packer),
         ObjectiveArg::Ratio => Box::new(ByCount(packer.groups(model))),

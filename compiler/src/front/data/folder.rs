@@ -39,5 +39,5 @@ fn missing(folder: &Path, paths: &[PathBuf; 2]) -> Diagnostic {
     let place = Label::item(&folder.display().to_string(), format!("file `{name}`"), "");
     Diagnostic::error(Code::BadDataSet, format!("there is no file `{name}` in the folder"))
         .label(place)
-        .help("name an .npz archive, or a folder with MNIST's four files under their own names")
+        .help("name an .npz archive, or a folder with the files of MNIST or CIFAR-10 under their own names")
 }

@@ -1,0 +1,110 @@
+//! `hecc prepare group`.
+
+mod interleaved;
+
+use super::args::{GroupArg, GroupArgs};
+use super::{Bar, Work, failure, percent, ring_of};
+use crate::cli::form::Form;
+use crate::cli::session;
+use hecc::diag::Diagnostics;
+use hecc::model::{LayerKind, Model};
+use hecc::pipeline::Options;
+use hecc_train::group::{self, Checkpoint, Choice, Event, Grouping, Step};
+use hecc_train::{Flow, Recipe, TrainError};
+use interleaved::{Left, Offer};
+use serde_json::{Value, json};
+
+/// Runs the command.
+pub fn group(args: &GroupArgs, form: Form) -> Result<(), Diagnostics> {
+    let model = session::load(&args.train.model, true, form)?;
+    let options = session::options(&args.train.model, &model, None)?;
+    let Offer { choices, left } = offer(args, &model, &options)?;
+    let refused = |error: &TrainError| failure(&args.train.model.model, error);
+    group::check(&model, &choices).map_err(|e| refused(&e.into()))?;
+    let mut work = Work::start(&args.train, &model)?;
+    let start = work.trainee.accuracy(&work.data.validation).map_err(|e| refused(&e))?;
+    let grouping = grouping(args, choices, start);
+    let mut checkpoints = work.checkpoints("group", &model, &grouping)?;
+    let from: Option<Checkpoint> = checkpoints.find(args.train.restart, form)?;
+    let bar = Bar::new("grouping", args.train.epochs);
+    from.iter().flat_map(Checkpoint::steps).for_each(|step| bar.say(&line(step), form));
+    let mut watch = |event: Event| match event {
+        Event::Training(now) => bar.show(now),
+        Event::Checkpoint(checkpoint) => checkpoints.keep(&checkpoint),
+        Event::Step(step) => {
+            bar.say(&line(&step), form);
+            Flow::Continue
+        }
+    };
+    let samples = [&work.data.train, &work.data.validation];
+    let steps = group::group(&mut work.trainee, samples, &grouping, from.as_ref(), &mut watch);
+    let steps = steps.map_err(|e| work.ended(e, &mut checkpoints))?;
+    bar.finish();
+    let model = work.trainee.model();
+    let lines = summary(&model, &grouping, &steps, &left);
+    work.finish(&model, as_object(&steps, &left), &lines, form)?;
+    checkpoints.remove();
+    Ok(())
+}
+
+/// The convolutions to group: those that are named, or what the ring suggests.
+fn offer(args: &GroupArgs, model: &Model, options: &Options) -> Result<Offer, Diagnostics> {
+    if !args.groups.is_empty() {
+        let choice =
+            |GroupArg { layer, groups }: &GroupArg| Choice { layer: layer.clone(), groups: vec![*groups] };
+        return Ok(Offer { choices: args.groups.iter().map(choice).collect(), left: Vec::new() });
+    }
+    let ring = match options.ring_degree.and_then(|degree| options.target.ring(degree)) {
+        Some(ring) => ring,
+        None => ring_of(&args.train, model, options)?,
+    };
+    Ok(interleaved::offer(model, ring.ring_degree / 2))
+}
+
+/// What is asked for, of a network that is so accurate.
+fn grouping(args: &GroupArgs, choices: Vec<Choice>, accuracy: f64) -> Grouping {
+    let between = args.train.recipe(args.distill);
+    Grouping {
+        choices,
+        shuffle: args.shuffle,
+        min_accuracy: (accuracy - args.max_loss / 100.0).max(0.0),
+        last: Recipe { epochs: args.last_epochs, ..between.clone() },
+        between,
+    }
+}
+
+/// A try, as it is over.
+fn line(Step { layer, groups, share, accuracy, is_kept }: &Step) -> String {
+    let [share, accuracy] = [share, accuracy].map(|share| percent(*share));
+    let verdict = if *is_kept { "" } else { ", which is too little" };
+    format!("{layer}: {groups} groups with {share} of its squared weights, accuracy {accuracy}{verdict}")
+}
+
+/// What has become of every convolution.
+fn summary(model: &Model, grouping: &Grouping, steps: &[Step], left: &[Left]) -> String {
+    let grouped = grouping.choices.iter().map(|Choice { layer, .. }| {
+        match steps.iter().find(|step| step.is_kept && step.layer == *layer) {
+            Some(Step { groups, .. }) => format!("{layer}: {groups} groups{}\n", channels(model, layer)),
+            None => format!("{layer}: stays as it is, no number of groups kept the accuracy (--max-loss)\n"),
+        }
+    });
+    let left = left.iter().map(|Left { layer, why }| format!("{layer}: stays as it is, {why}\n"));
+    grouped.chain(left).collect()
+}
+
+/// Of how many channels the groups of a convolution are.
+fn channels(model: &Model, name: &str) -> String {
+    let found = model.layers.iter().find(|layer| layer.name == name);
+    match found.map(|layer| &layer.kind) {
+        Some(LayerKind::Conv(conv)) => {
+            let [outputs, inputs, ..] = conv.weight_shape;
+            format!(", each from {inputs} channels to {}", outputs / conv.groups)
+        }
+        Some(_) | None => String::new(),
+    }
+}
+
+fn as_object(steps: &[Step], left: &[Left]) -> Value {
+    let left = left.iter().map(|Left { layer, why }| json!({ "layer": layer, "why": why.to_string() }));
+    json!({ "steps": steps, "left": left.collect::<Vec<Value>>() })
+}
