@@ -74,7 +74,7 @@ fn dispatch(command: &Command, form: Form) -> Result<(), Diagnostics> {
         Command::Inspect(args) => inspect::inspect(args, form),
         Command::Run(args) => show::run(args, form),
         Command::Bench(args) if args.ablate => ablate::ablate(&args.data, &args.ablation, form),
-        Command::Bench(args) if args.others.is_empty() => bench::bench(args, form),
+        Command::Bench(args) if args.others.is_empty() && !args.packings => bench::bench(args, form),
         Command::Bench(args) => compare::compare(args, form),
         Command::Check(args) => check::check(args, form),
         Command::Keygen(args) => deploy::keygen(args, form),

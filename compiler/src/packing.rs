@@ -32,8 +32,9 @@ use crate::cost::Nominal;
 use crate::sparsity::Network;
 use diagonals::Use;
 use plan::Search;
+use std::fmt;
 
-/// How a network is packed. All but the last are for comparison.
+/// How a network is packed. The first three are for comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Packing {
     /// Tensors in order, every diagonal of every map.
@@ -47,6 +48,21 @@ pub enum Packing {
     Searched,
     /// The same among layouts of one family.
     Only(Family),
+    /// One element per ciphertext, one input per slot.
+    Batch,
+}
+
+impl fmt::Display for Packing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Packing::Naive => f.write_str("naive"),
+            Packing::ZeroSkipping => f.write_str("zero skipping"),
+            Packing::SharedSteps => f.write_str("shared steps"),
+            Packing::Searched => f.write_str("any"),
+            Packing::Only(family) => family.fmt(f),
+            Packing::Batch => f.write_str("batch"),
+        }
+    }
 }
 
 impl Packing {
@@ -60,7 +76,7 @@ impl Packing {
             Packing::Naive => by_diagonals(Use::Nothing),
             Packing::ZeroSkipping => by_diagonals(Use::Zeros),
             Packing::SharedSteps => by_diagonals(Use::ZerosAndSteps),
-            Packing::Searched => Search::new(network, n_slots, nominal, None).plan(),
+            Packing::Searched | Packing::Batch => Search::new(network, n_slots, nominal, None).plan(),
             Packing::Only(family) => Search::new(network, n_slots, nominal, Some(family)).plan(),
         }
     }
@@ -76,7 +92,7 @@ impl Packing {
         nominal: &Nominal,
     ) -> Result<Vec<Choice>, Unplaced> {
         match self {
-            Packing::Naive | Packing::ZeroSkipping | Packing::SharedSteps => Ok(Vec::new()),
+            Packing::Naive | Packing::ZeroSkipping | Packing::SharedSteps | Packing::Batch => Ok(Vec::new()),
             Packing::Searched => Search::new(network, n_slots, nominal, None).choices(),
             Packing::Only(family) => Search::new(network, n_slots, nominal, Some(family)).choices(),
         }
@@ -88,7 +104,7 @@ impl Packing {
     /// As [`Packing::plan`].
     pub(crate) fn price(self, network: &Network, n_slots: usize, nominal: &Nominal) -> Result<f64, Unplaced> {
         match self {
-            Packing::Searched => Search::new(network, n_slots, nominal, None).price(),
+            Packing::Searched | Packing::Batch => Search::new(network, n_slots, nominal, None).price(),
             Packing::Only(family) => Search::new(network, n_slots, nominal, Some(family)).price(),
             Packing::Naive | Packing::ZeroSkipping | Packing::SharedSteps => {
                 Ok(self.plan(network, n_slots, nominal)?.cost_ns)

@@ -25,7 +25,8 @@ pub struct Options {
     pub ring_degree: Option<usize>,
     /// Inputs that one run of the program is to take at least. The smallest power of two
     /// of them that is as many share every ciphertext, and each has the slots that the others
-    /// leave: the whole ring if there is one, a single slot if there are as many as slots.
+    /// leave: the whole ring if there is one, a single slot if there are as many as slots, or
+    /// [`Packing::Batch`] is asked for.
     pub batch: usize,
     /// Inputs (row-major tensors) that show how large values become. Inputs
     /// drawn evenly from the declared range are used when there are none.
@@ -206,10 +207,11 @@ fn price(network: &Network, options: &Options, ring: &RingCost) -> f64 {
     options.packing.price(network, slots_on(ring, options).unwrap_or(1), &nominal).unwrap_or(f64::INFINITY)
 }
 
-/// Slots that a ring has for each input of the batch; `None` if it has fewer than inputs.
+/// Slots that a ring has for each input; `None` if it has fewer than inputs.
 fn slots_on(ring: &RingCost, options: &Options) -> Option<usize> {
     let lanes = options.batch.max(1).checked_next_power_of_two()?;
-    Some(ring.ring_degree / 2 / lanes).filter(|&n_slots| n_slots > 0)
+    let n_slots = Some(ring.ring_degree / 2 / lanes).filter(|&n_slots| n_slots > 0)?;
+    Some(if options.packing == Packing::Batch { 1 } else { n_slots })
 }
 
 /// As [`compile`], of the normal form of a model or what has become of it, as it is.

@@ -84,8 +84,8 @@ pub struct ModelArgs {
     /// What to make the program small in.
     #[arg(long, value_enum, default_value = "balanced", value_name = "OBJECTIVE")]
     pub optimize: OptimizeArg,
-    /// Use layouts of one family alone.
-    #[arg(long, value_enum, value_name = "FAMILY")]
+    /// Use layouts of one kind alone.
+    #[arg(long, value_enum, value_name = "KIND")]
     pub packing: Option<PackingArg>,
     /// Do not compare circuits before and after every pass.
     #[arg(long)]
@@ -105,7 +105,7 @@ pub enum OptimizeArg {
     None,
 }
 
-/// Families of layouts.
+/// Kinds of layouts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PackingArg {
     /// Channels of one image side by side and in each other's gaps.
@@ -114,6 +114,8 @@ pub enum PackingArg {
     Interleaved,
     /// Neighbouring pixels in different planes.
     Tiles,
+    /// One element per ciphertext, one input per slot: for throughput.
+    Batch,
 }
 
 /// Arguments of `compile`.
@@ -238,6 +240,9 @@ pub struct BenchArgs {
     /// Also draw the accuracy of several models over their latency.
     #[arg(long, value_name = "FILE.svg")]
     pub plot: Option<PathBuf>,
+    /// Compare the packings of the one model instead: what the compiler chooses, and each kind alone.
+    #[arg(long, conflicts_with_all = ["others", "plot", "ablate", "packing"])]
+    pub packings: bool,
     /// Print instead what each step of the compiler is worth.
     #[arg(long, conflicts_with_all = ["others", "simulate", "plot"])]
     pub ablate: bool,

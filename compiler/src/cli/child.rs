@@ -1,7 +1,7 @@
 //! `hecc bench` of one model in a process of its own, so that the memory it takes
 //! is its own: the command line of that process, its figures, its diagnostics.
 
-use super::args::{BenchArgs, DataArgs, MachineArgs, ModelArgs};
+use super::args::{BenchArgs, DataArgs, MachineArgs, ModelArgs, PackingArg};
 use super::memory::Budget;
 use clap::ValueEnum;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label, Severity, Source};
@@ -11,13 +11,17 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// Benchmarks one model with the options of `args`: its figures, and what there was
-/// to notice.
-pub fn bench(args: &BenchArgs, model: &Path) -> Result<(Value, Diagnostics), Diagnostics> {
+/// Benchmarks one model with the options of `args`, and this packing instead of theirs: its figures,
+/// and what there was to notice.
+pub fn bench(
+    args: &BenchArgs,
+    model: &Path,
+    packing: Option<PackingArg>,
+) -> Result<(Value, Diagnostics), Diagnostics> {
     let failed = |cause: String| lost(model, cause, "");
     let program = std::env::current_exe().map_err(|e| failed(e.to_string()))?;
     let mut command = Command::new(program);
-    command.arg("bench").args(options(args)).arg("--").arg(model).stdin(Stdio::null());
+    command.arg("bench").args(options(args, packing)).arg("--").arg(model).stdin(Stdio::null());
     let output = command.output().map_err(|e| failed(e.to_string()))?;
     let said = diagnostics(&output.stderr);
     if !output.status.success() {
@@ -28,9 +32,9 @@ pub fn bench(args: &BenchArgs, model: &Path) -> Result<(Value, Diagnostics), Dia
 }
 
 /// Every option but those of the comparison, as words of a command line.
-fn options(args: &BenchArgs) -> Vec<OsString> {
+fn options(args: &BenchArgs, packing: Option<PackingArg>) -> Vec<OsString> {
     // What compares or ablates is not for the child.
-    let BenchArgs { data, others: _, simulate, plot: _, ablate: _, ablation: _ } = args;
+    let BenchArgs { data, others: _, simulate, plot: _, packings: _, ablate: _, ablation: _ } = args;
     let DataArgs { model, data, count, machine } = data;
     let ModelArgs {
         model: _,
@@ -42,7 +46,7 @@ fn options(args: &BenchArgs) -> Vec<OsString> {
         target,
         insecure,
         optimize,
-        packing,
+        packing: _,
         no_validate,
     } = model;
     let MachineArgs { threads, plain_memory, plain_map } = machine;

@@ -44,50 +44,62 @@ struct PackingRow {
 
 #[derive(Serialize)]
 struct Estimate {
+    /// Inputs that share every ciphertext.
+    inputs_at_once: usize,
     rotations: usize,
     products: usize,
     input_ciphertexts: usize,
     seconds: f64,
 }
 
-/// What was asked for first, then every family.
+/// Entries of maps that are laid out one by one, at most.
+const MAX_ENTRIES: usize = 1 << 22;
+
+/// What was asked for first, then every kind.
 fn packings(built: &Built, options: &Options) -> Vec<PackingRow> {
-    let families = Family::ALL.map(Packing::Only).into_iter().filter(|other| *other != options.packing);
+    let kinds = Family::ALL.map(Packing::Only).into_iter().chain([Packing::Batch]);
+    let others = kinds.filter(|other| *other != options.packing);
     std::iter::once(options.packing)
-        .chain(families)
+        .chain(others)
         .map(|packing| packing_row(built, options, packing))
         .collect()
 }
 
 fn packing_row(built: &Built, options: &Options, packing: Packing) -> PackingRow {
+    let n_entries = built.compiled.network.n_nonzeros();
+    if packing == Packing::Batch && packing != options.packing && n_entries > MAX_ENTRIES {
+        let why = format!("{n_entries} products, one for each weight: try `--packing batch`");
+        return PackingRow { packing: packing.to_string(), estimate: None, why };
+    }
     let ring = options.target.ring(built.compiled.program.manifest.params.ring_degree);
     let ring = ring.expect("the ring is one of the target's");
-    let chosen = built.compiled.plan.cost_ns;
-    let name = match packing {
-        Packing::Only(family) => family.to_string(),
-        Packing::Searched | Packing::Naive | Packing::ZeroSkipping | Packing::SharedSteps => {
-            String::from("any")
-        }
-    };
-    match pipeline::pack(&built.compiled.model, &Options { packing, ..options.clone() }, ring) {
-        Ok(packed) => {
-            let (rotations, products) = packed.plan.counts();
-            let estimate = Estimate {
-                rotations,
-                products,
-                input_ciphertexts: packed.plan.placements[0].layout.n_cts,
-                seconds: packed.plan.cost_ns * 1e-9,
-            };
-            let why = match packing == options.packing {
-                true => String::from("chosen"),
-                false => against(packed.plan.cost_ns, chosen),
-            };
-            PackingRow { packing: name, estimate: Some(estimate), why }
-        }
-        Err(unplaced) => {
-            PackingRow { packing: name, estimate: None, why: problems::why_no_place(&unplaced).0 }
-        }
-    }
+    let (chosen_ns, lanes) = (built.compiled.plan.cost_ns, built.compiled.program.manifest.lanes());
+    let (estimate, why) =
+        match pipeline::pack(&built.compiled.model, &Options { packing, ..options.clone() }, ring) {
+            Ok(packed) => {
+                let (plan, (rotations, products)) = (&packed.plan, packed.plan.counts());
+                let input = &plan.placements[0].layout;
+                let inputs_at_once = ring.ring_degree / 2 / input.n_slots;
+                let estimate = Estimate {
+                    inputs_at_once,
+                    rotations,
+                    products,
+                    input_ciphertexts: input.n_cts,
+                    seconds: plan.cost_ns * 1e-9,
+                };
+                let why = match inputs_at_once == lanes {
+                    true if packing == options.packing => String::from("chosen"),
+                    true => against(plan.cost_ns, chosen_ns),
+                    false => format!(
+                        "{:.3} ms for each of a full batch",
+                        plan.cost_ns * 1e-6 / inputs_at_once as f64
+                    ),
+                };
+                (Some(estimate), why)
+            }
+            Err(unplaced) => (None, problems::why_no_place(&unplaced).0),
+        };
+    PackingRow { packing: packing.to_string(), estimate, why }
 }
 
 /// A cost beside that of the plan.
@@ -172,18 +184,18 @@ impl LayerRows {
 }
 
 fn packing_table(rows: &[PackingRow]) -> Table {
-    let mut table = new_table(["packing", "rotations", "products", "inputs", "network, ms", ""]);
+    let mut table =
+        new_table(["packing", "at once", "rotations", "products", "input ciphertexts", "network, ms", ""]);
     for PackingRow { packing, estimate, why } in rows {
-        let figures = match estimate {
-            Some(Estimate { rotations, products, input_ciphertexts, seconds }) => {
-                [rotations.to_string(), products.to_string(), input_ciphertexts.to_string(), ms(*seconds)]
-            }
-            None => [const { String::new() }; 4],
-        };
-        let [rotations, products, inputs, network] = figures;
-        table.add_row([packing.clone(), rotations, products, inputs, network, why.clone()]);
+        let figures = estimate.as_ref().map_or([const { String::new() }; 5], |estimate| {
+            let Estimate { inputs_at_once, rotations, products, input_ciphertexts, seconds } = estimate;
+            let [at_once, rotations, products, inputs] =
+                [inputs_at_once, rotations, products, input_ciphertexts].map(usize::to_string);
+            [at_once, rotations, products, inputs, ms(*seconds)]
+        });
+        table.add_row(std::iter::once(packing.clone()).chain(figures).chain([why.clone()]));
     }
-    align(&mut table, [1, 2, 3, 4]);
+    align(&mut table, [1, 2, 3, 4, 5]);
     table
 }
 

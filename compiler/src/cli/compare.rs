@@ -1,14 +1,16 @@
-//! `hecc bench` of several models: the figures of each beside those of the first.
+//! `hecc bench` of several models, or of one in several packings: the figures of each beside those of the first.
 
-use super::args::BenchArgs;
+use super::args::{BenchArgs, PackingArg};
 use super::files::{self, Access};
 use super::form::Form;
 use super::plot::{self, Point};
 use super::{child, names, problems, progress, session};
+use clap::ValueEnum;
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use hecc::diag::{Diagnostic, Diagnostics};
 use hecc::front::data::DataSet;
 use hecc::front::{self, LoadOptions};
+use hecc::packing::Packing;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -19,9 +21,9 @@ pub fn compare(args: &BenchArgs, form: Form) -> Result<(), Diagnostics> {
     if args.plot.is_some() && data.labels.is_none() {
         return Err(problems::no_labels(&args.data.data));
     }
-    let paths: Vec<PathBuf> = std::iter::once(&args.data.model.model).chain(&args.others).cloned().collect();
-    check(args, &paths, &data)?;
-    let found = measure(args, &paths, form)?;
+    let subjects = subjects(args);
+    check(args, &subjects, &data)?;
+    let found = measure(args, &subjects, form)?;
     form.result(&Value::from_iter(found.iter().map(Compared::to_json)), || table(&found));
     match &args.plot {
         Some(path) => files::write(path, plot::draw(&points(&found)).as_bytes(), Access::Normal),
@@ -29,32 +31,66 @@ pub fn compare(args: &BenchArgs, form: Form) -> Result<(), Diagnostics> {
     }
 }
 
-/// Runs one model after the other and says which.
-fn measure(args: &BenchArgs, paths: &[PathBuf], form: Form) -> Result<Vec<Compared>, Diagnostics> {
+/// One thing to measure.
+struct Subject {
+    label: String,
+    path: PathBuf,
+    packing: Option<PackingArg>,
+}
+
+/// The models, or the packings of the one.
+fn subjects(args: &BenchArgs) -> Vec<Subject> {
+    let model = &args.data.model;
+    if args.packings {
+        let kinds = PackingArg::value_variants().iter().map(|kind| Some(*kind));
+        let subject = |packing: Option<PackingArg>| Subject {
+            label: packing.map_or_else(Packing::default, Packing::from).to_string(),
+            path: model.model.clone(),
+            packing,
+        };
+        return std::iter::once(None).chain(kinds).map(subject).collect();
+    }
+    let paths: Vec<PathBuf> = std::iter::once(&model.model).chain(&args.others).cloned().collect();
+    let labels = names::distinguish(&paths);
+    let subject = |(path, label)| Subject { label, path, packing: model.packing };
+    paths.into_iter().zip(labels).map(subject).collect()
+}
+
+/// Runs one after the other and says which. Kinds of packing that cannot be measured are left out.
+fn measure(args: &BenchArgs, subjects: &[Subject], form: Form) -> Result<Vec<Compared>, Diagnostics> {
     let mut found: Vec<Compared> = Vec::new();
-    for (path, label) in paths.iter().zip(&names::distinguish(paths)) {
-        let place = format!("model {} of {}: {label}", found.len() + 1, paths.len());
+    for (index, Subject { label, path, packing }) in subjects.iter().enumerate() {
+        let what = if args.packings { "packing" } else { "model" };
+        let place = format!("{what} {} of {}: {label}", index + 1, subjects.len());
         if form == Form::Text {
             eprintln!("{place}");
         }
         let spinner = progress::spinner(format!("measuring {label}"));
-        let measured = child::bench(args, path);
+        let measured = child::bench(args, path, *packing);
         spinner.finish_and_clear();
-        let (figures, notices) =
-            measured.map_err(|errors| noted(errors, &format!("while measuring {place}")))?;
-        if !notices.is_empty() {
-            form.diagnostics(&notices);
+        match measured {
+            Ok((figures, notices)) => {
+                if !notices.is_empty() {
+                    form.diagnostics(&notices);
+                }
+                found.push(Compared::of(label, path, figures, found.first()));
+            }
+            // What the compiler chooses is what the others are compared with.
+            Err(errors) if args.packings && index > 0 => {
+                form.diagnostics(&noted(errors, &format!("{label} is left out")));
+            }
+            Err(errors) => return Err(noted(errors, &format!("while measuring {place}"))),
         }
-        found.push(Compared::of(label, path, figures, found.first()));
     }
     Ok(found)
 }
 
 /// Reports what is wrong with any of the models before the first is measured.
-fn check(args: &BenchArgs, paths: &[PathBuf], data: &DataSet) -> Result<(), Diagnostics> {
+fn check(args: &BenchArgs, subjects: &[Subject], data: &DataSet) -> Result<(), Diagnostics> {
     let load = LoadOptions { input_range: args.data.model.input_range, accept_unfriendly: false };
     let mut errors = Diagnostics::new();
-    for path in paths {
+    let subjects = if args.packings { &subjects[..1] } else { subjects };
+    for Subject { path, .. } in subjects {
         let note = format!("the model is `{}`", path.display());
         let fits = front::load(path, &load)
             .and_then(|model| data.fits(&model).map_err(|errors| noted(errors, &note)));
@@ -74,6 +110,10 @@ fn noted(errors: Diagnostics, note: &str) -> Diagnostics {
 #[derive(Clone, Deserialize)]
 struct Measured {
     latency_s: f64,
+    predicted_latency_one_thread_s: f64,
+    lanes: usize,
+    samples_per_s: f64,
+    depth: usize,
     rotations: usize,
     mul_plain: usize,
     mul_ct: usize,
@@ -184,7 +224,7 @@ fn points(found: &[Compared]) -> Vec<Point> {
 type Cell = fn(&Compared) -> String;
 
 /// Figures by their names in the table; those of simulations apart.
-const ROWS: [(&str, Cell); 18] = [
+const ROWS: [(&str, Cell); 22] = [
     ("accuracy, plain", |m| share(m.measured.plain_correct, m.measured.n)),
     ("accuracy, encrypted", |m| share(m.measured.correct, m.measured.n)),
     ("same prediction", |m| share(Some(m.measured.agree), m.measured.n)),
@@ -194,6 +234,12 @@ const ROWS: [(&str, Cell); 18] = [
     ("ciphertext products", |m| m.measured.mul_ct.to_string()),
     ("HE operations", |m| m.measured.he_operations.to_string()),
     ("  removed", |m| format!("{:.1} %", m.ratios.he_operations_removed_percent)),
+    ("depth", |m| m.measured.depth.to_string()),
+    ("inputs at once", |m| m.measured.lanes.to_string()),
+    ("inputs per second", |m| format!("{:.1}", m.measured.samples_per_s)),
+    ("predicted latency, one thread (ms)", |m| {
+        format!("{:.1}", m.measured.predicted_latency_one_thread_s * 1e3)
+    }),
     ("latency (ms)", |m| format!("{:.1}", m.measured.latency_s * 1e3)),
     ("  baseline over it", |m| times(Some(m.ratios.latency_factor))),
     ("peak memory of a run (MB)", |m| megabytes(m.measured.peak_run_bytes as f64)),

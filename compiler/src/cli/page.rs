@@ -14,8 +14,13 @@ const TEMPLATE: &str = include_str!("page/layout.html");
 /// The page of a compiled model; it needs nothing beside it.
 pub fn layouts(built: &Built, nominal: &Nominal) -> String {
     let page = serde_json::to_string(&Page::of(built, nominal)).expect("pages serialise");
-    // Names come from outside: nothing in them may end the script element.
-    TEMPLATE.replace("@DATA@", &page.replace('<', "\\u003c"))
+    // Names come from outside.
+    TEMPLATE.replace("@DATA@", &harmless(&page))
+}
+
+/// JSON that ends no element of HTML.
+fn harmless(json: &str) -> String {
+    json.replace('<', "\\u003c")
 }
 
 /// What the page's script draws.
@@ -59,6 +64,8 @@ struct MapPicture {
     n_results: usize,
     n_diagonals: usize,
     n_zero: usize,
+    /// Whether there are more diagonals than in the list.
+    is_cut: bool,
     /// Result, operand, step, whether it is left, and its weights.
     diagonals: Vec<(u32, u32, i64, u8, usize)>,
 }
@@ -149,7 +156,22 @@ impl MapPicture {
             n_results: placement.layout.n_cts,
             n_diagonals: diagonals.len(),
             n_zero: zeros.len(),
+            is_cut: diagonals.len() + zeros.len() > MAX_DIAGONALS,
             diagonals: left.chain(gone).take(MAX_DIAGONALS).collect(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_leave_the_data() {
+        let name = "</script><img src=x onerror=alert(1)>";
+        let embedded = harmless(&serde_json::json!({ "model": name }).to_string());
+        assert!(!embedded.contains('<'));
+        let read: serde_json::Value = serde_json::from_str(&embedded).expect("it is still JSON");
+        assert_eq!(read["model"], name);
     }
 }

@@ -96,7 +96,7 @@ pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Resul
         batch: args.batch.get(),
         samples,
         objective: objective(args.optimize),
-        packing: args.packing.map_or_else(Packing::default, |family| Packing::Only(family.into())),
+        packing: args.packing.map_or_else(Packing::default, Packing::from),
         validate: !args.no_validate,
         target: target_of(args)?,
         ..Options::default()
@@ -109,12 +109,13 @@ pub fn target_of(args: &ModelArgs) -> Result<Target, Diagnostics> {
     args.target.as_deref().map_or_else(|| Ok(default_target()), target)
 }
 
-impl From<PackingArg> for Family {
-    fn from(asked: PackingArg) -> Family {
+impl From<PackingArg> for Packing {
+    fn from(asked: PackingArg) -> Packing {
         match asked {
-            PackingArg::Multiplexed => Family::Multiplexed,
-            PackingArg::Interleaved => Family::Interleaved,
-            PackingArg::Tiles => Family::Tiles,
+            PackingArg::Multiplexed => Packing::Only(Family::Multiplexed),
+            PackingArg::Interleaved => Packing::Only(Family::Interleaved),
+            PackingArg::Tiles => Packing::Only(Family::Tiles),
+            PackingArg::Batch => Packing::Batch,
         }
     }
 }

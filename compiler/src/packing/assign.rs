@@ -104,6 +104,8 @@ struct Product {
 
 /// Products looked at when only the set of diagonals is wanted.
 const SAMPLE_NONZEROS: usize = 1 << 12;
+/// Products looked at, at most.
+const MAX_SAMPLE: usize = 1 << 17;
 /// Products of a full diagonal that are looked at, at least.
 const SAMPLE_OF_DIAGONAL: usize = 1 << 6;
 
@@ -116,7 +118,8 @@ pub(crate) fn diagonal_keys(
     fold: Fold,
 ) -> Vec<DiagonalKey> {
     let sparsest = (operand.n_slots / SAMPLE_OF_DIAGONAL).max(1);
-    let every = matrix.n_nonzeros().div_ceil(SAMPLE_NONZEROS).clamp(1, sparsest);
+    let n_nonzeros = matrix.n_nonzeros();
+    let every = n_nonzeros.div_ceil(SAMPLE_NONZEROS).clamp(1, sparsest).max(n_nonzeros.div_ceil(MAX_SAMPLE));
     let last = matrix.n_rows().saturating_sub(1);
     let rows = (0..matrix.n_rows()).filter(|&r| r % every == 0 || r == last);
     let mut keys = Vec::new();

@@ -172,7 +172,8 @@ impl Grid {
         let gaps_fit = rows * self.stride[0] <= self.base[0] && cols * self.stride[1] <= self.base[1];
         let n_gaps = self.stride[0] * self.stride[1];
         let (n_images, n_planes) = (channels * self.n_phases(), period / self.block);
-        if !fits || (!gaps_fit && n_images > n_planes && n_gaps > 1) {
+        let uses_gaps = n_gaps > 1 && (n_images > n_planes || self.order.gaps_first && n_images > 1);
+        if !fits || (!gaps_fit && uses_gaps) {
             return None;
         }
         let sites = Sites { n_cts: n_images.div_ceil(n_planes * n_gaps), n_planes, n_gaps };

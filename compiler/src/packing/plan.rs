@@ -7,7 +7,7 @@ use super::assign::{Diagonals, Fold, assign, diagonal_keys};
 use super::candidates;
 use super::placement::{Family, Placement};
 use super::prefold::{self, Prefold};
-use super::split::{Price, Seen, Split};
+use super::split::{Counts, Price, Seen, Split};
 use crate::cost::Nominal;
 use crate::sparsity::{Activation, Factor, Linear, Matrix, Network, NodeId, NodeKind, Pool, Term};
 use hecc_ir::layout::Shape;
@@ -250,7 +250,9 @@ impl<'a> Search<'a> {
                 found.into_iter().map(|placement| state.with(placement, None, 0.0)).collect()
             }
             NodeKind::Activation(activation) => {
-                let placement = state.placements[activation.operand.0].reshaped(shape);
+                let mut placement = state.placements[activation.operand.0].reshaped(shape);
+                // A shift is added to empty slots too.
+                placement.layout.dirty |= activation.shift != 0.0;
                 let cost = self.price_activation(id, activation) * placement.layout.n_cts as f64;
                 vec![state.with(placement, None, cost)]
             }
@@ -308,6 +310,12 @@ impl<'a> Search<'a> {
         price: &Price,
         seen: &mut Seen,
     ) -> ((Route, Split), f64) {
+        if self.n_slots == 1 {
+            // Every entry is a product of its own, and nothing is rotated.
+            let products = legs[0].factor.matrix.n_nonzeros();
+            let split = Split { unit: 1, offset: 0 };
+            return ((Route::Composed, split), price.of(Counts { products, ..Counts::default() }));
+        }
         let legs = legs.iter().filter(|leg| leg.serves(fold, self.n_slots));
         let priced = legs.map(|leg| {
             let operand = &leg.operand;

@@ -126,6 +126,16 @@ struct Expr {
 const COMPOSE_GROWTH: usize = 4;
 
 impl Network {
+    /// Non-zero entries of all maps.
+    pub fn n_nonzeros(&self) -> usize {
+        let linear = self.nodes.iter().filter_map(|node| match &node.kind {
+            NodeKind::Linear(linear) => Some(linear),
+            NodeKind::Input | NodeKind::Activation(_) => None,
+        });
+        let factors = linear.flat_map(|linear| &linear.terms).flat_map(|term| &term.factors);
+        factors.map(|factor| factor.matrix.n_nonzeros()).sum()
+    }
+
     /// The normal form of a model.
     pub fn of(model: &Model) -> Network {
         let mut lowering = Lowering { model, nodes: Vec::new(), exprs: Vec::new(), uses: use_counts(model) };

@@ -30,7 +30,7 @@ enum Change {
 const MAX_CHANGES: usize = 8;
 /// Rounds over all moves, at most.
 const MAX_ROUNDS: usize = 16;
-/// Edges linked again, at most: no move is begun after that.
+/// Edges linked again, at most: no further move is tried after that.
 const MAX_LINKS: usize = 1 << 23;
 /// Cuts that all that comes behind is turned at.
 const MAX_CUTS: usize = 256;
@@ -91,6 +91,9 @@ impl<'a> Search<'a> {
 
     /// Turns nodes by the angle that lowers the price most.
     fn turn_set(&mut self, nodes: &[usize]) {
+        if self.is_spent() {
+            return;
+        }
         let edges = self.boundary(nodes);
         let mut best = (self.tally.price, 0);
         for angle in self.angles(nodes, &edges).into_iter().take(MAX_ANGLES) {
@@ -178,6 +181,9 @@ impl<'a> Search<'a> {
     /// Makes the most promising changes one by one, each with what it allows to do
     /// without, and takes back those that do not lower the price.
     fn try_changes(&mut self, products: &[usize], changes: Vec<Change>) {
+        if self.is_spent() {
+            return;
+        }
         let mut promising: Vec<_> = changes
             .into_iter()
             .map(|change| {

@@ -107,6 +107,9 @@ fn long_tile(rows: &[Row], long: &[usize], range: Range<usize>) -> Tile<(u32, i1
     Tile { operands: range.clone().collect(), rows: long.iter().map(terms).collect() }
 }
 
+/// Terms that the kernel takes in one go: a program may repeat an operand as often as it likes.
+const MAX_TERMS: usize = 1 << 16;
+
 /// Tiles with weights modulo one prime.
 pub(super) struct Residual {
     n_rows: usize,
@@ -131,7 +134,9 @@ impl Residual {
                 for (at, panel) in (0..stretch).step_by(block).zip(panels.chunks_exact(PANEL * block)) {
                     for (row, terms) in &tile.rows {
                         let from = row * stretch + at;
-                        kernels::add_weighted(m, &mut sums[from..from + block], panel, terms);
+                        for terms in terms.chunks(MAX_TERMS) {
+                            kernels::add_weighted(m, &mut sums[from..from + block], panel, terms);
+                        }
                     }
                 }
             }

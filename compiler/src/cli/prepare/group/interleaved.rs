@@ -73,7 +73,7 @@ fn groups(model: &Model, id: LayerId, conv: &Conv, n_slots: usize) -> Result<Vec
         return Err(Why::ReadsInput);
     }
     let image = &model.layer(model.layer(id).inputs[0]).shape.0;
-    let area: usize = image[1..].iter().map(|extent| extent.next_power_of_two()).product();
+    let area = image[1..].iter().product::<usize>().next_power_of_two();
     let [outputs, inputs, ..] = conv.weight_shape;
     let per_ciphertext = n_slots / area;
     let divides = |groups: &usize| inputs.is_multiple_of(*groups) && outputs.is_multiple_of(*groups);
