@@ -179,7 +179,7 @@ pub struct Packed {
 pub fn pack(model: &Model, options: &Options, ring: &RingCost) -> Result<Packed, Unplaced> {
     let network = network_for(model, options, ring);
     let nominal = Nominal::new(ring, packing::depth(&network));
-    let plan = options.packing.plan(&network, slots_on(ring, options).unwrap_or(1), &nominal)?;
+    let plan = options.packing.plan(&network, n_slots(ring, options), &nominal)?;
     Ok(Packed { network, plan, nominal })
 }
 
@@ -204,7 +204,12 @@ fn composed(network: &Network, options: &Options, ring: &RingCost) -> Option<Net
 /// What a network's plan is estimated to take, nanoseconds on one thread; infinite when there is none.
 fn price(network: &Network, options: &Options, ring: &RingCost) -> f64 {
     let nominal = Nominal::new(ring, packing::depth(network));
-    options.packing.price(network, slots_on(ring, options).unwrap_or(1), &nominal).unwrap_or(f64::INFINITY)
+    options.packing.price(network, n_slots(ring, options), &nominal).unwrap_or(f64::INFINITY)
+}
+
+/// As [`slots_on`] where larger batches have been refused.
+fn n_slots(ring: &RingCost, options: &Options) -> usize {
+    slots_on(ring, options).unwrap_or(1)
 }
 
 /// Slots that a ring has for each input; `None` if it has fewer than inputs.
@@ -273,7 +278,7 @@ fn compile_for(
         return Ok(Err(Refusal::Params(error)));
     }
     let nominal = Nominal::new(ring, depth);
-    let plan = match options.packing.plan(network, slots_on(ring, options).unwrap_or(1), &nominal) {
+    let plan = match options.packing.plan(network, n_slots(ring, options), &nominal) {
         Ok(plan) => plan,
         Err(unplaced) => return Ok(Err(Refusal::Unplaced(unplaced))),
     };

@@ -354,7 +354,7 @@ fn packings_are_explained() {
     let explained: Value = serde_json::from_str(&folder.prints("explain small.hec --json")).unwrap();
     let packings = explained["packings"].as_array().unwrap();
     let named: Vec<&str> = packings.iter().map(|row| row["packing"].as_str().unwrap()).collect();
-    assert_eq!(named, ["any", "multiplexed", "interleaved", "tiles"]);
+    assert_eq!(named, ["any", "multiplexed", "interleaved", "tiles", "batch"]);
     for layer in explained["layers"].as_array().unwrap() {
         let chosen = layer["layouts"].as_array().unwrap().iter().filter(|layout| layout["chosen"] == true);
         assert_eq!(chosen.count(), 1, "{layer}");

@@ -75,6 +75,23 @@ fn number(value: &Value) -> f64 {
 }
 
 #[test]
+fn packings_are_measured_side_by_side() {
+    let folder = Folder::new();
+    let line = "bench wide/net.hec --packings --data digits --count 3 --threads 1 --json";
+    let [stdout, _] = folder.prints(line);
+    let found: Value = serde_json::from_str(&stdout).unwrap();
+    let rows = found.as_array().unwrap();
+    let labels: Vec<&str> = rows.iter().map(|row| row["label"].as_str().unwrap()).collect();
+    assert_eq!(labels, ["any", "multiplexed", "interleaved", "tiles", "batch"]);
+    assert!(rows.iter().all(|row| row["agree"] == 3), "{found}");
+    assert_eq!(rows[4]["rotations"], 0);
+    assert!(number(&rows[4]["lanes"]) >= 4096.0);
+    assert!(
+        folder.refuses("bench wide/net.hec narrow/net.hec --packings --data digits").contains("--packings")
+    );
+}
+
+#[test]
 fn models_are_measured_side_by_side() {
     let folder = Folder::new();
     let line = "bench wide/net.hec narrow/net.hec --data digits --count 2 --threads 1 --simulate 3 --json";

@@ -27,12 +27,12 @@ fn n_zeros(model: &Model) -> usize {
 fn from_random_weights_to_a_pruned_program() {
     let folder = Folder::new();
     let trained =
-        folder.json("prepare train bars.hec --data bars --epochs 12 --batch 20 --rate 5e-3 -o dense");
+        folder.json("prepare train bars.hec --data bars --epochs 12 --minibatch 20 --rate 5e-3 -o dense");
     assert!(trained["accuracy"].as_f64().unwrap() > 0.9, "{trained}");
     assert_eq!(folder.code("compile dense/bars.hec"), "H031");
 
     let friendly =
-        folder.json("prepare friendly dense/bars.hec --data bars --epochs 4 --batch 20 -o friendly");
+        folder.json("prepare friendly dense/bars.hec --data bars --epochs 4 --minibatch 20 -o friendly");
     assert!(friendly["accuracy"].as_f64().unwrap() > 0.85, "{friendly}");
     let replaced: Vec<&str> =
         friendly["replaced"].as_array().unwrap().iter().map(|r| r["layer"].as_str().unwrap()).collect();
@@ -40,7 +40,7 @@ fn from_random_weights_to_a_pruned_program() {
     let dense = folder.json("compile friendly/bars.hec --calibrate friendly/bars-samples.npz -o friendly");
     assert_eq!(dense["sparsity"], Value::Array(Vec::new()));
 
-    let prune = "prepare prune friendly/bars.hec --data bars --keep 0.85 --steps 2 --epochs 8 --batch 20 --max-loss 30";
+    let prune = "prepare prune friendly/bars.hec --data bars --keep 0.85 --steps 2 --epochs 8 --minibatch 20 --max-loss 30";
     let pruned = folder.json(&format!("{prune} -o pruned"));
     assert!(pruned["cost"].as_f64().unwrap() <= 0.9, "{pruned}");
     assert!(pruned["accuracy"].as_f64().unwrap() > 0.6, "{pruned}");

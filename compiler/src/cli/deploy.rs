@@ -50,10 +50,10 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
         let title = format!("there is no sample {}; the file holds {}", end - 1, data.samples.len());
         Diagnostic::error(Code::BadDataSet, title)
             .label(Label::file(args.data.display().to_string(), ""))
-            .help(format!(
-                "choose an --index from 0 to {}",
-                data.samples.len().saturating_sub(args.count.get())
-            ))
+            .help(match data.samples.len().checked_sub(args.count.get()) {
+                Some(last) => format!("choose an --index from 0 to {last}"),
+                None => format!("lower --count to at most {}", data.samples.len()),
+            })
     })?;
     let refused = |e: Error| {
         let e = session::numbered(e, args.index, samples.len());

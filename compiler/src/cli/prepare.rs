@@ -121,7 +121,7 @@ fn train(args: &TrainArgs, form: Form) -> Result<(), Diagnostics> {
 impl TrainArgs {
     /// Training as asked for, with a teacher of this weight.
     fn recipe(&self, distillation: f64) -> Recipe {
-        let TrainArgs { epochs, batch, rate, seed, .. } = *self;
+        let TrainArgs { epochs, minibatch: batch, rate, seed, .. } = *self;
         Recipe { epochs, batch, rate, distillation, seed }
     }
 }

@@ -49,7 +49,7 @@ fn text<'v>(value: &'v Value, name: &str) -> &'v str {
 #[test]
 fn convolutions_are_grouped_as_the_slots_suggest() {
     let folder = folder();
-    let group = "prepare group deep.hec --data bars --epochs 1 --last-epochs 1 --batch 20 --max-loss 100";
+    let group = "prepare group deep.hec --data bars --epochs 1 --last-epochs 1 --minibatch 20 --max-loss 100";
     let report = folder.json(&format!("{group} -o grouped"));
     assert_eq!(tried(&report), [("d", 4, true), ("e", 4, true)]);
     assert_eq!(report["left"], json!([{ "layer": "c", "why": "it reads the input" }]));
@@ -66,7 +66,7 @@ fn convolutions_are_grouped_as_the_slots_suggest() {
 #[test]
 fn convolutions_that_lose_too_much_stay_as_they_are() {
     let folder = folder();
-    let train = "prepare train deep.hec --data bars --epochs 12 --batch 20 --rate 5e-3 -o dense";
+    let train = "prepare train deep.hec --data bars --epochs 12 --minibatch 20 --rate 5e-3 -o dense";
     assert!(folder.json(train)["accuracy"].as_f64().unwrap() > 0.9);
     let group = "prepare group dense/bars.hec --data bars --epochs 0 --ring 8192 --max-loss 0 -o grouped";
     let output = folder.run(group);

@@ -7,13 +7,13 @@ use crate::group;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-const TRAIN: &str = "prepare train bars.hec --data bars --epochs 100 --batch 20 --rate 5e-3";
-const FRIENDLY: &str = "prepare friendly bars.hec --data bars --epochs 100 --batch 20 --distill 0";
+const TRAIN: &str = "prepare train bars.hec --data bars --epochs 100 --minibatch 20 --rate 5e-3";
+const FRIENDLY: &str = "prepare friendly bars.hec --data bars --epochs 100 --minibatch 20 --distill 0";
 
-const GROUP: &str = "prepare group deep.hec --data bars --groups d=4 --groups e=2 --epochs 50 --last-epochs 20 --batch 20 \
+const GROUP: &str = "prepare group deep.hec --data bars --groups d=4 --groups e=2 --epochs 50 --last-epochs 20 --minibatch 20 \
     --max-loss 100";
 
-const PRUNE: &str = "prepare prune bars.hec --data bars --block h=1x1 --keep 0 --steps 500 --epochs 1 --batch 20 \
+const PRUNE: &str = "prepare prune bars.hec --data bars --block h=1x1 --keep 0 --steps 500 --epochs 1 --minibatch 20 \
     --max-loss 100 --last-epochs 1";
 
 impl Folder {
@@ -109,7 +109,7 @@ fn checkpoints_of_other_work_are_refused() {
         format!("{TRAIN} --seed 2"),
         format!("{TRAIN} --limit 90"),
         TRAIN.replace("--epochs 100", "--epochs 101"),
-        TRAIN.replace("--batch 20", "--batch 21"),
+        TRAIN.replace("--minibatch 20", "--minibatch 21"),
     ];
     for other in others {
         assert_eq!(folder.code(&format!("{other} -o out")), "H069", "{other}");

@@ -58,7 +58,7 @@ pub struct TrainArgs {
     pub epochs: usize,
     /// Samples per step.
     #[arg(long, default_value_t = 128, value_name = "COUNT")]
-    pub batch: usize,
+    pub minibatch: usize,
     /// Learning rate at the start of each training.
     #[arg(long, default_value_t = 1e-3, value_name = "RATE")]
     pub rate: f64,
