@@ -191,10 +191,15 @@ impl Op {
 
 impl Circuit {
     /// What all nodes together consist of; rotations of one value are one
-    /// hoisted group.
+    /// hoisted group, and products with uniform plaintexts are products with scalars.
     pub fn op_counts(&self) -> OpCounts {
         let mut total = OpCounts::default();
         self.nodes.iter().for_each(|node| total += node.op.op_counts());
+        let is_uniform =
+            |op: &Op| matches!(op, Op::MulPlain(_, constant) if self.plain(*constant).uniform().is_some());
+        let n_uniform = self.nodes.iter().filter(|node| is_uniform(&node.op)).count();
+        total.mul_plain -= n_uniform;
+        total.mul_scalar += n_uniform;
         let rotated = self.nodes.iter().filter(|node| node.op.op_counts().rotations > 0);
         total.hoisted_groups = rotated.flat_map(|node| node.op.operands()).collect::<HashSet<_>>().len();
         total
