@@ -3,7 +3,7 @@
 //! A packing is a [`Placement`] per network node. A linear map between two
 //! placements is a set of generalised diagonals, summed over windows of the
 //! result ([`Fold`]); its rotations are split into baby and giant steps. All
-//! choices are made by counted cost in [`plan`].
+//! choices are made by counted cost in [`Packing::plan`].
 
 mod assign;
 mod candidates;
