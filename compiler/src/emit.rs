@@ -100,11 +100,9 @@ fn fused_products(circuit: &Circuit) -> Vec<bool> {
 
 /// Whether a value can be a term of an inner product.
 fn is_term(circuit: &Circuit, value: Value) -> bool {
-    match circuit.node(value).op {
-        Op::MulPlain(..) => true,
-        Op::MulScalar(operand, _) => circuit.ty(operand).degree == 1,
-        _ => false,
-    }
+    let op = &circuit.node(value).op;
+    matches!(op, Op::MulPlain(..))
+        || matches!(op, Op::MulScalar(operand, _) if circuit.ty(*operand).degree == 1)
 }
 
 struct Emitter<'a> {

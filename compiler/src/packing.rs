@@ -71,13 +71,9 @@ impl Packing {
     /// # Errors
     /// When the family asked for has no place for a layer.
     pub fn plan(self, network: &Network, n_slots: usize, nominal: &Nominal) -> Result<PackingPlan, Unplaced> {
-        let by_diagonals = |makes_use| Ok(diagonals::plan(network, n_slots, nominal, makes_use));
-        match self {
-            Packing::Naive => by_diagonals(Use::Nothing),
-            Packing::ZeroSkipping => by_diagonals(Use::Zeros),
-            Packing::SharedSteps => by_diagonals(Use::ZerosAndSteps),
-            Packing::Searched | Packing::Batch => Search::new(network, n_slots, nominal, None).plan(),
-            Packing::Only(family) => Search::new(network, n_slots, nominal, Some(family)).plan(),
+        match self.method() {
+            Method::Diagonals(makes_use) => Ok(diagonals::plan(network, n_slots, nominal, makes_use)),
+            Method::Search(family) => Search::new(network, n_slots, nominal, family).plan(),
         }
     }
 
@@ -91,10 +87,9 @@ impl Packing {
         n_slots: usize,
         nominal: &Nominal,
     ) -> Result<Vec<Choice>, Unplaced> {
-        match self {
-            Packing::Naive | Packing::ZeroSkipping | Packing::SharedSteps | Packing::Batch => Ok(Vec::new()),
-            Packing::Searched => Search::new(network, n_slots, nominal, None).choices(),
-            Packing::Only(family) => Search::new(network, n_slots, nominal, Some(family)).choices(),
+        match self.method() {
+            Method::Diagonals(_) => Ok(Vec::new()),
+            Method::Search(family) => Search::new(network, n_slots, nominal, family).choices(),
         }
     }
 
@@ -103,12 +98,26 @@ impl Packing {
     /// # Errors
     /// As [`Packing::plan`].
     pub(crate) fn price(self, network: &Network, n_slots: usize, nominal: &Nominal) -> Result<f64, Unplaced> {
-        match self {
-            Packing::Searched | Packing::Batch => Search::new(network, n_slots, nominal, None).price(),
-            Packing::Only(family) => Search::new(network, n_slots, nominal, Some(family)).price(),
-            Packing::Naive | Packing::ZeroSkipping | Packing::SharedSteps => {
-                Ok(self.plan(network, n_slots, nominal)?.cost_ns)
-            }
+        match self.method() {
+            Method::Diagonals(_) => Ok(self.plan(network, n_slots, nominal)?.cost_ns),
+            Method::Search(family) => Search::new(network, n_slots, nominal, family).price(),
         }
     }
+
+    fn method(self) -> Method {
+        match self {
+            Packing::Naive => Method::Diagonals(Use::Nothing),
+            Packing::ZeroSkipping => Method::Diagonals(Use::Zeros),
+            Packing::SharedSteps => Method::Diagonals(Use::ZerosAndSteps),
+            Packing::Searched | Packing::Batch => Method::Search(None),
+            Packing::Only(family) => Method::Search(Some(family)),
+        }
+    }
+}
+
+/// How a plan is made.
+enum Method {
+    Diagonals(Use),
+    /// Among the layouts of one family, or of all.
+    Search(Option<Family>),
 }

@@ -1,7 +1,7 @@
 //! What front ends and training do with layers: count their numbers, fold scaling into
 //! weights, permute axes.
 
-use crate::{Layer, LayerId, LayerKind, Model};
+use crate::{Conv, Dense, Layer, LayerId, LayerKind, Model};
 
 impl LayerKind {
     /// Weights of a convolution or dense layer, row-major.
@@ -26,6 +26,23 @@ impl LayerKind {
             LayerKind::Conv(conv) => Some((&mut conv.weight, &mut conv.bias)),
             LayerKind::Dense(dense) => Some((&mut dense.weight, &mut dense.bias)),
             _ => None,
+        }
+    }
+
+    /// Weights and bias, or scales and shifts: what weights files hold of a layer.
+    pub fn parameters(&self) -> Option<[&[f64]; 2]> {
+        match self {
+            LayerKind::Conv(Conv { weight, bias, .. }) | LayerKind::Dense(Dense { weight, bias }) => {
+                Some([weight, bias])
+            }
+            LayerKind::Affine { scale, shift } => Some([scale, shift]),
+            LayerKind::Input { .. }
+            | LayerKind::AvgPool(_)
+            | LayerKind::Polynomial { .. }
+            | LayerKind::MaxPool(_)
+            | LayerKind::Nonlinear(_)
+            | LayerKind::Add
+            | LayerKind::Move { .. } => None,
         }
     }
 

@@ -4,8 +4,7 @@ use super::args::{AblationArgs, DataArgs};
 use super::bench::median;
 use super::form::Form;
 use super::session::{self, Deployment};
-use super::{memory, problems, progress};
-use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
+use super::{memory, problems, progress, show};
 use hecc::diag::Diagnostics;
 use hecc::front::data::DataSet;
 use hecc::packing::{Packing, thin};
@@ -52,8 +51,8 @@ pub fn ablate(args: &DataArgs, asked: &AblationArgs, form: Form) -> Result<(), D
     let data = session::samples(args)?;
     let built = session::build(&args.model, Some(&data), form)?;
     data.fits(&built.model)?;
-    let mut options = session::options(&args.model, &built.model, Some(&data))?;
-    options.ring_degree = Some(built.compiled.program.manifest.params.ring_degree);
+    let ring_degree = Some(built.compiled.program.manifest.params.ring_degree);
+    let options = Options { ring_degree, ..built.options.clone() };
     let dense = &built.compiled;
     let bar = progress::bar("ablating", asked.sparsity.len() * (STEPS.len() - 1) + 1);
     let mut rows: Vec<Row> = Vec::new();
@@ -149,8 +148,7 @@ fn estimated_bytes(program: &Program) -> usize {
 }
 
 fn table(rows: &[Row]) -> String {
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY);
+    let mut table = show::new_table();
     table.set_header([
         "zeros",
         "step",

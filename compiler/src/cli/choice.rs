@@ -3,8 +3,8 @@
 use super::args::ModelArgs;
 use super::form::Form;
 use super::session::{self, Built};
-use super::{problems, progress};
-use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
+use super::{problems, progress, show};
+use comfy_table::{CellAlignment, Table};
 use hecc::diag::Diagnostics;
 use hecc::packing::{Candidate, Choice, Family, Packing};
 use hecc::pipeline::{self, Options};
@@ -14,10 +14,9 @@ use serde_json::json;
 /// Runs the command.
 pub fn explain(args: &ModelArgs, form: Form) -> Result<(), Diagnostics> {
     let built = session::build(args, None, form)?;
-    let options = session::options(args, &built.model, None)?;
     let spinner = progress::spinner(format!("packing {} in other ways", built.model.name));
-    let packings = packings(&built, &options);
-    let layers = layers(&built, &options);
+    let packings = packings(&built);
+    let layers = layers(&built);
     spinner.finish_and_clear();
     let ring_degree = built.compiled.program.manifest.params.ring_degree;
     let (name, slots) = (&built.model.name, built.compiled.program.manifest.n_slots());
@@ -56,16 +55,15 @@ struct Estimate {
 const MAX_ENTRIES: usize = 1 << 22;
 
 /// What was asked for first, then every kind.
-fn packings(built: &Built, options: &Options) -> Vec<PackingRow> {
+fn packings(built: &Built) -> Vec<PackingRow> {
+    let asked = built.options.packing;
     let kinds = Family::ALL.map(Packing::Only).into_iter().chain([Packing::Batch]);
-    let others = kinds.filter(|other| *other != options.packing);
-    std::iter::once(options.packing)
-        .chain(others)
-        .map(|packing| packing_row(built, options, packing))
-        .collect()
+    let others = kinds.filter(|other| *other != asked);
+    std::iter::once(asked).chain(others).map(|packing| packing_row(built, packing)).collect()
 }
 
-fn packing_row(built: &Built, options: &Options, packing: Packing) -> PackingRow {
+fn packing_row(built: &Built, packing: Packing) -> PackingRow {
+    let options = &built.options;
     let n_entries = built.compiled.network.n_nonzeros();
     if packing == Packing::Batch && packing != options.packing && n_entries > MAX_ENTRIES {
         let why = format!("{n_entries} products, one for each weight: try `--packing batch`");
@@ -130,8 +128,8 @@ struct LayoutRow {
     why: String,
 }
 
-fn layers(built: &Built, options: &Options) -> Vec<LayerRows> {
-    let compiled = &built.compiled;
+fn layers(built: &Built) -> Vec<LayerRows> {
+    let Built { compiled, options, .. } = built;
     let n_slots = compiled.program.manifest.n_slots();
     let nominal = compiled.nominal(&options.target).expect("the ring is one of the target's");
     let choices =
@@ -172,7 +170,8 @@ fn layouts(choice: &Choice) -> Vec<LayoutRow> {
 
 impl LayerRows {
     fn describe(&self) -> String {
-        let mut table = new_table(["layout", "windows x slots", "layer, ms", "network, ms", ""]);
+        let mut table = show::new_table();
+        table.set_header(["layout", "windows x slots", "layer, ms", "network, ms", ""]);
         for row in &self.layouts {
             let LayoutRow { layout, windows, window_slots, layer_seconds, network_seconds, why, .. } = row;
             let windows = if *windows > 1 { format!("{windows} x {window_slots}") } else { String::new() };
@@ -184,8 +183,8 @@ impl LayerRows {
 }
 
 fn packing_table(rows: &[PackingRow]) -> Table {
-    let mut table =
-        new_table(["packing", "at once", "rotations", "products", "input ciphertexts", "network, ms", ""]);
+    let mut table = show::new_table();
+    table.set_header(["packing", "at once", "rotations", "products", "input ciphertexts", "network, ms", ""]);
     for PackingRow { packing, estimate, why } in rows {
         let figures = estimate.as_ref().map_or([const { String::new() }; 5], |estimate| {
             let Estimate { inputs_at_once, rotations, products, input_ciphertexts, seconds } = estimate;
@@ -196,13 +195,6 @@ fn packing_table(rows: &[PackingRow]) -> Table {
         table.add_row(std::iter::once(packing.clone()).chain(figures).chain([why.clone()]));
     }
     align(&mut table, [1, 2, 3, 4, 5]);
-    table
-}
-
-fn new_table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY);
-    table.set_header(header);
     table
 }
 

@@ -4,9 +4,9 @@ use super::args::{BenchArgs, PackingArg};
 use super::files::{self, Access};
 use super::form::Form;
 use super::plot::{self, Point};
-use super::{child, names, problems, progress, session};
+use super::{child, names, problems, progress, session, show};
 use clap::ValueEnum;
-use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
+use comfy_table::CellAlignment;
 use hecc::diag::{Diagnostic, Diagnostics};
 use hecc::front::data::DataSet;
 use hecc::front::{self, LoadOptions};
@@ -266,8 +266,7 @@ const SIMULATION_ROWS: [(&str, SimulationCell); 4] = [
 
 /// A column for each model.
 fn table(found: &[Compared]) -> String {
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY);
+    let mut table = show::new_table();
     table.set_header(std::iter::once("").chain(found.iter().map(|model| model.label.as_str())));
     for (name, cell) in ROWS {
         table.add_row(std::iter::once(name.to_owned()).chain(found.iter().map(cell)));

@@ -67,8 +67,7 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
         };
         problems::runtime(Code::BadInput, &args.data, &e, help)
     };
-    let batch: Vec<&[Vec<f64>]> = samples.iter().map(std::slice::from_ref).collect();
-    let input = client.encrypt_batch(&batch).map_err(refused)?;
+    let input = client.encrypt_batch(&session::batch(samples)).map_err(refused)?;
     files::write(&args.output, &input, Access::Normal)?;
     form.result(&json!({ "input": args.output, "input_bytes": input.len() }), || {
         format!("wrote {} ({:.1} kB)\n", args.output.display(), input.len() as f64 / 1e3)

@@ -48,7 +48,7 @@ fn html(args: &InspectArgs, form: Form) -> Result<String, Diagnostics> {
         return Err(problems::no_page());
     }
     let built = session::build(&args.model, None, form)?;
-    let nominal = built.compiled.nominal(&session::target_of(&args.model)?);
+    let nominal = built.compiled.nominal(&built.options.target);
     Ok(page::layouts(&built, &nominal.expect("the ring is one of the target's")))
 }
 

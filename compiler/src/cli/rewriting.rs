@@ -3,8 +3,7 @@
 use super::args::{FormatArg, InspectArgs, StageArg};
 use super::form::Form;
 use super::session::{self, Built};
-use super::{files, inspect, problems};
-use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
+use super::{files, inspect, problems, show};
 use hecc::cost::Nominal;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label, Source};
 use hecc::rewrite::{Account, Objective, Rewritten, account, explain_value, rewrite};
@@ -15,8 +14,8 @@ use serde_json::json;
 
 /// What the rules found in a model and what each saves, or why one value is equal.
 pub fn explain(built: &Built, args: &InspectArgs, form: Form) -> Result<(), Diagnostics> {
-    let target = session::target_of(&args.model)?;
-    let nominal = built.compiled.nominal(&target).expect("it was compiled for a ring of the target");
+    let nominal =
+        built.compiled.nominal(&built.options.target).expect("it was compiled for a ring of the target");
     explain_circuit(&built.compiled.lowered, &nominal, args, form)
 }
 
@@ -51,8 +50,7 @@ fn explain_circuit(
 }
 
 fn table(account: &Account) -> String {
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY);
+    let mut table = show::new_table();
     table.set_header(["rule", "equalities", "saves, us", "equation"]);
     for (fired, saved) in account.saturation.fired.iter().zip(&account.saved_ns) {
         let saved = format!("{:.0}", saved * 1e-3);

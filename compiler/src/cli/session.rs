@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 pub struct Built {
     /// The network as the user wrote it.
     pub model: Model,
+    /// What the arguments asked for.
+    pub options: Options,
     /// Every stage of it.
     pub compiled: Compiled,
     /// Time from the model in memory to the program.
@@ -74,7 +76,7 @@ pub fn build(args: &ModelArgs, data: Option<&DataSet>, form: Form) -> Result<Bui
     if let Some(saturation) = compiled.saturation.as_ref().filter(|saturation| saturation.is_bounded) {
         form.diagnostics(&problems::bounded(&args.model, saturation));
     }
-    Ok(Built { model, compiled, compile_time: start.elapsed() })
+    Ok(Built { model, options, compiled, compile_time: start.elapsed() })
 }
 
 /// Samples that calibration looks at.
@@ -196,6 +198,11 @@ pub struct Outcome {
     pub input_bytes: usize,
 }
 
+/// Samples as a batch: each has one input.
+pub fn batch(samples: &[Vec<f64>]) -> Vec<&[Vec<f64>]> {
+    samples.iter().map(std::slice::from_ref).collect()
+}
+
 /// What was refused of a batch, with the number that the sample has in its file; without one
 /// where it was the only sample.
 pub fn numbered(error: hecc_runtime::Error, first: usize, n_samples: usize) -> hecc_runtime::Error {
@@ -254,9 +261,8 @@ impl Deployment {
             problems::runtime(Code::BadInput, model, &e, "scale the samples as in training")
         };
         let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, model, &e, "");
-        let batch: Vec<&[Vec<f64>]> = samples.iter().map(std::slice::from_ref).collect();
         let start = Instant::now();
-        let input = self.client.encrypt_batch(&batch).map_err(refused)?;
+        let input = self.client.encrypt_batch(&batch(samples)).map_err(refused)?;
         let encrypt_time = start.elapsed();
         let reply = self.session.eval(&input).map_err(failed)?;
         let start = Instant::now();

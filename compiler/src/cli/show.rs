@@ -213,7 +213,8 @@ pub fn table(object: &Value) -> String {
     text
 }
 
-fn new_table() -> Table {
+/// An empty table as all commands print them.
+pub fn new_table() -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
     table

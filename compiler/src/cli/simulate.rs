@@ -71,8 +71,7 @@ pub fn simulate(args: &DataArgs, built: &Built, n: usize) -> Result<Simulated, D
 
 /// Evaluates a batch.
 fn digests(built: &Built, simulation: &Simulation, samples: &[Vec<f64>]) -> Result<Vec<Digest>, Error> {
-    let batch: Vec<&[Vec<f64>]> = samples.iter().map(std::slice::from_ref).collect();
-    let forecasts = simulation.forecast_batch_here(&batch)?;
+    let forecasts = simulation.forecast_batch_here(&session::batch(samples))?;
     Ok(samples.iter().zip(&forecasts).map(|(sample, forecast)| digest(built, sample, forecast)).collect())
 }
 

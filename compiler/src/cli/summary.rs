@@ -4,7 +4,8 @@ use super::args::CompileArgs;
 use super::files::{self, Access};
 use super::form::Form;
 use super::session::{self, Built};
-use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
+use super::show;
+use comfy_table::Table;
 use hecc::diag::Diagnostics;
 use hecc::packing::{LayerSparsity, WeightGroups};
 use hecc_ir::artifact;
@@ -21,7 +22,7 @@ pub fn compile(args: &CompileArgs, form: Form) -> Result<(), Diagnostics> {
     let (program_path, manifest_path) = (path("hecp"), path("hecm"));
     files::write(&program_path, &artifact::write_program(program), Access::Normal)?;
     files::write(&manifest_path, &artifact::write_manifest(&program.manifest), Access::Normal)?;
-    let sparsity = sparsity(&built, args)?;
+    let sparsity = sparsity(&built);
     let mut object = as_object(&built, &program_path, &manifest_path);
     object["sparsity"] = json!(sparsity);
     form.result(&object, || {
@@ -32,24 +33,23 @@ pub fn compile(args: &CompileArgs, form: Form) -> Result<(), Diagnostics> {
 }
 
 /// What zero weights save, by layer; nothing for a model that has none.
-fn sparsity(built: &Built, args: &CompileArgs) -> Result<Vec<LayerSparsity>, Diagnostics> {
-    let Built { model, compiled, .. } = built;
+fn sparsity(built: &Built) -> Vec<LayerSparsity> {
+    let Built { model, options, compiled, .. } = built;
     let mut weights = model.layers.iter().filter_map(|layer| layer.kind.weights());
     if !weights.any(|weights| weights.contains(&0.0)) {
-        return Ok(Vec::new());
+        return Vec::new();
     }
-    let nominal = compiled.nominal(&session::target_of(&args.model)?);
+    let nominal = compiled.nominal(&options.target);
     let groups =
         nominal.map(|nominal| WeightGroups::of(&compiled.model, &compiled.network, &compiled.plan, &nominal));
-    Ok(groups.map_or_else(Vec::new, |groups| groups.by_layer(model, &compiled.model)))
+    groups.map_or_else(Vec::new, |groups| groups.by_layer(model, &compiled.model))
 }
 
 fn sparsity_table(layers: &[LayerSparsity]) -> String {
     if layers.is_empty() {
         return String::new();
     }
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY);
+    let mut table = show::new_table();
     let columns = ["layer", "channels", "zero weights", "beside others", "products", "rotations"];
     table.set_header(columns);
     for layer in layers {
@@ -102,8 +102,7 @@ pub(super) fn counts(program: &Program) -> Counts {
 
 fn layer_table(program: &Program) -> Table {
     let Counts { columns, rows } = counts(program);
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY);
+    let mut table = show::new_table();
     table.set_header(columns);
     table.add_rows(rows);
     table

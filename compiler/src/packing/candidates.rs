@@ -40,30 +40,31 @@ pub fn inputs(
     found
 }
 
-/// Phases per axis that an input is dealt to.
-const PHASES: [usize; 3] = [1, 2, 4];
+/// Phases per axis that an input may be dealt to.
+fn phases(family: Option<Family>) -> &'static [usize] {
+    match family {
+        None => &[1, 2, 4],
+        Some(Family::Multiplexed | Family::Interleaved) => &[1],
+        Some(Family::Tiles) => &[2, 4],
+    }
+}
+
+/// The grid of an image of `base` pixels per channel that is dealt to phases.
+fn dealt(base: [usize; 2], phases: [usize; 2]) -> Grid {
+    Grid::new([base[0].div_ceil(phases[0]), base[1].div_ceil(phases[1])], phases)
+}
 
 /// Slots of the smallest plane that an image of a family with `base` pixels per channel takes.
 pub fn smallest_plane(base: [usize; 2], family: Option<Family>) -> usize {
-    let n = match family {
-        None | Some(Family::Tiles) => PHASES[PHASES.len() - 1],
-        Some(Family::Multiplexed | Family::Interleaved) => 1,
-    };
-    Grid::new([base[0].div_ceil(n), base[1].div_ceil(n)], [n, n]).block
+    let blocks = phases(family).iter().map(|&n| dealt(base, [n, n]).block);
+    blocks.min().expect("a family has phases")
 }
 
 /// One plane per channel and phase, the planes repeated as often as they fit.
 fn image_inputs(shape: &Shape, base: [usize; 2], family: Option<Family>, n_slots: usize) -> Vec<Placement> {
     let &[channels, height, width] = shape.0.as_slice() else { return Vec::new() };
-    let phases = PHASES.iter().filter(|&&n| match family {
-        None => n <= height.max(width),
-        Some(Family::Multiplexed | Family::Interleaved) => n == 1,
-        Some(Family::Tiles) => n > 1 && n <= height.max(width),
-    });
-    let grids = phases.map(|&n| {
-        let phases = [n.min(height), n.min(width)];
-        Grid::new([base[0].div_ceil(phases[0]), base[1].div_ceil(phases[1])], phases)
-    });
+    let phases = phases(family).iter().filter(|&&n| n <= height.max(width));
+    let grids = phases.map(|&n| dealt(base, [n.min(height), n.min(width)]));
     let mut found = Vec::new();
     for grid in grids.filter(|grid| grid.block <= n_slots) {
         let n_images = channels * grid.n_phases();

@@ -27,6 +27,14 @@ pub struct Diagonal {
     key: DiagonalKey,
 }
 
+impl Diagonal {
+    /// Whether all its weights are zero.
+    fn is_zero(&self, model: &Model) -> bool {
+        let weights = model.layer(self.layer).kind.weights().unwrap_or_default();
+        self.weights.iter().all(|&weight| weights[weight as usize] == 0.0)
+    }
+}
+
 /// All diagonals of a plan with their weights.
 #[derive(Clone, Debug)]
 pub struct WeightGroups {
@@ -77,8 +85,7 @@ impl WeightGroups {
     fn tally_of(&self, model: &Model) -> Tally {
         let mut tally = self.tally();
         for (index, diagonal) in self.diagonals.iter().enumerate() {
-            let weights = model.layer(diagonal.layer).kind.weights().unwrap_or_default();
-            if diagonal.weights.iter().all(|&weight| weights[weight as usize] == 0.0) {
+            if diagonal.is_zero(model) {
                 tally.remove(index);
             }
         }
@@ -94,15 +101,10 @@ impl WeightGroups {
     /// weights each has.
     pub fn zero_diagonals(&self, model: &Model) -> Vec<BTreeMap<DiagonalKey, usize>> {
         let mut zeros = vec![BTreeMap::new(); self.maps.len()];
-        let mut left = BTreeSet::new();
-        for diagonal in &self.diagonals {
-            let weights = model.layer(diagonal.layer).kind.weights().unwrap_or_default();
-            if diagonal.weights.iter().any(|&weight| weights[weight as usize] != 0.0) {
-                left.insert((diagonal.map, diagonal.key));
-            }
-        }
-        for diagonal in self.diagonals.iter().filter(|diagonal| !left.contains(&(diagonal.map, diagonal.key)))
-        {
+        let place = |diagonal: &Diagonal| (diagonal.map, diagonal.key);
+        let left = self.diagonals.iter().filter(|diagonal| !diagonal.is_zero(model));
+        let left: BTreeSet<_> = left.map(place).collect();
+        for diagonal in self.diagonals.iter().filter(|diagonal| !left.contains(&place(diagonal))) {
             *zeros[diagonal.map].entry(diagonal.key).or_insert(0) += diagonal.weights.len();
         }
         zeros

@@ -16,7 +16,7 @@ use crate::cli::files::{self, Access};
 use crate::cli::form::Form;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::MAX_BYTES;
-use hecc::model::{Conv, Dense, LayerKind, Model};
+use hecc::model::Model;
 use hecc_train::{Flow, Samples};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
@@ -49,20 +49,9 @@ impl Identity {
 
     /// And of all weights of a model.
     pub fn with_weights(mut self, model: &Model) -> Identity {
-        for layer in &model.layers {
-            self = match &layer.kind {
-                LayerKind::Conv(Conv { weight, bias, .. }) | LayerKind::Dense(Dense { weight, bias }) => {
-                    self.with_numbers(weight).with_numbers(bias)
-                }
-                LayerKind::Affine { scale, shift } => self.with_numbers(scale).with_numbers(shift),
-                LayerKind::Input { .. }
-                | LayerKind::AvgPool(_)
-                | LayerKind::Polynomial { .. }
-                | LayerKind::MaxPool(_)
-                | LayerKind::Nonlinear(_)
-                | LayerKind::Add
-                | LayerKind::Move { .. } => self,
-            };
+        let parameters = model.layers.iter().filter_map(|layer| layer.kind.parameters());
+        for numbers in parameters.flatten() {
+            self = self.with_numbers(numbers);
         }
         self
     }

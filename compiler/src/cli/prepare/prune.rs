@@ -4,8 +4,8 @@ use super::args::{ObjectiveArg, PruneArgs, ScheduleArg, ScoreArg};
 use super::groups::Packer;
 use super::{Bar, Work, failure, percent, ring_of, write_model};
 use crate::cli::form::Form;
-use crate::cli::session;
-use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
+use crate::cli::{session, show};
+use comfy_table::Table;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::model::Model;
 use hecc::pipeline::Options;
@@ -132,8 +132,7 @@ fn list(widths: &[usize]) -> String {
 }
 
 fn table(steps: &[Step]) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY);
+    let mut table = show::new_table();
     table.set_header(["step", "cost", "zeros", "channels", "accuracy on held-back samples"]);
     for Step { step, cost, sparsity, widths, accuracy, .. } in steps {
         let [cost, sparsity, accuracy] = [cost, sparsity, accuracy].map(|share| percent(*share));

@@ -7,7 +7,7 @@
 use super::MAX_TEXT;
 use super::names::{identifier, identifiers};
 use crate::front::weights::{NamedTensor, npz_archive};
-use crate::model::{AvgPool, Conv, Dense, Layer, LayerId, LayerKind, MaxPool, Model, permuted};
+use crate::model::{AvgPool, Conv, Layer, LayerId, LayerKind, MaxPool, Model, permuted};
 use hecc_ir::Shape;
 use std::fmt::Display;
 
@@ -67,19 +67,10 @@ fn layer_names(model: &Model) -> Vec<String> {
 
 /// What the weights file holds of a layer, called as the arguments of its call.
 fn tensors(layer: &Layer) -> Vec<NamedTensor<'_>> {
-    match &layer.kind {
-        LayerKind::Conv(Conv { weight, bias, .. }) | LayerKind::Dense(Dense { weight, bias }) => {
-            let shape = layer.weight_shape().expect("the layer has weights");
-            weight_and_bias(shape, weight, bias)
-        }
-        LayerKind::Affine { scale, shift } => vec![vector("scale", scale), vector("shift", shift)],
-        LayerKind::Input { .. }
-        | LayerKind::AvgPool(_)
-        | LayerKind::Polynomial { .. }
-        | LayerKind::MaxPool(_)
-        | LayerKind::Nonlinear(_)
-        | LayerKind::Add
-        | LayerKind::Move { .. } => Vec::new(),
+    match (layer.kind.parameters(), layer.weight_shape()) {
+        (Some([weight, bias]), Some(shape)) => weight_and_bias(shape, weight, bias),
+        (Some([scale, shift]), None) => vec![vector("scale", scale), vector("shift", shift)],
+        (None, _) => Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! and sums over the channels of a group are sums of ciphertexts.
 
 use hecc::model::{Conv, LayerId, LayerKind, Model};
+use hecc::packing::Grid;
 use hecc_train::group::Choice;
 use std::fmt;
 
@@ -73,9 +74,9 @@ fn groups(model: &Model, id: LayerId, conv: &Conv, n_slots: usize) -> Result<Vec
         return Err(Why::ReadsInput);
     }
     let image = &model.layer(model.layer(id).inputs[0]).shape.0;
-    let area = image[1..].iter().product::<usize>().next_power_of_two();
+    let plane = Grid::new([image[1], image[2]], [1, 1]).block;
     let [outputs, inputs, ..] = conv.weight_shape;
-    let per_ciphertext = n_slots / area;
+    let per_ciphertext = n_slots / plane;
     let divides = |groups: &usize| inputs.is_multiple_of(*groups) && outputs.is_multiple_of(*groups);
     let divisors: Vec<usize> = (2..=per_ciphertext.min(inputs)).rev().filter(divides).collect();
     match divisors.is_empty() {
