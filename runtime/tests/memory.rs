@@ -156,8 +156,14 @@ impl Keys {
     }
 }
 
+/// Few cases: each runs dozens of times.
+fn few_cases() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { failure_persistence: None, cases: default.cases / 20, ..default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(few_cases())]
 
     #[test]
     fn on_plain_slots(layers in layers()) {
