@@ -4,11 +4,16 @@
 //! it prices with nominal ones: a chain of the network's depth at the ring
 //! degree under consideration. Costs come from the target's measurements.
 
-use hecc_ir::circuit::{Circuit, Const, Op, Value};
+mod memory;
+
+pub use memory::Memory;
+pub(crate) use memory::Sizes;
+
+use hecc_ir::circuit::{Circuit, Op, Value};
 use hecc_ir::params::{Params, SecurityLevel};
-use hecc_ir::scale::{Level, Step};
+use hecc_ir::scale::Level;
 use hecc_ir::target::{Basis, OpCost, RingCost, Target};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 /// Measured costs of the engine on the machine it was developed on.
 pub const DEFAULT_TARGET: &str = include_str!("../targets/ckks-cpu.json");
@@ -18,11 +23,36 @@ pub fn default_target() -> Target {
     serde_json::from_str(DEFAULT_TARGET).expect("the shipped target profile is valid")
 }
 
-/// Nominal parameters of one network at one ring degree.
+/// What a program is to be small in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Objective {
+    /// Time of a run.
+    Latency,
+    /// Time of the runs that many inputs take, as many in each as makes it least.
+    Throughput,
+    /// Time of a run; and its memory, where that costs little time.
+    #[default]
+    Balanced,
+    /// Memory of a run.
+    Memory,
+}
+
+/// What packings are priced in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unit {
+    /// Time, nanoseconds on one thread.
+    #[default]
+    Ns,
+    /// Memory: keys, plaintexts and ciphertexts, added up over layers.
+    Bytes,
+}
+
+/// Nominal parameters of one network at one ring degree, and the unit to price packings in.
 #[derive(Clone, Debug)]
 pub struct Nominal {
     ring: RingCost,
     params: Params,
+    unit: Unit,
 }
 
 /// Ciphertext limbs below the levels a network uses.
@@ -31,7 +61,7 @@ const NOMINAL_PRIME: u64 = 1 << 30;
 const NOMINAL_DIGIT_LIMBS: usize = 2;
 
 impl Nominal {
-    /// Prices a network of `depth` levels on one ring.
+    /// Prices a network of `depth` levels on one ring, in time.
     pub fn new(ring: &RingCost, depth: usize) -> Nominal {
         let ring_degree = ring.ring_degree;
         let params = Params {
@@ -41,7 +71,17 @@ impl Nominal {
             digit_limbs: NOMINAL_DIGIT_LIMBS,
             security: SecurityLevel::Insecure,
         };
-        Nominal { ring: ring.clone(), params }
+        Nominal { ring: ring.clone(), params, unit: Unit::default() }
+    }
+
+    /// The same parameters, with packings priced in another unit.
+    pub fn in_unit(self, unit: Unit) -> Nominal {
+        Nominal { unit, ..self }
+    }
+
+    /// What packings are priced in.
+    pub fn unit(&self) -> Unit {
+        self.unit
     }
 
     /// The parameters it prices with.
@@ -49,7 +89,7 @@ impl Nominal {
         &self.params
     }
 
-    /// Prices of single operations.
+    /// Times of single operations, whatever the unit.
     pub fn ops(&self) -> OpCost<'_> {
         OpCost { ring: &self.ring, params: &self.params }
     }
@@ -58,34 +98,6 @@ impl Nominal {
     pub fn level(&self, remaining: usize) -> Level {
         Level((remaining + NOMINAL_BASE_LIMBS - 1) as u32)
     }
-}
-
-/// Bytes of the rotation keys and encoded plaintexts of a circuit with rescales in
-/// place: keys as large as the highest level that uses each, plaintexts likewise.
-pub fn memory(circuit: &Circuit, level_of: impl Fn(Value) -> Option<Level>, params: &Params) -> usize {
-    let n_special = params.p.len();
-    let mut keys: BTreeMap<Step, Level> = BTreeMap::new();
-    let mut plains: BTreeMap<Const, Level> = BTreeMap::new();
-    for value in circuit.values() {
-        let Some(level) = level_of(value) else { continue };
-        match circuit.node(value).op {
-            Op::Rotate(_, step) => raise(&mut keys, step, level),
-            Op::MulPlain(_, constant) | Op::AddPlain(_, constant) => raise(&mut plains, constant, level),
-            _ => {}
-        }
-    }
-    let key = |level: &Level| 2 * params.n_digits(*level) * (level.n_limbs() + n_special);
-    let n_limbs = keys.values().map(key).sum::<usize>()
-        + plains.values().map(|level| level.n_limbs() + n_special).sum::<usize>();
-    n_limbs * params.ring_degree * RESIDUE_BYTES
-}
-
-/// Residues rest in as many whole bytes as they need; this is a usual number.
-const RESIDUE_BYTES: usize = 4;
-
-fn raise<K: Ord>(levels: &mut BTreeMap<K, Level>, key: K, level: Level) {
-    let known = levels.entry(key).or_insert(level);
-    *known = level.max(*known);
 }
 
 /// Price of a circuit with rescales in place, nanoseconds on one thread.

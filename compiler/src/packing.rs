@@ -34,6 +34,11 @@ use diagonals::Use;
 use plan::Search;
 use std::fmt;
 
+/// Products of a circuit of one slot that is tried unasked, at most.
+const MAX_NUMBERS: usize = 1 << 22;
+/// The same of other circuits, which are rewritten too.
+const MAX_PLAINTEXTS: usize = 1 << 16;
+
 /// How a network is packed. The first three are for comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Packing {
@@ -77,7 +82,16 @@ impl Packing {
         }
     }
 
-    /// What other layouts were weighed for each node, when there is a search.
+    /// Whether circuits of `n_slots` for a network are small enough to be tried unasked: those of few slots
+    /// lay out their maps almost entry by entry.
+    pub fn is_within_reach(network: &Network, n_slots: usize) -> bool {
+        match n_slots {
+            0 | 1 => network.n_nonzeros() <= MAX_NUMBERS,
+            _ => network.n_nonzeros() / n_slots <= MAX_PLAINTEXTS,
+        }
+    }
+
+    /// What other layouts were weighed for each node, when there is a search, in the unit of `nominal`.
     ///
     /// # Errors
     /// As [`Packing::plan`].
@@ -93,7 +107,7 @@ impl Packing {
         }
     }
 
-    /// What [`Packing::plan`] estimates, nanoseconds on one thread.
+    /// What [`Packing::plan`] is estimated to take, in the unit of `nominal`.
     ///
     /// # Errors
     /// As [`Packing::plan`].

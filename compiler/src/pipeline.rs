@@ -1,11 +1,16 @@
 //! The whole way of a model, as one readable list.
 
-use crate::cost::{self, Nominal};
+mod lanes;
+mod pack;
+
+pub use pack::Packed;
+
+use crate::cost::{self, Memory, Nominal, Objective};
 use crate::emit::emit;
 use crate::lower::{Ports, lower};
 use crate::model::Model;
 use crate::packing::{self, Packing, PackingPlan, Unplaced};
-use crate::rewrite::{self, Objective, Rewritten, Saturation, rewrite};
+use crate::rewrite::{self, Rewritten, Saturation, rewrite};
 use crate::schedule::{self, ParamsError, Placed, Policy, Prediction, Request, Scheduled};
 use crate::sparsity::Network;
 use crate::validate::{Mismatch, spread, validate};
@@ -13,6 +18,8 @@ use hecc_ir::circuit::Circuit;
 use hecc_ir::params::SecurityLevel;
 use hecc_ir::program::Program;
 use hecc_ir::target::{RingCost, Target};
+use lanes::n_slots_on;
+use pack::{Composed, Job, hopeless};
 
 /// What a compilation is asked for.
 #[derive(Clone, Debug)]
@@ -23,11 +30,14 @@ pub struct Options {
     pub security: SecurityLevel,
     /// Use this ring degree and no other.
     pub ring_degree: Option<usize>,
-    /// Inputs that one run of the program is to take at least. The smallest power of two
-    /// of them that is as many share every ciphertext, and each has the slots that the others
-    /// leave: the whole ring if there is one, a single slot if there are as many as slots, or
-    /// [`Packing::Batch`] is asked for.
-    pub batch: usize,
+    /// How many inputs there are to be done.
+    ///
+    /// Under [`Objective::Throughput`] it is the compiler's choice how many share a run; without a
+    /// number, as many as a run takes. Under every other objective one run takes them all; without
+    /// a number, one. The smallest power of two that is as many then share every ciphertext, and each
+    /// has the slots that the others leave: the whole ring if there is one, a single slot if
+    /// there are as many as slots, or [`Packing::Batch`] is asked for.
+    pub batch: Option<usize>,
     /// Inputs (row-major tensors) that show how large values become. Inputs
     /// drawn evenly from the declared range are used when there are none.
     pub samples: Vec<Vec<f64>>,
@@ -39,8 +49,8 @@ pub struct Options {
     pub packing: Packing,
     /// Compare circuits before and after every pass.
     pub validate: bool,
-    /// What the rewriter makes the program small in; `None` leaves the circuit
-    /// as it was lowered.
+    /// What the program is to be small in; with `None` packing takes the fastest plan, and the
+    /// circuit stays as it was lowered.
     pub objective: Option<Objective>,
 }
 
@@ -50,7 +60,7 @@ impl Default for Options {
             precision: 1e-4,
             security: SecurityLevel::Classical128,
             ring_degree: None,
-            batch: 1,
+            batch: None,
             samples: Vec::new(),
             headroom_bits: 2.0,
             target: cost::default_target(),
@@ -143,7 +153,8 @@ pub enum CompileError {
     Unplaced(Unplaced),
 }
 
-/// Compiles a model for the smallest ring that carries it.
+/// Compiles a model for the smallest ring that carries it, or under [`Objective::Throughput`] for the
+/// ring and the number of inputs in a run that are expected to take least time for all inputs.
 ///
 /// # Errors
 /// When no ring of the target is deep and precise enough, or the samples do
@@ -154,69 +165,7 @@ pub fn compile(model: &Model, options: &Options) -> Result<Compiled, CompileErro
     }
     let model = model.clone().narrowed();
     let network = Network::of(&model);
-    on_some_ring(&model, options, |ring, samples| {
-        let composed = composed(&network, options, ring);
-        compile_for(&model, composed.as_ref().unwrap_or(&network), options, samples, ring)
-    })
-}
-
-/// A model with maps composed and tensors placed, and the prices that decided it.
-#[derive(Clone, Debug)]
-pub struct Packed {
-    /// Linear maps and activations.
-    pub network: Network,
-    /// Placements and splits.
-    pub plan: PackingPlan,
-    /// What operations cost at each level.
-    pub nominal: Nominal,
-}
-
-/// Packs a model as [`compile`] does for a ring, without regard to whether it carries
-/// the model. Useless channels stay.
-///
-/// # Errors
-/// When the family of layouts asked for has no place for a layer.
-pub fn pack(model: &Model, options: &Options, ring: &RingCost) -> Result<Packed, Unplaced> {
-    let network = network_for(model, options, ring);
-    let nominal = Nominal::new(ring, packing::depth(&network));
-    let plan = options.packing.plan(&network, n_slots(ring, options), &nominal)?;
-    Ok(Packed { network, plan, nominal })
-}
-
-/// What the plan of [`pack`] is estimated to take, nanoseconds on one thread; infinite when there
-/// is none.
-pub fn packed_cost(model: &Model, options: &Options, ring: &RingCost) -> f64 {
-    price(&network_for(model, options, ring), options, ring)
-}
-
-/// The normal form of a model, composed as a ring wants it.
-fn network_for(model: &Model, options: &Options, ring: &RingCost) -> Network {
-    let network = Network::of(model);
-    composed(&network, options, ring).unwrap_or(network)
-}
-
-/// The network with neighbouring maps composed where the ring makes that cheaper, if anywhere.
-fn composed(network: &Network, options: &Options, ring: &RingCost) -> Option<Network> {
-    let price = |network: &Network| price(network, options, ring);
-    packing::composed_by_price(network, price, |depth| hopeless(depth, options, ring).is_none())
-}
-
-/// What a network's plan is estimated to take, nanoseconds on one thread; infinite when there is none.
-fn price(network: &Network, options: &Options, ring: &RingCost) -> f64 {
-    let nominal = Nominal::new(ring, packing::depth(network));
-    options.packing.price(network, n_slots(ring, options), &nominal).unwrap_or(f64::INFINITY)
-}
-
-/// As [`slots_on`] where larger batches have been refused.
-fn n_slots(ring: &RingCost, options: &Options) -> usize {
-    slots_on(ring, options).unwrap_or(1)
-}
-
-/// Slots that a ring has for each input; `None` if it has fewer than inputs.
-fn slots_on(ring: &RingCost, options: &Options) -> Option<usize> {
-    let lanes = options.batch.max(1).checked_next_power_of_two()?;
-    let n_slots = Some(ring.ring_degree / 2 / lanes).filter(|&n_slots| n_slots > 0)?;
-    Some(if options.packing == Packing::Batch { 1 } else { n_slots })
+    Job { model: &model, network: &network, options, composes: true }.compile()
 }
 
 /// As [`compile`], of the normal form of a model or what has become of it, as it is.
@@ -228,34 +177,117 @@ pub fn compile_network(
     network: &Network,
     options: &Options,
 ) -> Result<Compiled, CompileError> {
-    on_some_ring(model, options, |ring, samples| compile_for(model, network, options, samples, ring))
+    Job { model, network, options, composes: false }.compile()
 }
 
-/// What `compile` makes on the smallest ring that carries it.
-fn on_some_ring(
-    model: &Model,
-    options: &Options,
-    compile: impl Fn(&RingCost, &[Vec<f64>]) -> Result<Attempt, CompileError>,
-) -> Result<Compiled, CompileError> {
-    let samples = samples(model, options)?;
-    let mut failure = CompileError::UnknownRing {
-        ring_degree: options.ring_degree.unwrap_or(0),
-        available: options.target.rings.iter().map(|ring| ring.ring_degree).collect(),
-    };
-    for ring in &options.target.rings {
-        if options.ring_degree.is_some_and(|asked| asked != ring.ring_degree) {
-            continue;
+/// Packs a model as [`compile`] does for a ring, without regard to whether it carries
+/// the model. Useless channels stay.
+///
+/// # Errors
+/// When the family of layouts asked for has no place for a layer.
+pub fn pack(model: &Model, options: &Options, ring: &RingCost) -> Result<Packed, Unplaced> {
+    let network = Network::of(model);
+    let job = Job { model, network: &network, options, composes: true };
+    let n_slots = job.n_slots(ring);
+    job.plan(&job.networks(ring, n_slots), ring, n_slots)
+}
+
+/// What the plan of [`pack`] is estimated to take, nanoseconds on one thread; infinite when there
+/// is none.
+pub fn packed_cost(model: &Model, options: &Options, ring: &RingCost) -> f64 {
+    let network = Network::of(model);
+    let job = Job { model, network: &network, options, composes: true };
+    match options.objective {
+        Some(Objective::Memory) => {
+            pack(model, options, ring).map_or(f64::INFINITY, |packed| packed.plan.cost_ns)
         }
-        if slots_on(ring, options).is_none() {
-            failure = CompileError::BatchTooLarge { batch: options.batch, limit: ring.ring_degree / 2 };
-            continue;
-        }
-        match compile(ring, &samples)? {
-            Ok(compiled) => return Ok(compiled),
-            Err(refusal) => failure = explain(refusal, ring, options),
+        Some(Objective::Latency | Objective::Throughput | Objective::Balanced) | None => {
+            job.run_ns(ring, job.n_slots(ring))
         }
     }
-    Err(failure)
+}
+
+impl Job<'_> {
+    fn compile(&self) -> Result<Compiled, CompileError> {
+        let samples = samples(self.model, self.options)?;
+        match lanes::are_chosen(self.options) {
+            true => self.compile_for_many(&samples),
+            false => self.compile_on_smallest(&samples),
+        }
+    }
+
+    /// Slots for each input on a ring, as many as are asked for or chosen; one where larger batches
+    /// have been refused, and all where nothing is carried.
+    fn n_slots(&self, ring: &RingCost) -> usize {
+        match lanes::are_chosen(self.options) {
+            true => lanes::fastest(self, &[ring]).map_or(ring.ring_degree / 2, |way| way.n_slots),
+            false => n_slots_on(ring, self.options).unwrap_or(1),
+        }
+    }
+
+    /// On the ring and for as many inputs at once as take least time, among rings that carry it.
+    fn compile_for_many(&self, samples: &[Vec<f64>]) -> Result<Compiled, CompileError> {
+        let mut rings: Vec<&RingCost> = self.rings().collect();
+        let mut failure = None;
+        while let Some(way) = lanes::fastest(self, &rings) {
+            match self.compile_for(samples, way.ring, way.n_slots)? {
+                Ok(compiled) => return Ok(compiled),
+                Err(refusal) => failure = Some(explain(refusal, way.ring, self.options)),
+            }
+            rings.retain(|ring| ring.ring_degree != way.ring.ring_degree);
+        }
+        let Some(failure) = failure else {
+            // What no ring carries, none carries for one input: that says why.
+            let options = Options { batch: Some(1), ..self.options.clone() };
+            return Job { options: &options, ..*self }.compile_on_smallest(samples);
+        };
+        Err(failure)
+    }
+
+    /// On the smallest ring that carries it, all inputs in one run.
+    fn compile_on_smallest(&self, samples: &[Vec<f64>]) -> Result<Compiled, CompileError> {
+        let options = self.options;
+        let mut failure = CompileError::UnknownRing {
+            ring_degree: options.ring_degree.unwrap_or(0),
+            available: options.target.rings.iter().map(|ring| ring.ring_degree).collect(),
+        };
+        for ring in self.rings() {
+            let Some(n_slots) = n_slots_on(ring, options) else {
+                let batch = options.batch.unwrap_or(1);
+                failure = CompileError::BatchTooLarge { batch, limit: ring.ring_degree / 2 };
+                continue;
+            };
+            match self.compile_for(samples, ring, n_slots)? {
+                Ok(compiled) => return Ok(compiled),
+                Err(refusal) => failure = explain(refusal, ring, options),
+            }
+        }
+        Err(failure)
+    }
+
+    /// The rings that may be used, ascending.
+    fn rings(&self) -> impl Iterator<Item = &RingCost> {
+        let is_asked =
+            |ring: &&RingCost| self.options.ring_degree.is_none_or(|asked| asked == ring.ring_degree);
+        self.options.target.rings.iter().filter(is_asked)
+    }
+
+    fn compile_for(
+        &self,
+        samples: &[Vec<f64>],
+        ring: &RingCost,
+        n_slots: usize,
+    ) -> Result<Attempt, CompileError> {
+        let networks = self.networks(ring, n_slots);
+        let too_deep = |(_, network): &Composed| hopeless(packing::depth(network), self.options, ring);
+        if let Some(error) = networks.iter().find_map(too_deep) {
+            return Ok(Err(Refusal::Params(error)));
+        }
+        match self.plan(&networks, ring, n_slots) {
+            Ok(packed) => finish(self.model, packed, self.options, samples, ring),
+            Err(unplaced) => Ok(Err(Refusal::Unplaced(unplaced))),
+        }
+    }
 }
 
 /// Why a ring does not carry a model.
@@ -266,23 +298,16 @@ enum Refusal {
 
 type Attempt = Result<Compiled, Refusal>;
 
-fn compile_for(
+/// Everything after packing.
+fn finish(
     model: &Model,
-    network: &Network,
+    packed: Packed,
     options: &Options,
     samples: &[Vec<f64>],
     ring: &RingCost,
 ) -> Result<Attempt, CompileError> {
-    let depth = packing::depth(network);
-    if let Some(error) = hopeless(depth, options, ring) {
-        return Ok(Err(Refusal::Params(error)));
-    }
-    let nominal = Nominal::new(ring, depth);
-    let plan = match options.packing.plan(network, n_slots(ring, options), &nominal) {
-        Ok(plan) => plan,
-        Err(unplaced) => return Ok(Err(Refusal::Unplaced(unplaced))),
-    };
-    let lowered = lower(network, &plan, &ports(model));
+    let Packed { network, plan, nominal } = packed;
+    let lowered = lower(&network, &plan, &ports(model));
     let objective = options.objective.filter(|_| rewrite::has_room(&lowered));
     let rewriting = objective.map(|objective| rewrite(&lowered, &nominal, objective));
     let (rewritten, saturation) = match rewriting {
@@ -306,7 +331,6 @@ fn compile_for(
     check("schedule", &rewritten, &scheduled.circuit)?;
     let Scheduled { circuit, prediction, cost_ns } = scheduled;
     let program = emit(&circuit, prediction.max_output * options.headroom_bits.exp2());
-    let network = network.clone();
     Ok(Ok(Compiled {
         model: model.clone(),
         network,
@@ -346,10 +370,27 @@ fn schedule(
 }
 
 impl Compiled {
-    /// The prices that the rewriter worked with.
+    /// The prices that packing and the rewriter worked with.
     pub fn nominal(&self, target: &Target) -> Option<Nominal> {
         let ring = target.ring(self.program.manifest.params.ring_degree)?;
-        Some(Nominal::new(ring, packing::depth(&self.network)))
+        Some(Nominal::new(ring, packing::depth(&self.network)).in_unit(self.plan.unit))
+    }
+
+    /// What a run is expected to hold.
+    pub fn memory(&self) -> Memory {
+        let level_of = |value| Some(self.leveled.ty(value).level);
+        Memory::of(&self.leveled, level_of, &self.program.manifest.params)
+    }
+
+    /// Options that ask for the ring and for the inputs in a run that were chosen.
+    pub fn settled(&self, options: &Options) -> Options {
+        let objective = match options.objective {
+            Some(Objective::Throughput) => Some(Objective::Latency),
+            Some(Objective::Latency | Objective::Balanced | Objective::Memory) | None => options.objective,
+        };
+        let manifest = &self.program.manifest;
+        let (batch, ring_degree) = (Some(manifest.lanes()), Some(manifest.params.ring_degree));
+        Options { batch, ring_degree, objective, ..options.clone() }
     }
 }
 
@@ -357,17 +398,6 @@ fn overflowing_layer(placed: &Placed) -> Option<String> {
     let index = placed.largest.iter().position(|m| !m.is_finite())?;
     let source = placed.circuit.nodes[index].source;
     Some(placed.circuit.sources[source.index()].clone())
-}
-
-/// Bits a rescale takes at the very least; saves planning for rings that are
-/// far too small.
-const MIN_RESCALE_BITS: u32 = 20;
-
-fn hopeless(depth: usize, options: &Options, ring: &RingCost) -> Option<ParamsError> {
-    let max_log_qp = hecc_ir::params::max_log_qp_128(ring.ring_degree).unwrap_or(0);
-    let needed = (depth as u32 + 1) * MIN_RESCALE_BITS;
-    let secure = options.security == SecurityLevel::Classical128;
-    (secure && needed > max_log_qp).then_some(ParamsError::TooDeep { depth: depth as u32, max_log_qp })
 }
 
 fn explain(refusal: Refusal, ring: &RingCost, options: &Options) -> CompileError {

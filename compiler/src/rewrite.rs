@@ -16,9 +16,10 @@ mod select;
 mod slots;
 mod turn;
 
+pub use crate::cost::Objective;
 pub use saturate::{Fired, Saturation};
 
-use crate::cost::{self, Nominal};
+use crate::cost::{self, Memory, Nominal};
 use crate::schedule::{Policy, assign_levels, place_rescales};
 use flow::Contents;
 use hecc_ir::circuit::{Circuit, Value};
@@ -26,24 +27,12 @@ use hecc_ir::scale::Level;
 use saturate::Bounds;
 use serde::Serialize;
 
-/// What a program is to be small in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Objective {
-    /// Time.
-    Latency,
-    /// Memory of keys and plaintexts, where it costs little time.
-    #[default]
-    Balanced,
-    /// Memory of keys and plaintexts.
-    Memory,
-}
-
 /// What a circuit is expected to take once it is scheduled.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Footprint {
     /// Time, nanoseconds on one thread.
     pub ns: f64,
-    /// Bytes of rotation keys and encoded plaintexts.
+    /// Bytes that a run holds, see [`Memory`].
     pub bytes: usize,
 }
 
@@ -151,7 +140,7 @@ const BALANCED_SLACK: f64 = 1.1;
 fn choose(candidates: &[Footprint], objective: Objective) -> usize {
     let fastest = candidates.iter().map(|c| c.ns).fold(f64::INFINITY, f64::min);
     let limit = match objective {
-        Objective::Latency => fastest,
+        Objective::Latency | Objective::Throughput => fastest,
         Objective::Balanced => candidates[0].ns.min(fastest * BALANCED_SLACK),
         Objective::Memory => f64::INFINITY,
     };
@@ -168,7 +157,7 @@ pub fn footprint(circuit: &Circuit, nominal: &Nominal) -> Footprint {
         let level_of = |value: Value| -> Option<Level> { levels.of(value) };
         Footprint {
             ns: cost::price(&placed, level_of, &nominal.ops()),
-            bytes: cost::memory(&placed, level_of, nominal.params()),
+            bytes: Memory::of(&placed, level_of, nominal.params()).total(),
         }
     };
     let [early, late] = [Policy::Early, Policy::Late].map(weigh);

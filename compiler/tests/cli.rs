@@ -188,7 +188,6 @@ fn batches_are_deployed_like_single_samples() {
     let refusals = [
         ("encrypt small.hecm --data data.npz --index 2 --count 2", "H050"),
         ("decrypt small.hecm --count 5", "H080"),
-        ("compile small.hec --batch 40000", "H079"),
     ];
     for (line, code) in refusals {
         assert!(folder.refuses(line).contains(code), "{line}");
@@ -359,6 +358,79 @@ fn packings_are_explained() {
         let chosen = layer["layouts"].as_array().unwrap().iter().filter(|layout| layout["chosen"] == true);
         assert_eq!(chosen.count(), 1, "{layer}");
     }
+}
+
+/// The figures of each packing that has a place; the first is the one that was chosen.
+fn estimates(explained: &Value) -> Vec<&Value> {
+    let rows = explained["packings"].as_array().unwrap();
+    let chosen: Vec<bool> = rows.iter().map(|row| row["chosen"].as_bool().unwrap()).collect();
+    assert_eq!(chosen, [true, false, false, false, false]);
+    rows.iter().map(|row| &row["estimate"]).filter(|estimate| !estimate.is_null()).collect()
+}
+
+#[test]
+fn packings_are_chosen_by_the_objective() {
+    let folder = Folder::new();
+    let explain = |options: &str| folder.prints_json(&format!("explain small.hec {options} --json"));
+    let best = [
+        ("latency", "seconds", false, " ms, next best "),
+        ("throughput", "inputs_per_second", true, " inputs/s, next best "),
+        ("memory", "memory_bytes", false, " MB, next best "),
+    ];
+    let mut lanes = Vec::new();
+    for (objective, figure, is_large, said) in best {
+        let explained = explain(&format!("--optimize {objective}"));
+        assert_eq!(explained["objective"], objective);
+        let why = explained["packings"][0]["why"].as_str().unwrap();
+        assert!(why.starts_with("chosen: ") && why.contains(said), "{why}");
+        let found = estimates(&explained);
+        let figures = found.iter().map(|estimate| estimate[figure].as_f64().unwrap());
+        let chosen = found[0][figure].as_f64().unwrap();
+        let best = figures.reduce(if is_large { f64::max } else { f64::min }).unwrap();
+        assert!((chosen / best - 1.0).abs() < 1e-9, "{explained}");
+        lanes.push(found[0]["inputs_at_once"].as_u64().unwrap());
+        let compiled = folder.prints_json(&format!("compile small.hec --optimize {objective} --json"));
+        assert_eq!(compiled["lanes"], found[0]["inputs_at_once"]);
+    }
+    assert!(lanes[0] == 1 && lanes[1] > 1 && lanes[2] == 1, "{lanes:?}");
+    let table = folder.prints("explain small.hec --optimize throughput --batch 2");
+    assert!(table.contains("objective throughput") && table.contains("inputs/s, next best"), "{table}");
+}
+
+/// What a search for memory found is explained in bytes.
+#[test]
+fn layouts_that_save_memory_are_priced_in_memory() {
+    let folder = Folder::new();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/models/lola.onnx");
+    let explain = |objective| folder.prints_json(&format!("explain {model} --optimize {objective} --json"));
+    let (fast, small) = (explain("latency"), explain("memory"));
+    let of = |explained: &Value, figure: &str| estimates(explained)[0][figure].as_f64().unwrap();
+    assert!(of(&small, "memory_bytes") < of(&fast, "memory_bytes"));
+    assert!(of(&small, "seconds") > of(&fast, "seconds"));
+    for (explained, [there, absent]) in
+        [(fast, ["network_seconds", "network_bytes"]), (small, ["network_bytes", "network_seconds"])]
+    {
+        for layer in explained["layers"].as_array().unwrap() {
+            let layouts = layer["layouts"].as_array().unwrap();
+            assert!(layouts.iter().all(|layout| layout[there].is_f64() && layout[absent].is_null()));
+            assert_eq!(layouts.iter().filter(|layout| layout["chosen"] == true).count(), 1, "{layer}");
+        }
+    }
+}
+
+#[test]
+fn many_inputs_are_spread_over_runs_for_throughput() {
+    let folder = Folder::new();
+    let line = "--optimize throughput --batch 40000 --json";
+    let lanes = folder.prints_json(&format!("compile small.hec {line}"))["lanes"].as_u64().unwrap();
+    assert!((2..40000).contains(&lanes), "{lanes}");
+    let bench = "bench small.hec --data data.npz --optimize throughput --batch 3 --json";
+    let bench = folder.prints_json(bench);
+    assert_eq!((&bench["n"], &bench["agree"]), (&json!(3), &json!(3)));
+    assert!(bench["lanes"].as_u64().unwrap() > 1);
+    let [predicted, peak] = ["predicted_run_bytes", "peak_run_bytes"].map(|key| bench[key].as_f64().unwrap());
+    assert!((0.5..2.0).contains(&(predicted / peak)), "{predicted} {peak}");
+    assert_messages!(folder.refuses("compile small.hec --optimize latency --batch 40000"));
 }
 
 #[test]

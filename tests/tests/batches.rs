@@ -25,7 +25,7 @@ fn model(file: &str) -> Model {
 }
 
 fn compiled(model: &Model, batch: usize, samples: &[Vec<f64>]) -> Compiled {
-    let options = Options { batch, samples: samples.to_vec(), ..Options::default() };
+    let options = Options { batch: Some(batch), samples: samples.to_vec(), ..Options::default() };
     compile(model, &options).unwrap()
 }
 
@@ -69,10 +69,10 @@ fn a_slot_for_each_input_takes_no_rotation() {
 #[test]
 fn batches_larger_than_any_ring_are_refused() {
     let model = model("tiny.hec");
-    let refused = |batch| compile(&model, &Options { batch, ..Options::default() }).unwrap_err();
+    let refused = |batch| compile(&model, &Options { batch: Some(batch), ..Options::default() }).unwrap_err();
     assert_eq!(refused(40_000), CompileError::BatchTooLarge { batch: 40_000, limit: 32_768 });
     assert!(matches!(refused(usize::MAX), CompileError::BatchTooLarge { .. }));
-    let options = Options { batch: 513, ring_degree: Some(1024), ..Options::default() };
+    let options = Options { batch: Some(513), ring_degree: Some(1024), ..Options::default() };
     let refused = compile(&model, &options).unwrap_err();
     assert_eq!(refused, CompileError::BatchTooLarge { batch: 513, limit: 512 });
 }
@@ -92,7 +92,7 @@ proptest! {
         seed: u64,
     ) {
         let inputs: Vec<Vec<f64>> = (0..batch as u64).map(|i| input_for(&model, seed ^ (i << 32))).collect();
-        let options = Options { batch, samples: inputs.clone(), ..options_for(n_slots * batch) };
+        let options = Options { batch: Some(batch), samples: inputs.clone(), ..options_for(n_slots * batch) };
         let compiled = compile(&model, &options).unwrap();
         verify(&compiled.leveled).unwrap();
         prop_assert_eq!(compiled.leveled.n_slots, n_slots);

@@ -36,7 +36,7 @@ fn check(path: &Path) {
     let batch = optional(&file, "batch").map_or(1, |batch| batch.parse().unwrap());
     let model = load(path, &LoadOptions::default()).unwrap_or_else(|d| panic!("{d}"));
     let packing = optional(&file, "layouts").map_or_else(Packing::default, family);
-    let options = Options { precision: 1e-4, packing, batch, ..options_for(n_slots * batch) };
+    let options = Options { precision: 1e-4, packing, batch: Some(batch), ..options_for(n_slots * batch) };
     let compiled = compile(&model, &options).unwrap();
     let input = input_for(&model, 1);
     for circuit in [&compiled.lowered, &compiled.leveled] {

@@ -45,7 +45,7 @@ proptest! {
         // Errors are predicted on the first samples: let them be the largest.
         inputs.sort_by(|a, b| largest(&model.logits(b)).total_cmp(&largest(&model.logits(a))));
         let samples = inputs.iter().take(2).cloned().collect();
-        let options = Options { precision: 1e-3, samples, batch, ..options_for(n_slots * batch) };
+        let options = Options { precision: 1e-3, samples, batch: Some(batch), ..options_for(n_slots * batch) };
         let compiled = match compile(&model, &options) {
             Err(CompileError::TooCoarse { .. }) => return Err(TestCaseError::reject("outputs close to zero")),
             result => result.unwrap(),

@@ -9,7 +9,6 @@ use hecc::diag::Diagnostics;
 use hecc::front::data::DataSet;
 use hecc::packing::{Packing, thin};
 use hecc::pipeline::{Compiled, Options, compile_network};
-use hecc_ir::Program;
 use serde::Serialize;
 
 /// One row: the compiler up to one step, on one sparsity.
@@ -51,8 +50,7 @@ pub fn ablate(args: &DataArgs, asked: &AblationArgs, form: Form) -> Result<(), D
     let data = session::samples(args)?;
     let built = session::build(&args.model, Some(&data), form)?;
     data.fits(&built.model)?;
-    let ring_degree = Some(built.compiled.program.manifest.params.ring_degree);
-    let options = Options { ring_degree, ..built.options.clone() };
+    let options = built.compiled.settled(&built.options);
     let dense = &built.compiled;
     let bar = progress::bar("ablating", asked.sparsity.len() * (STEPS.len() - 1) + 1);
     let mut rows: Vec<Row> = Vec::new();
@@ -93,7 +91,9 @@ impl Run {
     fn start(step: &Step, sparsity: f64, compiled: &Compiled, args: &DataArgs) -> Result<Run, Diagnostics> {
         let program = &compiled.program;
         let counts = program.op_counts();
-        let fits = memory::free_memory().is_none_or(|free| estimated_bytes(program) <= free / 2);
+        // While keys are made, their residues are words.
+        let needed = 2 * compiled.memory().total();
+        let fits = memory::free_memory().is_none_or(|free| needed <= free / 2);
         let deployment = if fits { Some(Deployment::start(args, program)?) } else { None };
         let row = Row {
             sparsity,
@@ -136,15 +136,6 @@ fn measure(runs: &mut [Run], args: &DataArgs, data: &DataSet) -> Result<(), Diag
         }
     }
     Ok(())
-}
-
-/// Bytes of keys (as words, while they are made) and plaintexts, roughly.
-fn estimated_bytes(program: &Program) -> usize {
-    let params = &program.manifest.params;
-    let n_limbs = params.q.len() + params.p.len();
-    let limb = params.ring_degree * size_of::<u64>();
-    let keys = program.manifest.keys.rotations.len();
-    (2 * keys * params.n_digits(params.max_level()) + program.plains.len()) * n_limbs * limb
 }
 
 fn table(rows: &[Row]) -> String {

@@ -20,6 +20,7 @@ pub struct Cli {
 const EXAMPLES: &str = "Examples:
   hecc run examples/models/lola.onnx --data examples/data/mnist_test_sample.npz
   hecc compile model.onnx --calibrate samples.npz -o build
+  hecc compile model.onnx --optimize throughput --batch 1000 -o build
   hecc bench model.hec --data digits.npz --count 20 --json
   hecc inspect model.hec --stage leveled | less
   hecc explain H021";
@@ -65,10 +66,11 @@ pub struct ModelArgs {
     /// Ring degree to use instead of the smallest that fits.
     #[arg(long, value_name = "N")]
     pub ring: Option<usize>,
-    /// Inputs to compute at once, at least: they share ciphertexts. More take no longer, up to
-    /// the next power of two, and one takes longer than alone.
-    #[arg(long, value_name = "N", default_value = "1")]
-    pub batch: NonZeroUsize,
+    /// Inputs to compute; 1 when not given. One run takes them all: they share ciphertexts, more take no
+    /// longer, up to the next power of two, and one takes longer than alone. With `--optimize throughput`
+    /// they may be spread over runs, and without N any number may come.
+    #[arg(long, value_name = "N")]
+    pub batch: Option<NonZeroUsize>,
     /// Smallest and largest input element, instead of what the model says.
     #[arg(long, value_name = "LOW,HIGH", value_parser = parse_range, allow_hyphen_values = true)]
     pub input_range: Option<(f64, f64)>,
@@ -81,7 +83,7 @@ pub struct ModelArgs {
     /// Allow parameters without security, for experiments only.
     #[arg(long)]
     pub insecure: bool,
-    /// What to make the program small in.
+    /// What to make the program small in: which layouts, how many inputs at once, which rewrites.
     #[arg(long, value_enum, default_value = "balanced", value_name = "OBJECTIVE")]
     pub optimize: OptimizeArg,
     /// Use layouts of one kind alone.
@@ -95,13 +97,15 @@ pub struct ModelArgs {
 /// What to make programs small in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OptimizeArg {
-    /// Time.
+    /// Time of a run.
     Latency,
-    /// Keys and plaintexts, where that costs little time.
+    /// Time of all inputs: how many share a run is chosen for it.
+    Throughput,
+    /// Time of a run, and memory where it costs little time.
     Balanced,
-    /// Keys and plaintexts.
+    /// Memory of a run.
     Memory,
-    /// Nothing: leave circuits as they were lowered.
+    /// Time of a run by layouts alone: leave circuits as they were lowered.
     None,
 }
 
@@ -431,6 +435,7 @@ pub struct ExplainArgs {
 const EXPLAIN_EXAMPLES: &str =
     "Of a model: which layouts were weighed, what each would cost, and which were taken.
   hecc explain H021
+  hecc explain examples/models/mlp.onnx --optimize throughput --batch 1000
   hecc explain examples/models/lola.onnx
   hecc explain examples/models/lola.onnx --packing interleaved";
 

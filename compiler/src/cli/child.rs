@@ -54,7 +54,7 @@ fn options(args: &BenchArgs, packing: Option<PackingArg>) -> Vec<OsString> {
     let mut option = |name: &str, value: Option<OsString>| words.extend(value.map(|v| word(name, &v)));
     option("precision", Some(precision.to_string().into()));
     option("ring", ring.map(|ring| ring.to_string().into()));
-    option("batch", Some(batch.to_string().into()));
+    option("batch", batch.map(|batch| batch.to_string().into()));
     option("input-range", input_range.map(|(low, high)| format!("{low},{high}").into()));
     option("calibrate", calibrate.as_ref().map(OsString::from));
     option("target", target.as_ref().map(OsString::from));

@@ -21,7 +21,6 @@ use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::hec;
 use hecc::model::Model;
 use hecc::pipeline::{self, Options};
-use hecc_ir::target::RingCost;
 use hecc_train::{Checkpoint, Event, Flow, Progress, Recipe, TrainError, Trainee};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -165,14 +164,13 @@ impl Bar {
     }
 }
 
-/// The ring that a model compiles for.
-fn ring_of<'a>(args: &TrainArgs, model: &Model, options: &'a Options) -> Result<&'a RingCost, Diagnostics> {
+/// Options that ask for the ring that a model compiles for, and for as many inputs at once.
+fn settled(args: &TrainArgs, model: &Model, options: &Options) -> Result<Options, Diagnostics> {
     let spinner = progress::spinner(format!("compiling {}", model.name));
     let failed = |e| problems::compile(&args.model.model, e);
     let compiled = pipeline::compile(model, options).map_err(failed)?;
     spinner.finish_and_clear();
-    let ring = options.target.ring(compiled.program.manifest.params.ring_degree);
-    Ok(ring.expect("the ring is one of the target's"))
+    Ok(compiled.settled(options))
 }
 
 /// Writes NAME.hec, NAME.npz and samples that show how large values become.

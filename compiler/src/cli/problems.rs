@@ -32,7 +32,7 @@ pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
             let message = format!("the largest ring to be used has {limit} slots");
             Diagnostic::error(Code::BatchTooLarge, title)
                 .label(Label::file(&file, message))
-                .help(format!("ask for at most {limit} with --batch, and run several batches"))
+                .help(format!("ask for at most {limit} with --batch, or add `--optimize throughput`"))
         }
         CompileError::UnknownRing { ring_degree, available } => {
             let available: Vec<String> = available.iter().map(ToString::to_string).collect();

@@ -61,7 +61,7 @@ fn table(account: &Account) -> String {
     let names = ["as lowered", "after the e-graph", "after turning"];
     let prints = names.iter().zip(&account.footprints).map(|(name, footprint)| {
         let (ms, kib) = (footprint.ns * 1e-6, footprint.bytes >> 10);
-        format!("{name:18} {ms:9.2} ms, {kib} KiB of keys and plaintexts\n")
+        format!("{name:18} {ms:9.2} ms, {kib} KiB of memory\n")
     });
     format!(
         "{table}\n{} nodes became {} in {} classes, {} rounds; {end}\n{}",

@@ -17,6 +17,7 @@ use hecc_ir::{Program, Target, artifact};
 use hecc_runtime::client::Client;
 use hecc_runtime::server::{Server, Session};
 use hecc_runtime::{PlainBytes, RunCost};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -95,7 +96,7 @@ pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Resul
         precision: args.precision,
         security,
         ring_degree: args.ring,
-        batch: args.batch.get(),
+        batch: args.batch.map(NonZeroUsize::get),
         samples,
         objective: objective(args.optimize),
         packing: args.packing.map_or_else(Packing::default, Packing::from),
@@ -126,6 +127,7 @@ impl From<PackingArg> for Packing {
 pub fn objective(asked: OptimizeArg) -> Option<Objective> {
     match asked {
         OptimizeArg::Latency => Some(Objective::Latency),
+        OptimizeArg::Throughput => Some(Objective::Throughput),
         OptimizeArg::Balanced => Some(Objective::Balanced),
         OptimizeArg::Memory => Some(Objective::Memory),
         OptimizeArg::None => None,

@@ -119,7 +119,7 @@ fn facts(built: &Built) -> String {
     };
     format!(
         "ring degree {}, log2(QP) {:.1}, {} + {} primes, {} rotation keys\n\
-         expected error {:.1e} of largest output {:.3}; expected time {:.0} ms on one thread\n{lanes}",
+         expected error {:.1e} of largest output {:.3}; expected time {:.0} ms on one thread, memory {:.1} MB\n{lanes}",
         params.ring_degree,
         params.log_qp(),
         params.q.len(),
@@ -128,6 +128,7 @@ fn facts(built: &Built) -> String {
         compiled.prediction.max_error,
         compiled.prediction.max_output,
         compiled.cost_ns * 1e-6,
+        compiled.memory().total() as f64 / 1e6,
     )
 }
 
@@ -151,5 +152,6 @@ fn as_object(built: &Built, program: &PathBuf, manifest: &PathBuf) -> serde_json
         "expected_error": compiled.prediction.max_error,
         "expected_output": compiled.prediction.max_output,
         "expected_time_one_thread_s": compiled.cost_ns * 1e-9,
+        "expected_run_bytes": compiled.memory().total(),
     })
 }

@@ -138,7 +138,7 @@ codes! {
     NoLayout = "H078", "no place for a layer in the packing asked for",
         "`--packing` asks for one family of layouts. This one cannot hold the layer: its image is larger than the slots, or it is no image. Without `--packing` every layer gets the layout that costs least.";
     BatchTooLarge = "H079", "batch too large",
-        "Samples of a batch share ciphertexts, so that there are at most as many as slots: half the ring degree. Run larger sets batch by batch.";
+        "Samples of a batch share ciphertexts, so that there are at most as many as slots: half the ring degree. `--optimize throughput` spreads larger sets over runs.";
     BadArguments = "H080", "wrong command line",
         "A command is unknown, or an argument is missing, unknown or impossible. `hecc COMMAND --help` lists what a command takes.";
     BadGroups = "H081", "convolution cannot be grouped like this",

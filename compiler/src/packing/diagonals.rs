@@ -2,11 +2,12 @@
 //!
 //! What the search is measured against.
 
+use super::Packing;
 use super::assign::{DiagonalKey, Diagonals, Fold, assign};
 use super::placement::Placement;
 use super::plan::{LinearPlan, PackingPlan, TermPlan, composed, remaining_levels};
 use super::split::{Price, Seen, Split};
-use crate::cost::Nominal;
+use crate::cost::{Nominal, Unit};
 use crate::sparsity::{Linear, Network, NodeKind};
 
 /// What a plan by diagonals makes use of.
@@ -18,6 +19,16 @@ pub(super) enum Use {
     Zeros,
     /// The same, and rotations are split into baby and giant steps.
     ZerosAndSteps,
+}
+
+impl Use {
+    fn packing(self) -> Packing {
+        match self {
+            Use::Nothing => Packing::Naive,
+            Use::Zeros => Packing::ZeroSkipping,
+            Use::ZerosAndSteps => Packing::SharedSteps,
+        }
+    }
 }
 
 /// Plans a network whose tensors lie in order.
@@ -45,7 +56,7 @@ pub(super) fn plan(network: &Network, n_slots: usize, nominal: &Nominal, makes_u
         }
         linear.push(Some(LinearPlan { terms, fold: Fold::NONE }));
     }
-    PackingPlan { placements, linear, cost_ns }
+    PackingPlan { placements, linear, cost_ns, packing: makes_use.packing(), unit: Unit::Ns }
 }
 
 /// The diagonals of each term of a linear node.

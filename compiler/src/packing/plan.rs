@@ -3,12 +3,13 @@
 
 mod choice;
 
-use super::assign::{Diagonals, Fold, assign, diagonal_keys};
+use super::Packing;
+use super::assign::{DiagonalKey, Diagonals, Fold, assign, diagonal_keys};
 use super::candidates;
 use super::placement::{Family, Placement};
 use super::prefold::{self, Prefold};
 use super::split::{Counts, Price, Seen, Split};
-use crate::cost::Nominal;
+use crate::cost::{Nominal, Unit};
 use crate::sparsity::{Activation, Factor, Linear, Matrix, Network, NodeId, NodeKind, Pool, Term};
 use hecc_ir::layout::Shape;
 use rayon::prelude::*;
@@ -22,8 +23,12 @@ pub struct PackingPlan {
     pub placements: Vec<Placement>,
     /// Plan of each linear node; `None` for inputs and activations.
     pub linear: Vec<Option<LinearPlan>>,
-    /// Estimated time of all linear maps, nanoseconds on one thread.
+    /// Estimated time, nanoseconds on one thread.
     pub cost_ns: f64,
+    /// How it was found.
+    pub packing: Packing,
+    /// What it was made small in.
+    pub unit: Unit,
 }
 
 /// How one linear node is computed.
@@ -195,7 +200,7 @@ impl<'a> Search<'a> {
         Ok(self.realise(self.cheapest()?))
     }
 
-    /// Estimated time of the cheapest plan, nanoseconds on one thread.
+    /// Estimated price of the cheapest plan.
     ///
     /// # Errors
     /// As [`Search::plan`].
@@ -253,7 +258,11 @@ impl<'a> Search<'a> {
                 let mut placement = state.placements[activation.operand.0].reshaped(shape);
                 // A shift is added to empty slots too.
                 placement.layout.dirty |= activation.shift != 0.0;
-                let cost = self.price_activation(id, activation) * placement.layout.n_cts as f64;
+                let cost = match self.nominal.unit() {
+                    Unit::Ns => self.activation_ns(id, activation) * placement.layout.n_cts as f64,
+                    // As many ciphertexts as its operand, and one key for all.
+                    Unit::Bytes => 0.0,
+                };
                 vec![state.with(placement, None, cost)]
             }
             NodeKind::Linear(linear) => self.expand_linear(state, id, linear),
@@ -266,8 +275,7 @@ impl<'a> Search<'a> {
             let choice = Realisation { fold: Fold::NONE, terms: linear.terms.iter().map(|_| None).collect() };
             return vec![state.with(placement.reshaped(shape), Some(choice), 0.0)];
         }
-        let price =
-            Price::at(&self.nominal.ops(), self.nominal.level(self.remaining[id.0] + 1), self.n_slots);
+        let price = Price::of_unit(self.nominal, self.nominal.level(self.remaining[id.0] + 1), self.n_slots);
         let routes = linear.terms.iter().zip(&self.routes[id.0]);
         let legs: Vec<Vec<Leg>> =
             routes.map(|(t, routes)| self.legs(state, t.operand, routes, shape)).collect();
@@ -286,16 +294,15 @@ impl<'a> Search<'a> {
             let priced: Vec<_> =
                 legs.iter().map(|legs| self.price_term(legs, &placement, fold, &price, seen)).collect();
             let n_cts = placement.layout.n_cts;
-            let cost =
-                priced.iter().map(|p| p.1).sum::<f64>() + price.finish(fold.steps().count()) * n_cts as f64;
+            let cost = priced.iter().map(|p| p.1).sum::<f64>() + price.finish(fold.steps().count(), n_cts);
             let terms = priced.into_iter().map(|p| Some(p.0)).collect();
             state.with(placement, Some(Realisation { fold, terms }), cost)
         };
         found.into_par_iter().map_init(Seen::default, expand).collect()
     }
 
-    /// Price of an activation of one ciphertext: its squarings.
-    fn price_activation(&self, id: NodeId, activation: &Activation) -> f64 {
+    /// Time of an activation of one ciphertext: its squarings.
+    fn activation_ns(&self, id: NodeId, activation: &Activation) -> f64 {
         let ops = self.nominal.ops();
         let levels = 1..=activation.depth();
         levels.map(|above| self.nominal.level(self.remaining[id.0] + above)).map(|l| ops.square(l)).sum()
@@ -321,7 +328,7 @@ impl<'a> Search<'a> {
             let operand = &leg.operand;
             let keys = diagonal_keys(&leg.factor.matrix, &operand.layout, &result.layout, fold);
             let (split, cost) = Split::cheapest(&keys, &hints(operand, fold), self.n_slots, price, seen);
-            let before = |prefold: &Prefold| price.prefold(prefold) * operand.layout.n_cts as f64;
+            let before = |prefold: &Prefold| price.prefold(prefold, operand.layout.n_cts);
             ((leg.route, split), cost + leg.prefold.as_ref().map_or(0.0, before))
         });
         priced.min_by(|a, b| a.1.total_cmp(&b.1)).expect("a term has a leg")
@@ -423,9 +430,43 @@ impl<'a> Search<'a> {
             });
             Some(LinearPlan { terms: terms.collect(), fold: choice.fold })
         });
-        let linear = linear.collect();
+        let linear: Vec<Option<LinearPlan>> = linear.collect();
+        let unit = self.nominal.unit();
+        let cost_ns = match unit {
+            Unit::Ns => state.cost,
+            Unit::Bytes => self.network.ids().map(|id| self.node_ns(&state, &linear, id)).sum(),
+        };
         let placements = state.placements.iter().map(|p| (**p).clone()).collect();
-        PackingPlan { placements, linear, cost_ns: state.cost }
+        let packing = self.family.map_or(Packing::Searched, Packing::Only);
+        PackingPlan { placements, linear, cost_ns, packing, unit }
+    }
+
+    /// Time of one node as it was planned.
+    fn node_ns(&self, state: &State, planned: &[Option<LinearPlan>], id: NodeId) -> f64 {
+        let n_cts = |id: NodeId| state.placements[id.0].layout.n_cts;
+        let (linear, plan) = match (&self.network.node(id).kind, &planned[id.0]) {
+            (NodeKind::Activation(activation), _) => {
+                return self.activation_ns(id, activation) * n_cts(id) as f64;
+            }
+            (NodeKind::Linear(linear), Some(plan)) => (linear, plan),
+            (NodeKind::Input | NodeKind::Linear(_), _) => return 0.0,
+        };
+        let level = self.nominal.level(self.remaining[id.0] + 1);
+        let price = Price::at(&self.nominal.ops(), level, self.n_slots);
+        let maps = linear.terms.iter().zip(&plan.terms).filter_map(|(term, planned)| match planned {
+            TermPlan::Direct => None,
+            TermPlan::Map { prefold, diagonals, split } => {
+                let keys: Vec<DiagonalKey> = diagonals.keys().copied().collect();
+                let before = prefold.as_ref().map_or(0.0, |p| price.prefold(p, n_cts(term.operand)));
+                Some(before + price.map_alone(&keys, *split, self.n_slots))
+            }
+        });
+        let maps: Vec<f64> = maps.collect();
+        if maps.is_empty() {
+            0.0
+        } else {
+            maps.iter().sum::<f64>() + price.finish(plan.fold.steps().count(), n_cts(id))
+        }
     }
 }
 

@@ -7,6 +7,8 @@
 
 use super::assign::DiagonalKey;
 use super::prefold::Prefold;
+use crate::cost::{Nominal, Sizes, Unit};
+use hecc_ir::params::Params;
 use hecc_ir::scale::Level;
 use hecc_ir::target::{Basis, OpCost};
 
@@ -77,8 +79,10 @@ impl Split {
 const MAX_PLAIN_UNIT: i64 = 24;
 
 /// Prices of what a linear map is made of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Price {
+    /// Of each step that is rotated by, beside its rotations.
+    key: f64,
     decompose: f64,
     apply_key: f64,
     divide: f64,
@@ -92,14 +96,43 @@ pub(crate) struct Price {
 }
 
 /// Prices below the rescale.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Below {
+    key: f64,
     rotate: f64,
     divide: f64,
 }
 
 impl Price {
-    /// Prices at the level a map runs at, of circuits of `n_slots`. With one slot all
+    /// Prices at the level a map runs at, of circuits of `n_slots`, in the unit asked for.
+    pub(crate) fn of_unit(nominal: &Nominal, level: Level, n_slots: usize) -> Price {
+        match nominal.unit() {
+            Unit::Ns => Price::at(&nominal.ops(), level, n_slots),
+            Unit::Bytes => Price::in_bytes(nominal.params(), level, n_slots),
+        }
+    }
+
+    /// Memory: a key for each step, a plaintext for each product, a ciphertext for each rotation and each
+    /// result.
+    fn in_bytes(params: &Params, level: Level, n_slots: usize) -> Price {
+        let below = level.below().unwrap_or(level);
+        let sizes = Sizes(params);
+        let product = |basis| match n_slots {
+            1 => 0.0,
+            _ => sizes.plain(level, basis) as f64,
+        };
+        Price {
+            key: sizes.key(level) as f64,
+            apply_key: sizes.ct(level, Basis::Extended) as f64,
+            rescale: sizes.ct(below, Basis::Reduced) as f64,
+            product: product(Basis::Reduced),
+            extended_product: product(Basis::Extended),
+            below: Below { key: sizes.key(below) as f64, ..Below::default() },
+            ..Price::default()
+        }
+    }
+
+    /// Times at the level a map runs at, of circuits of `n_slots`. With one slot all
     /// plaintexts are numbers.
     pub(crate) fn at(ops: &OpCost<'_>, level: Level, n_slots: usize) -> Price {
         let below = level.below().unwrap_or(level);
@@ -108,6 +141,7 @@ impl Price {
             _ => ops.mul_plain(level, basis),
         };
         Price {
+            key: 0.0,
             decompose: ops.decompose(level),
             apply_key: ops.apply_key(level),
             divide: ops.divide(level),
@@ -118,29 +152,33 @@ impl Price {
             extended_gather: ops.gather(level, Basis::Extended),
             extended_add: ops.add(level, Basis::Extended),
             below: Below {
+                key: 0.0,
                 rotate: ops.rotate(below) + ops.add(below, Basis::Extended),
                 divide: ops.divide(below),
             },
         }
     }
 
-    /// Price of what is done to one ciphertext before products. Window sums take two axes of rotations:
+    /// Price of what is done to `n_cts` ciphertexts before products. Window sums take two axes of rotations:
     /// those of the second rotate sums of rotations, and so do the babies after them. Of copies
     /// each rotates the sum before.
-    pub(crate) fn prefold(&self, prefold: &Prefold) -> f64 {
+    pub(crate) fn prefold(&self, prefold: &Prefold, n_cts: usize) -> f64 {
         let n_decomposed = match prefold {
             Prefold::Windows { .. } => 2,
             Prefold::Copies { steps } => steps.len(),
         };
-        n_decomposed as f64 * (self.decompose + self.divide)
-            + prefold.n_rotations() as f64 * (self.apply_key + self.extended_add)
+        let n_rotations = prefold.n_rotations() as f64;
+        let each = n_decomposed as f64 * (self.decompose + self.divide)
+            + n_rotations * (self.apply_key + self.extended_add);
+        n_rotations * self.key + each * n_cts as f64
     }
 
-    /// Price of rescaling one result and folding it by `n_folds` rotations. All
+    /// Price of rescaling `n_cts` results and folding them by `n_folds` rotations. All
     /// but the first rotate extended sums; the last sum is divided whole.
-    pub(crate) fn finish(&self, n_folds: usize) -> f64 {
+    pub(crate) fn finish(&self, n_folds: usize, n_cts: usize) -> f64 {
         let divisions = if n_folds == 0 { 0 } else { n_folds + 1 };
-        self.rescale + n_folds as f64 * self.below.rotate + divisions as f64 * self.below.divide
+        let each = self.rescale + n_folds as f64 * self.below.rotate + divisions as f64 * self.below.divide;
+        n_folds as f64 * self.below.key + each * n_cts as f64
     }
 
     /// Price of the rotations and products of a map on one split.
@@ -165,6 +203,8 @@ impl Price {
             let is_baby = is_rotated && seen.insert_baby(operand, baby);
             let is_giant = step != baby && seen.insert_giant(out, step - baby);
             if is_baby || is_giant {
+                counts.steps += usize::from(is_baby && seen.insert_step(baby));
+                counts.steps += usize::from(is_giant && seen.insert_step(step - baby));
                 counts.babies += usize::from(is_baby);
                 counts.operands += usize::from(is_baby && seen.insert_operand(operand));
                 counts.giants += usize::from(is_giant);
@@ -178,8 +218,9 @@ impl Price {
 
     /// Price of rotations, without divisions and products.
     fn rotations(&self, counts: Counts) -> f64 {
-        let Counts { operands, babies, giants, .. } = counts;
-        (operands + giants) as f64 * self.decompose
+        let Counts { operands, babies, giants, steps, .. } = counts;
+        steps as f64 * self.key
+            + (operands + giants) as f64 * self.decompose
             + (babies + giants) as f64 * self.apply_key
             + giants as f64 * self.extended_add
     }
@@ -214,6 +255,8 @@ pub(crate) struct Counts {
     pub babies: usize,
     /// Giant rotations.
     pub giants: usize,
+    /// Different steps of all rotations. They have no part in time.
+    pub steps: usize,
 }
 
 /// Which rotations of which ciphertexts one split has been charged for: sets of (ciphertext, step
@@ -225,6 +268,7 @@ pub(crate) struct Seen {
     operands: Vec<u32>,
     babies: Vec<u32>,
     giants: Vec<u32>,
+    steps: Vec<u32>,
 }
 
 impl Seen {
@@ -239,6 +283,7 @@ impl Seen {
         grow(&mut self.operands, n_operands);
         grow(&mut self.babies, n_operands * n_slots);
         grow(&mut self.giants, n_results * n_slots);
+        grow(&mut self.steps, n_slots);
     }
 
     /// True when the operand was not in the set; likewise the others.
@@ -254,6 +299,11 @@ impl Seen {
     fn insert_giant(&mut self, result: u32, step: i64) -> bool {
         let place = self.place(result, step);
         std::mem::replace(&mut self.giants[place], self.round) != self.round
+    }
+
+    fn insert_step(&mut self, step: i64) -> bool {
+        let place = self.place(0, step);
+        std::mem::replace(&mut self.steps[place], self.round) != self.round
     }
 
     fn place(&self, ct: u32, step: i64) -> usize {

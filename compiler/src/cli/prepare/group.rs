@@ -3,7 +3,7 @@
 mod interleaved;
 
 use super::args::{GroupArg, GroupArgs};
-use super::{Bar, Work, failure, percent, ring_of};
+use super::{Bar, Work, failure, percent, settled};
 use crate::cli::form::Form;
 use crate::cli::session;
 use hecc::diag::Diagnostics;
@@ -54,11 +54,11 @@ fn offer(args: &GroupArgs, model: &Model, options: &Options) -> Result<Offer, Di
             |GroupArg { layer, groups }: &GroupArg| Choice { layer: layer.clone(), groups: vec![*groups] };
         return Ok(Offer { choices: args.groups.iter().map(choice).collect(), left: Vec::new() });
     }
-    let ring = match options.ring_degree.and_then(|degree| options.target.ring(degree)) {
-        Some(ring) => ring,
-        None => ring_of(&args.train, model, options)?,
+    let ring_degree = match options.ring_degree.filter(|&degree| options.target.ring(degree).is_some()) {
+        Some(ring_degree) => ring_degree,
+        None => settled(&args.train, model, options)?.ring_degree.expect("settled options name a ring"),
     };
-    Ok(interleaved::offer(model, ring.ring_degree / 2))
+    Ok(interleaved::offer(model, ring_degree / 2))
 }
 
 /// What is asked for, of a network that is so accurate.

@@ -7,17 +7,20 @@ use hecc_ir::target::RingCost;
 use hecc_train::prune::{Group, Plan, Planner, Pricing};
 
 /// Plans models for one ring.
-pub struct Packer<'a> {
-    /// How to compile.
-    pub options: &'a Options,
-    /// The ring.
-    pub ring: &'a RingCost,
+pub struct Packer {
+    /// How to compile, for one ring of the target.
+    pub options: Options,
 }
 
-impl Packer<'_> {
+impl Packer {
+    fn ring(&self) -> &RingCost {
+        let ring = self.options.ring_degree.and_then(|degree| self.options.target.ring(degree));
+        ring.expect("it was compiled for a ring of the target")
+    }
+
     fn packed(&self, model: &Model) -> WeightGroups {
         let Packed { network, plan, nominal } =
-            pipeline::pack(model, self.options, self.ring).expect("it is packed as it was compiled");
+            pipeline::pack(model, &self.options, self.ring()).expect("it is packed as it was compiled");
         WeightGroups::of(model, &network, &plan, &nominal)
     }
 
@@ -32,14 +35,14 @@ fn groups(packed: &WeightGroups) -> Vec<Group> {
     packed.diagonals.iter().map(group).collect()
 }
 
-impl Planner for Packer<'_> {
+impl Planner for Packer {
     fn plan(&self, model: &Model) -> Plan {
         let packed = self.packed(model);
         Plan { groups: groups(&packed), pricing: Box::new(ByLatency { tally: packed.tally(), packed }) }
     }
 
     fn cost_of(&self, model: &Model) -> Option<f64> {
-        Some(pipeline::packed_cost(model, self.options, self.ring))
+        Some(pipeline::packed_cost(model, &self.options, self.ring()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::args::{ObjectiveArg, PruneArgs, ScheduleArg, ScoreArg};
 use super::groups::Packer;
-use super::{Bar, Work, failure, percent, ring_of, write_model};
+use super::{Bar, Work, failure, percent, settled, write_model};
 use crate::cli::form::Form;
 use crate::cli::{session, show};
 use comfy_table::Table;
@@ -84,11 +84,7 @@ fn as_object(reached: Option<&Step>, steps: &[Step]) -> Value {
 }
 
 /// Who says what groups of weights there are, and what they cost.
-fn planner<'a>(
-    args: &PruneArgs,
-    model: &Model,
-    options: &'a Options,
-) -> Result<Box<dyn Planner + 'a>, Diagnostics> {
+fn planner(args: &PruneArgs, model: &Model, options: &Options) -> Result<Box<dyn Planner>, Diagnostics> {
     if !args.blocks.is_empty() {
         let blocks = args.blocks.iter().map(|block| prune::blocks(model, &block.layer, &block.shape));
         let blocks: Vec<Vec<Group>> = blocks.collect::<Result<_, _>>().map_err(|e| {
@@ -97,7 +93,7 @@ fn planner<'a>(
         })?;
         return Ok(Box::new(ByCount(blocks.concat())));
     }
-    let packer = Packer { options, ring: ring_of(&args.train, model, options)? };
+    let packer = Packer { options: settled(&args.train, model, options)? };
     Ok(match args.objective {
         ObjectiveArg::Latency => Box::new(packer),
         ObjectiveArg::Ratio => Box::new(ByCount(packer.groups(model))),

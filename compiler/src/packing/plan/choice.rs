@@ -21,10 +21,10 @@ pub struct Candidate {
     pub placement: Placement,
     /// What brings partial sums together there.
     pub fold: Fold,
-    /// Estimated time of the node alone, nanoseconds on one thread, with the layouts before it as planned.
-    pub node_ns: f64,
-    /// Estimated time of the whole network when what follows is planned for this layout.
-    pub network_ns: f64,
+    /// Estimated price of the node alone, with the layouts before it as planned.
+    pub node: f64,
+    /// Estimated price of the whole network when what follows is planned for this layout.
+    pub network: f64,
     /// Whether the plan has it.
     pub is_chosen: bool,
 }
@@ -54,16 +54,16 @@ impl Search<'_> {
         let others = states.into_iter().filter_map(|state| self.candidate(state, node, false));
         let planned = planned.and_then(|state| self.candidate(state, node, true));
         let mut candidates: Vec<Candidate> = planned.into_iter().chain(others).collect();
-        candidates.sort_by(|a, b| a.network_ns.total_cmp(&b.network_ns));
+        candidates.sort_by(|a, b| a.network.total_cmp(&b.network));
         Choice { node, candidates }
     }
 
     /// A state after a node, followed to the end; nothing when a later node has no place.
     fn candidate(&self, state: State, node: NodeId, is_chosen: bool) -> Option<Candidate> {
         let (placement, fold) = ((*state.placements[node.0]).clone(), state.fold(node));
-        let node_ns = state.costs[node.0];
-        let network_ns = self.cheapest_after(state).ok()?.cost;
-        Some(Candidate { placement, fold, node_ns, network_ns, is_chosen })
+        let price = state.costs[node.0];
+        let network = self.cheapest_after(state).ok()?.cost;
+        Some(Candidate { placement, fold, node: price, network, is_chosen })
     }
 }
 

@@ -1,0 +1,205 @@
+//! What a run of a circuit holds in memory, before there is anything to run.
+//!
+//! The one estimate of it: rewriting, packing and commands all ask here. Keys and plaintexts
+//! are exact but for padding; ciphertexts are those alive when values are computed one after
+//! the other in the circuit's order. An executor with several threads may hold more, and one that
+//! finds a better order less.
+
+use super::bases;
+use hecc_ir::circuit::{Circuit, Const, Op, Value};
+use hecc_ir::params::Params;
+use hecc_ir::scale::{Level, Step};
+use hecc_ir::target::Basis;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Bytes that a run holds, by what they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// Evaluation keys, each at the highest level that uses it.
+    pub keys: usize,
+    /// Encoded plaintexts, if all of them are kept.
+    pub plains: usize,
+    /// Ciphertexts alive at once, inputs included.
+    pub cts: usize,
+}
+
+impl Memory {
+    /// All of them.
+    pub fn total(&self) -> usize {
+        self.keys + self.plains + self.cts
+    }
+
+    /// Of a circuit with rescales in place.
+    pub fn of(circuit: &Circuit, level_of: impl Fn(Value) -> Option<Level>, params: &Params) -> Memory {
+        let (sizes, bases) = (Sizes(params), bases(circuit));
+        let (mut rotations, mut relin): (BTreeMap<Step, Level>, Option<Level>) = (BTreeMap::new(), None);
+        let mut plains: BTreeSet<(Const, Level, Basis)> = BTreeSet::new();
+        let is_number = |constant: Const| circuit.plain(constant).uniform().is_some();
+        for value in circuit.values() {
+            let Some(level) = level_of(value) else { continue };
+            match circuit.node(value).op {
+                Op::Rotate(_, step) => {
+                    let highest = rotations.entry(step).or_insert(level);
+                    *highest = level.max(*highest);
+                }
+                Op::Relin(_) => relin = relin.max(Some(level)),
+                Op::MulPlain(_, constant) if !is_number(constant) => {
+                    plains.insert((constant, level, bases[value.index()]));
+                }
+                Op::AddPlain(_, constant) if !is_number(constant) => {
+                    plains.insert((constant, level, Basis::Reduced));
+                }
+                Op::MulPlain(..)
+                | Op::AddPlain(..)
+                | Op::Input { .. }
+                | Op::Zero
+                | Op::Add(_)
+                | Op::Sub(..)
+                | Op::Neg(_)
+                | Op::Mul(..)
+                | Op::MulScalar(..)
+                | Op::Rescale(_)
+                | Op::DropLevel(..) => {}
+            }
+        }
+        let plain = |&(_, level, basis): &(Const, Level, Basis)| sizes.plain(level, basis);
+        Memory {
+            keys: rotations.into_values().chain(relin).map(|level| sizes.key(level)).sum(),
+            plains: plains.iter().map(plain).sum(),
+            cts: most_alive(circuit, |value| {
+                level_of(value).map_or(0, |level| sizes.ct(level, bases[value.index()]))
+            }),
+        }
+    }
+}
+
+/// Bytes of what circuits compute with.
+pub(crate) struct Sizes<'a>(pub &'a Params);
+
+impl Sizes<'_> {
+    /// A key for key switching at a level and below.
+    pub fn key(&self, level: Level) -> usize {
+        2 * self.0.n_digits(level) * self.plain(level, Basis::Extended)
+    }
+
+    /// A plaintext that is encoded for a level: residues rest in as many whole bytes as they need.
+    pub fn plain(&self, level: Level, basis: Basis) -> usize {
+        let width = |prime: &u64| (u64::BITS - prime.leading_zeros()).div_ceil(u8::BITS) as usize;
+        self.primes(level, basis).map(width).sum::<usize>() * self.0.ring_degree
+    }
+
+    /// A ciphertext of two polynomials in words.
+    pub fn ct(&self, level: Level, basis: Basis) -> usize {
+        2 * self.primes(level, basis).count() * self.0.ring_degree * size_of::<u64>()
+    }
+
+    fn primes(&self, level: Level, basis: Basis) -> impl Iterator<Item = &u64> {
+        let special: &[u64] = match basis {
+            Basis::Reduced => &[],
+            Basis::Extended => &self.0.p,
+        };
+        self.0.q.iter().take(level.n_limbs()).chain(special)
+    }
+}
+
+/// Most bytes of values alive at once: inputs from the start, outputs to the end, terms of sums never,
+/// for an inner product makes no values of them.
+fn most_alive(circuit: &Circuit, bytes: impl Fn(Value) -> usize) -> usize {
+    let is_term = terms(circuit);
+    let mut size_of: Vec<usize> = circuit.values().map(&bytes).collect();
+    let is_input = |value: &Value| matches!(circuit.node(*value).op, Op::Input { .. });
+    let mut now: usize = circuit.values().filter(is_input).map(|value| size_of[value.index()]).sum();
+    let mut most = now;
+    let last_reader = last_readers(circuit, &is_term);
+    for value in circuit.values().filter(|value| !is_term[value.index()]) {
+        if !is_input(&value) {
+            now += size_of[value.index()];
+            most = most.max(now);
+        }
+        for read in reads(circuit, &is_term, value) {
+            if last_reader[read.index()] == Some(value) {
+                now -= std::mem::take(&mut size_of[read.index()]);
+            }
+        }
+    }
+    most
+}
+
+/// Products that nothing but sums read.
+fn terms(circuit: &Circuit) -> Vec<bool> {
+    let is_product = |op: &Op| matches!(op, Op::MulPlain(..) | Op::MulScalar(..));
+    let mut is_term: Vec<bool> = circuit.nodes.iter().map(|node| is_product(&node.op)).collect();
+    let others = circuit.nodes.iter().filter(|node| !matches!(node.op, Op::Add(_)));
+    let outputs = circuit.outputs.iter().flat_map(|output| output.values.iter().copied());
+    others
+        .flat_map(|node| node.op.operands())
+        .chain(outputs)
+        .for_each(|value| is_term[value.index()] = false);
+    is_term
+}
+
+/// What a value is computed from, through the terms of a sum.
+fn reads(circuit: &Circuit, is_term: &[bool], value: Value) -> Vec<Value> {
+    let operands = circuit.node(value).op.operands().into_iter();
+    let through = |operand: Value| match is_term[operand.index()] {
+        true => circuit.node(operand).op.operands(),
+        false => vec![operand],
+    };
+    operands.flat_map(through).collect()
+}
+
+/// Of each value the last that reads it; `None` for outputs and for what nothing reads.
+fn last_readers(circuit: &Circuit, is_term: &[bool]) -> Vec<Option<Value>> {
+    let mut last = vec![None; circuit.nodes.len()];
+    for value in circuit.values().filter(|value| !is_term[value.index()]) {
+        reads(circuit, is_term, value).into_iter().for_each(|read| last[read.index()] = Some(value));
+    }
+    circuit.outputs.iter().flat_map(|output| &output.values).for_each(|value| last[value.index()] = None);
+    last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cost::{Nominal, default_target};
+    use hecc_ir::circuit::{Builder, Input, Output, Plain};
+    use hecc_ir::layout::{Layout, Shape};
+
+    const N_SLOTS: usize = 4;
+
+    /// Of a circuit that sums products of a value's rotations by some steps with plaintexts.
+    fn of_rotations(steps: &[i64], plains: &[Vec<f64>]) -> Memory {
+        let mut builder = Builder::new("sum", N_SLOTS);
+        let layout = Layout::contiguous(Shape(vec![N_SLOTS]), N_SLOTS);
+        builder.declare_input(Input { name: "x".into(), layout: layout.clone(), range: (0.0, 1.0) });
+        let x = builder.push(Op::Input { input: 0, ct: 0 });
+        let rotated: Vec<Value> = steps.iter().map(|&step| builder.rotate(x, step)).collect();
+        let product = |(&value, plain): (&Value, &Vec<f64>)| (value, Plain::new(plain.clone()));
+        let terms: Vec<_> = rotated.iter().zip(plains).map(product).collect();
+        let products = terms.into_iter().map(|(value, plain)| builder.mul_plain(value, plain)).collect();
+        let values = vec![builder.sum(products)];
+        builder.output(Output { name: "y".into(), layout, values });
+        let target = default_target();
+        Memory::of(&builder.finish(), |_| Some(LEVEL), Nominal::new(&target.rings[0], 1).params())
+    }
+
+    const LEVEL: Level = Level(1);
+
+    #[test]
+    fn what_is_shared_counts_once() {
+        let (first, second) = (vec![1.0, 2.0, 3.0, 4.0], vec![2.0, 1.0, 4.0, 3.0]);
+        let target = default_target();
+        let nominal = Nominal::new(&target.rings[0], 1);
+        let sizes = Sizes(nominal.params());
+        let (key, plain) = (sizes.key(LEVEL), sizes.plain(LEVEL, Basis::Extended));
+        let both = of_rotations(&[1, 2], &[first.clone(), second]);
+        // The operand goes when it is rotated, products are never there, the sum comes.
+        let cts = 3 * sizes.ct(LEVEL, Basis::Extended);
+        assert_eq!(both, Memory { keys: 2 * key, plains: 2 * plain, cts });
+        let same = of_rotations(&[1, 2], &[first.clone(), first]);
+        assert_eq!(same, Memory { plains: plain, ..both });
+        let numbers = of_rotations(&[1, 2], &[vec![2.0; N_SLOTS], vec![3.0; N_SLOTS]]);
+        assert_eq!(numbers, Memory { plains: 0, ..both });
+    }
+}
