@@ -7,6 +7,7 @@ use hecc_ir::circuit::{Circuit, Op, Value};
 use hecc_ir::eval::eval_each;
 use hecc_ir::noise::NoiseModel;
 use hecc_ir::scale::Scale;
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// What an encrypted run is expected to deliver.
@@ -48,8 +49,13 @@ pub fn predict(circuit: &Circuit, sample: &[f64]) -> Prediction {
         packed: circuit.inputs[0].layout.pack(sample),
         values: vec![None; circuit.nodes.len()],
         uses: circuit.use_counts(),
+        summed: circuit.summed_products(),
+        product: Noisy { slots: Vec::new(), variance: Vec::new() },
     };
     for value in circuit.values() {
+        if machine.summed[value.index()] {
+            continue;
+        }
         let result = machine.step(value);
         machine.values[value.index()] = (machine.uses[value.index()] > 0).then_some(result);
     }
@@ -81,6 +87,10 @@ struct Machine<'a> {
     packed: Vec<Vec<f64>>,
     values: Vec<Option<Noisy>>,
     uses: Vec<u32>,
+    /// Products that are computed when their sum is.
+    summed: Vec<bool>,
+    /// Where they are.
+    product: Noisy,
 }
 
 impl Machine<'_> {
@@ -117,47 +127,26 @@ impl Machine<'_> {
             Op::Zero => {
                 Noisy { slots: vec![0.0; self.circuit.n_slots], variance: vec![0.0; self.circuit.n_slots] }
             }
-            Op::Add(values) => {
-                let mut copies = HashMap::new();
-                values.iter().for_each(|value| *copies.entry(*value).or_insert(0.0) += 1.0);
-                // n copies of one error have n^2 times its variance: n for each of them.
-                let mut term = |value: &Value| {
-                    let (mut term, n_copies) = (self.consume(*value), copies[value]);
-                    term.variance.iter_mut().for_each(|v| *v *= n_copies);
-                    term
-                };
-                let first = term(&values[0]);
-                values[1..].iter().fold(first, |sum, value| combine(sum, &term(value), |a, b| a + b))
+            Op::Add(values) => self.sum(values),
+            Op::Sub(a, b) => difference(self.consume(*a), &self.consume(*b)),
+            Op::Neg(a) => {
+                let mut result = self.consume(*a);
+                result.slots.iter_mut().for_each(|x| *x = -*x);
+                result
             }
-            Op::Sub(a, b) => combine(self.consume(*a), &self.consume(*b), |a, b| a - b),
-            Op::Neg(a) => scaled(self.consume(*a), -1.0),
             Op::AddPlain(a, c) => {
                 let plain = self.circuit.plain(*c);
                 let rounding = self.variance(self.noise.encode(plain.widened_period(self.lanes)), ty.scale);
                 let mut result = noisier(self.consume(*a), rounding);
-                result.slots.iter_mut().enumerate().for_each(|(i, x)| *x += plain.at(i));
-                result
-            }
-            Op::Mul(a, b) => product(self.consume(*a), self.consume(*b)),
-            Op::MulPlain(a, c) => {
-                let plain = self.circuit.plain(*c);
-                let rounding = self
-                    .variance(self.noise.encode(plain.widened_period(self.lanes)), ty.scale - self.scale(*a));
-                let mut result = self.consume(*a);
-                for (i, (x, v)) in result.slots.iter_mut().zip(&mut result.variance).enumerate() {
-                    let weight = plain.at(i);
-                    *v = *v * weight * weight + *x * *x * rounding;
-                    *x *= weight;
+                for slots in result.slots.chunks_mut(plain.period()) {
+                    slots.iter_mut().zip(&*plain.values()).for_each(|(x, added)| *x += added);
                 }
                 result
             }
-            Op::MulScalar(a, s) => {
-                let rounding = self.variance(self.noise.scalar(), ty.scale - self.scale(*a));
-                let operand = self.consume(*a);
-                let added: Vec<f64> = operand.slots.iter().map(|x| x * x * rounding).collect();
-                let mut result = scaled(operand, *s);
-                result.variance.iter_mut().zip(added).for_each(|(v, a)| *v += a);
-                result
+            Op::Mul(a, b) => product(self.consume(*a), self.consume(*b)),
+            Op::MulPlain(..) | Op::MulScalar(..) => {
+                self.multiply(value);
+                self.product.clone()
             }
             Op::Rotate(a, step) => {
                 let added = self.variance(self.noise.key_switch(ty.level), ty.scale);
@@ -177,6 +166,62 @@ impl Machine<'_> {
             Op::DropLevel(a, _) => self.consume(*a),
         }
     }
+
+    fn sum(&mut self, values: &[Value]) -> Noisy {
+        let mut copies = HashMap::new();
+        values.iter().for_each(|value| *copies.entry(*value).or_insert(0.0) += 1.0);
+        let n = self.circuit.n_slots;
+        let mut sum = Noisy { slots: vec![0.0; n], variance: vec![0.0; n] };
+        for value in values {
+            if self.summed[value.index()] {
+                self.multiply(*value);
+                add(&mut sum, &self.product, 1.0);
+            } else {
+                // n copies of one error have n^2 times its variance: n for each of them.
+                add(&mut sum, self.get(*value), copies[value]);
+                self.release(*value);
+            }
+        }
+        sum
+    }
+
+    /// Leaves a product with a plaintext or a number in its place.
+    fn multiply(&mut self, value: Value) {
+        let ty = self.circuit.ty(value);
+        let (operand, factor, error) = match self.circuit.node(value).op {
+            Op::MulPlain(operand, constant) => {
+                let plain = self.circuit.plain(constant);
+                (operand, plain.values(), self.noise.encode(plain.widened_period(self.lanes)))
+            }
+            Op::MulScalar(operand, scalar) => (operand, Cow::Owned(vec![scalar]), self.noise.scalar()),
+            _ => unreachable!("products are with plaintexts and numbers"),
+        };
+        let rounding = self.variance(error, ty.scale - self.scale(operand));
+        let held = self.values[operand.index()].as_ref().expect("operands precede users");
+        self.product.slots.clone_from(&held.slots);
+        self.product.variance.clone_from(&held.variance);
+        weighted(&mut self.product, &factor, rounding);
+        self.release(operand);
+    }
+
+    fn release(&mut self, value: Value) {
+        let uses = &mut self.uses[value.index()];
+        *uses -= 1;
+        if *uses == 0 {
+            self.values[value.index()] = None;
+        }
+    }
+}
+
+/// Slot by slot times a period of weights, each of which has an error of some variance.
+fn weighted(value: &mut Noisy, period: &[f64], rounding: f64) {
+    let parts = value.slots.chunks_mut(period.len()).zip(value.variance.chunks_mut(period.len()));
+    for (slots, variances) in parts {
+        for ((x, v), weight) in slots.iter_mut().zip(variances).zip(period) {
+            *v = *v * weight * weight + *x * *x * rounding;
+            *x *= weight;
+        }
+    }
 }
 
 fn noisier(mut value: Noisy, added: f64) -> Noisy {
@@ -184,14 +229,13 @@ fn noisier(mut value: Noisy, added: f64) -> Noisy {
     value
 }
 
-fn scaled(mut value: Noisy, factor: f64) -> Noisy {
-    value.slots.iter_mut().for_each(|x| *x *= factor);
-    value.variance.iter_mut().for_each(|v| *v *= factor * factor);
-    value
+fn add(sum: &mut Noisy, term: &Noisy, n_copies: f64) {
+    sum.slots.iter_mut().zip(&term.slots).for_each(|(x, y)| *x += y);
+    sum.variance.iter_mut().zip(&term.variance).for_each(|(v, w)| *v += n_copies * w);
 }
 
-fn combine(mut a: Noisy, b: &Noisy, op: impl Fn(f64, f64) -> f64) -> Noisy {
-    a.slots.iter_mut().zip(&b.slots).for_each(|(x, &y)| *x = op(*x, y));
+fn difference(mut a: Noisy, b: &Noisy) -> Noisy {
+    a.slots.iter_mut().zip(&b.slots).for_each(|(x, y)| *x -= y);
     a.variance.iter_mut().zip(&b.variance).for_each(|(v, w)| *v += w);
     a
 }
