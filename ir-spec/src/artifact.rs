@@ -150,7 +150,8 @@ pub fn read_manifest(bytes: &[u8]) -> Result<Manifest, ArtifactError> {
 }
 
 fn write(kind: Kind, contents: &impl Serialize) -> Vec<u8> {
-    let mut bytes = postcard::to_extend(contents, vec![0; HEADER]).expect("programs and manifests always encode");
+    let mut bytes =
+        postcard::to_extend(contents, vec![0; HEADER]).expect("programs and manifests always encode");
     let (header, payload) = bytes.split_at_mut(HEADER);
     header[..4].copy_from_slice(&MAGIC);
     header[4] = kind.tag();
