@@ -15,5 +15,5 @@ mod typing;
 pub use levels::{Levels, assign_levels};
 pub use params::{ParamsError, Placed, Request, Scheduled, choose};
 pub use place::{Policy, place_rescales};
-pub use predict::{Prediction, magnitudes, predict};
+pub use predict::{Prediction, magnitudes};
 pub use typing::{Chain, type_circuit};

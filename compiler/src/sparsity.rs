@@ -6,6 +6,7 @@
 //! are composed. What is left is a [`Network`]: linear nodes and activations.
 
 mod composition;
+mod convolution;
 mod layers;
 mod matrix;
 mod network;

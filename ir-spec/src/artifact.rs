@@ -40,7 +40,7 @@ impl Kind {
     /// The format number written and read.
     pub fn format(self) -> u16 {
         match self {
-            Kind::Program => 1,
+            Kind::Program => 2,
             Kind::Manifest => 1,
         }
     }
@@ -150,15 +150,15 @@ pub fn read_manifest(bytes: &[u8]) -> Result<Manifest, ArtifactError> {
 }
 
 fn write(kind: Kind, contents: &impl Serialize) -> Vec<u8> {
-    let payload = postcard::to_allocvec(contents).expect("programs and manifests always encode");
-    let mut bytes = Vec::with_capacity(HEADER + payload.len());
-    bytes.extend_from_slice(&MAGIC);
-    bytes.push(kind.tag());
-    bytes.extend_from_slice(&kind.format().to_le_bytes());
-    bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
-    let checksum = checksum(&bytes, &payload);
-    bytes.extend_from_slice(&checksum.to_le_bytes());
-    bytes.extend_from_slice(&payload);
+    let mut bytes =
+        postcard::to_extend(contents, vec![0; HEADER]).expect("programs and manifests always encode");
+    let (header, payload) = bytes.split_at_mut(HEADER);
+    header[..4].copy_from_slice(&MAGIC);
+    header[4] = kind.tag();
+    header[5..7].copy_from_slice(&kind.format().to_le_bytes());
+    header[7..CHECKED].copy_from_slice(&(payload.len() as u64).to_le_bytes());
+    let checksum = checksum(&header[..CHECKED], payload);
+    header[CHECKED..].copy_from_slice(&checksum.to_le_bytes());
     bytes
 }
 

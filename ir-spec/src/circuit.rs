@@ -152,6 +152,20 @@ impl Circuit {
         self.node(value).ty.expect("values of a leveled circuit are typed")
     }
 
+    /// Products with plaintexts and numbers that nothing but one sum reads, once. Whoever runs a
+    /// circuit need not keep them: they can be computed as the sum takes them in.
+    pub fn summed_products(&self) -> Vec<bool> {
+        let uses = self.use_counts();
+        let is_product = |value: Value| matches!(self.node(value).op, Op::MulPlain(..) | Op::MulScalar(..));
+        let mut summed = vec![false; self.nodes.len()];
+        for node in &self.nodes {
+            let Op::Add(terms) = &node.op else { continue };
+            let products = terms.iter().filter(|value| uses[value.index()] == 1 && is_product(**value));
+            products.for_each(|value| summed[value.index()] = true);
+        }
+        summed
+    }
+
     /// How many operands and outputs refer to each value.
     pub fn use_counts(&self) -> Vec<u32> {
         let mut counts = vec![0; self.nodes.len()];

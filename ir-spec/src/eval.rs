@@ -4,7 +4,8 @@
 //! `rescale`, `relin` and `drop_level` are the identity on slots. Expects a
 //! circuit that passes [`crate::verify()`].
 
-use crate::circuit::{Circuit, Op, Plain, Value};
+use crate::circuit::{Circuit, Const, Op, Value};
+use std::borrow::Cow;
 
 /// The slots of one ciphertext.
 pub type Slots = Vec<f64>;
@@ -30,9 +31,7 @@ pub fn eval(circuit: &Circuit, inputs: &[Vec<f64>]) -> Vec<Vec<f64>> {
 /// If the inputs do not have the shape the circuit declares.
 pub fn eval_slots(circuit: &Circuit, inputs: &[Vec<Slots>]) -> Vec<Vec<Slots>> {
     let mut machine = Machine::new(circuit, inputs);
-    for value in circuit.values() {
-        machine.step(value);
-    }
+    machine.run(&mut |_, _| {});
     let outputs = circuit.outputs.iter();
     outputs.map(|output| output.values.iter().map(|&value| machine.consume(value)).collect()).collect()
 }
@@ -44,26 +43,18 @@ pub fn eval_slots(circuit: &Circuit, inputs: &[Vec<Slots>]) -> Vec<Vec<Slots>> {
 pub fn eval_values(circuit: &Circuit, inputs: &[Vec<Slots>]) -> Vec<Slots> {
     let mut machine = Machine::new(circuit, inputs);
     machine.uses.iter_mut().for_each(|uses| *uses = u32::MAX);
-    for value in circuit.values() {
-        machine.step(value);
-    }
+    machine.summed.fill(false);
+    machine.run(&mut |_, _| {});
     machine.slots.into_iter().map(|slots| slots.expect("nothing is freed while uses remain")).collect()
 }
 
 /// As [`eval_slots`], but hands the slots of every value to `visit` and returns
-/// nothing; memory stays bounded by what is live.
+/// nothing; memory stays bounded by what is live. Operands are visited before users.
 ///
 /// # Panics
 /// If the inputs do not have the shape the circuit declares.
 pub fn eval_each(circuit: &Circuit, inputs: &[Vec<Slots>], mut visit: impl FnMut(Value, &[f64])) {
-    let mut machine = Machine::new(circuit, inputs);
-    for value in circuit.values() {
-        let slots = machine.compute(&circuit.node(value).op);
-        visit(value, &slots);
-        if machine.uses[value.index()] > 0 {
-            machine.slots[value.index()] = Some(slots);
-        }
-    }
+    Machine::new(circuit, inputs).run(&mut visit);
 }
 
 struct Machine<'a> {
@@ -71,6 +62,10 @@ struct Machine<'a> {
     inputs: &'a [Vec<Slots>],
     slots: Vec<Option<Slots>>,
     uses: Vec<u32>,
+    /// Products that are computed when their sum is.
+    summed: Vec<bool>,
+    /// Where they are.
+    product: Slots,
 }
 
 impl<'a> Machine<'a> {
@@ -80,27 +75,40 @@ impl<'a> Machine<'a> {
             assert_eq!(cts.len(), input.layout.n_cts, "one slot vector per ciphertext of an input");
             assert!(cts.iter().all(|slots| slots.len() == circuit.n_slots), "slot vectors are full");
         }
-        Machine { circuit, inputs, slots: vec![None; circuit.nodes.len()], uses: circuit.use_counts() }
-    }
-
-    fn step(&mut self, value: Value) {
-        let circuit = self.circuit;
-        let result = self.compute(&circuit.node(value).op);
-        if self.uses[value.index()] > 0 {
-            self.slots[value.index()] = Some(result);
+        Machine {
+            circuit,
+            inputs,
+            slots: vec![None; circuit.nodes.len()],
+            uses: circuit.use_counts(),
+            summed: circuit.summed_products(),
+            product: Slots::new(),
         }
     }
 
-    fn compute(&mut self, op: &Op) -> Slots {
+    fn run(&mut self, visit: &mut impl FnMut(Value, &[f64])) {
+        let circuit = self.circuit;
+        for value in circuit.values() {
+            if self.summed[value.index()] {
+                continue;
+            }
+            let result = self.compute(&circuit.node(value).op, visit);
+            visit(value, &result);
+            if self.uses[value.index()] > 0 {
+                self.slots[value.index()] = Some(result);
+            }
+        }
+    }
+
+    fn compute(&mut self, op: &Op, visit: &mut impl FnMut(Value, &[f64])) -> Slots {
         match op {
             Op::Input { input, ct } => self.inputs[*input as usize][*ct as usize].clone(),
             Op::Zero => vec![0.0; self.circuit.n_slots],
-            Op::Add(values) => self.sum(values),
+            Op::Add(values) => self.sum(values, visit),
             Op::Sub(a, b) => self.zip(*a, *b, |x, y| x - y),
             Op::Neg(a) => self.map(*a, |x| -x),
-            Op::AddPlain(a, c) => zip_plain(self.consume(*a), self.circuit.plain(*c), |x, y| x + y),
+            Op::AddPlain(a, c) => self.with_plain(*a, *c, plus),
             Op::Mul(a, b) => self.zip(*a, *b, |x, y| x * y),
-            Op::MulPlain(a, c) => zip_plain(self.consume(*a), self.circuit.plain(*c), |x, y| x * y),
+            Op::MulPlain(a, c) => self.with_plain(*a, *c, times),
             Op::MulScalar(a, s) => self.map(*a, |x| x * s),
             Op::Rotate(a, step) => {
                 let mut slots = self.consume(*a);
@@ -126,6 +134,12 @@ impl<'a> Machine<'a> {
         slots
     }
 
+    fn with_plain(&mut self, a: Value, plain: Const, combine: impl Fn(&mut [f64], &[f64])) -> Slots {
+        let mut slots = self.consume(a);
+        combine(&mut slots, &self.circuit.plain(plain).values());
+        slots
+    }
+
     fn zip(&mut self, a: Value, b: Value, f: impl Fn(f64, f64) -> f64) -> Slots {
         let mut slots = self.consume(a);
         let other = self.slots[b.index()].as_ref().expect("operands precede users");
@@ -134,14 +148,42 @@ impl<'a> Machine<'a> {
         slots
     }
 
-    fn sum(&mut self, values: &[Value]) -> Slots {
-        let mut total = self.consume(values[0]);
+    fn sum(&mut self, values: &[Value], visit: &mut impl FnMut(Value, &[f64])) -> Slots {
+        let mut total = self.term(values[0], visit);
         for &value in &values[1..] {
-            let term = self.slots[value.index()].as_ref().expect("operands precede users");
-            total.iter_mut().zip(term).for_each(|(x, &y)| *x += y);
-            self.release(value);
+            if self.summed[value.index()] {
+                self.multiply(value, visit);
+                total.iter_mut().zip(&self.product).for_each(|(x, &y)| *x += y);
+            } else {
+                let term = self.slots[value.index()].as_ref().expect("operands precede users");
+                total.iter_mut().zip(term).for_each(|(x, &y)| *x += y);
+                self.release(value);
+            }
         }
         total
+    }
+
+    /// The first term of a sum.
+    fn term(&mut self, value: Value, visit: &mut impl FnMut(Value, &[f64])) -> Slots {
+        if !self.summed[value.index()] {
+            return self.consume(value);
+        }
+        self.multiply(value, visit);
+        self.product.clone()
+    }
+
+    /// Leaves a product where its sum looks for it.
+    fn multiply(&mut self, value: Value, visit: &mut impl FnMut(Value, &[f64])) {
+        let (operand, factor) = match self.circuit.node(value).op {
+            Op::MulPlain(operand, constant) => (operand, self.circuit.plain(constant).values()),
+            Op::MulScalar(operand, scalar) => (operand, Cow::Owned(vec![scalar])),
+            _ => unreachable!("products are with plaintexts and numbers"),
+        };
+        let slots = self.slots[operand.index()].as_ref().expect("operands precede users");
+        self.product.clone_from(slots);
+        times(&mut self.product, &factor);
+        self.release(operand);
+        visit(value, &self.product);
     }
 
     fn release(&mut self, value: Value) {
@@ -152,8 +194,17 @@ impl<'a> Machine<'a> {
     }
 }
 
-fn zip_plain(mut slots: Slots, plain: &Plain, f: impl Fn(f64, f64) -> f64) -> Slots {
-    let period = plain.values().iter().cycle();
-    slots.iter_mut().zip(period).for_each(|(x, &y)| *x = f(*x, y));
-    slots
+fn times(slots: &mut [f64], period: &[f64]) {
+    if let [factor] = period {
+        return slots.iter_mut().for_each(|x| *x *= factor);
+    }
+    for slots in slots.chunks_mut(period.len()) {
+        slots.iter_mut().zip(period).for_each(|(x, &y)| *x *= y);
+    }
+}
+
+fn plus(slots: &mut [f64], period: &[f64]) {
+    for slots in slots.chunks_mut(period.len()) {
+        slots.iter_mut().zip(period).for_each(|(x, &y)| *x += y);
+    }
 }

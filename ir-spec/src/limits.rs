@@ -8,8 +8,11 @@ pub const MAX_SLOTS: usize = 1 << 16;
 /// Most slots of all ciphertexts of one layout together.
 pub const MAX_LAYOUT_SLOTS: usize = 1 << 26;
 
-/// Most plaintext values a text or file may unfold to.
+/// Most plaintext values a text may unfold to.
 pub const MAX_PLAIN_VALUES: usize = 1 << 28;
+
+/// Most bytes of memory that the plaintexts of a file may take.
+pub const MAX_PLAIN_BYTES: usize = 1 << 31;
 
 /// Most primes of one chain; keeps every scale below it exact in `f64`.
 pub const MAX_PRIMES: usize = 96;

@@ -1,23 +1,34 @@
 //! Plaintext operands and their compact serialised form.
 
-use crate::limits::{MAX_PLAIN_VALUES, MAX_SLOTS};
+use crate::limits::{MAX_PLAIN_BYTES, MAX_SLOTS};
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use thiserror::Error;
 
-/// A plaintext operand: slot `i` is `values[i % values.len()]`.
+/// A plaintext operand: slot `i` is the value at `i` modulo the period.
 ///
 /// The period is a power of two that divides the slot count and is the
-/// smallest for its contents, so equal plaintexts compare equal. Serialised
-/// as whichever is smaller: all values, or runs between stretches of zeros.
-/// Clones share the contents.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// smallest for its contents, so equal plaintexts compare equal. In memory few
+/// different values are listed once, as weights of convolutions are. Serialised
+/// as whichever is smallest: all values, runs between stretches of zeros, or
+/// such a list. Clones share the contents.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(into = "Stored", try_from = "Stored")]
 pub struct Plain {
-    values: Arc<[f64]>,
+    contents: Arc<Contents>,
+}
+
+/// One period of values. Which form it has follows from their bits.
+#[derive(Debug)]
+enum Contents {
+    /// All of them.
+    Values(Vec<f64>),
+    /// The different ones in the order of their bits, and which of them each slot holds.
+    Listed { list: Vec<f64>, places: Vec<u8> },
 }
 
 /// Why values are no [`Plain`].
@@ -32,6 +43,14 @@ pub enum PlainError {
     /// Runs of a sparse plaintext reach past its period.
     #[error("plaintext runs reach past the period {0}")]
     Overrun(usize),
+    /// A slot holds a value that is not listed.
+    #[error("a slot holds value {place} of a plaintext that lists {listed}")]
+    Unlisted {
+        /// Its place in the list.
+        place: u8,
+        /// Values listed.
+        listed: usize,
+    },
 }
 
 impl Plain {
@@ -44,7 +63,7 @@ impl Plain {
         while repeats(&values) {
             values.truncate(values.len() / 2);
         }
-        Plain { values: values.into() }
+        Plain::of(Contents::of(values))
     }
 
     /// Accepts one smallest period as it is.
@@ -59,54 +78,172 @@ impl Plain {
         if repeats(&values) {
             return Err(PlainError::NotMinimal(values.len()));
         }
-        Ok(Plain { values: values.into() })
+        Ok(Plain::of(Contents::of(values)))
+    }
+
+    fn of(contents: Contents) -> Plain {
+        Plain { contents: Arc::new(contents) }
     }
 
     /// One period of the contents.
-    pub fn values(&self) -> &[f64] {
-        &self.values
+    pub fn values(&self) -> Cow<'_, [f64]> {
+        match &*self.contents {
+            Contents::Values(values) => Cow::Borrowed(values),
+            Contents::Listed { list, places } => places.iter().map(|&place| list[place as usize]).collect(),
+        }
+    }
+
+    /// Every value that occurs, some perhaps more than once.
+    pub fn occurring(&self) -> &[f64] {
+        match &*self.contents {
+            Contents::Values(values) => values,
+            Contents::Listed { list, .. } => list,
+        }
     }
 
     /// Slot `slot`.
     pub fn at(&self, slot: usize) -> f64 {
-        self.values[slot % self.values.len()]
+        // Periods are powers of two.
+        let slot = slot & (self.period() - 1);
+        match &*self.contents {
+            Contents::Values(values) => values[slot],
+            Contents::Listed { list, places } => list[places[slot] as usize],
+        }
     }
 
     /// Length of one period.
     pub fn period(&self) -> usize {
-        self.values.len()
+        match &*self.contents {
+            Contents::Values(values) => values.len(),
+            Contents::Listed { places, .. } => places.len(),
+        }
+    }
+
+    /// Bytes that the contents take in memory.
+    pub fn n_bytes(&self) -> usize {
+        match &*self.contents {
+            Contents::Values(values) => size_of_val(&values[..]),
+            Contents::Listed { list, places } => size_of_val(&list[..]) + places.len(),
+        }
     }
 
     /// The value of every slot when all are equal.
     pub fn uniform(&self) -> Option<f64> {
-        (self.values.len() == 1).then(|| self.values[0])
+        (self.period() == 1).then(|| self.at(0))
+    }
+
+    /// Turned to the left by `step` slots.
+    pub fn turned(&self, step: usize) -> Plain {
+        let step = step & (self.period() - 1);
+        if step == 0 {
+            return self.clone();
+        }
+        Plain::of(match &*self.contents {
+            Contents::Values(values) => Contents::Values(turned(values, step)),
+            Contents::Listed { list, places } => {
+                Contents::Listed { list: list.clone(), places: turned(places, step) }
+            }
+        })
     }
 
     /// Every slot so many times in a row, as the circuits of so many lanes need it.
     /// What is uniform stays as it is.
     pub fn widened(&self, lanes: usize) -> Plain {
-        if lanes == 1 || self.values.len() == 1 {
+        if lanes == 1 || self.period() == 1 {
             return self.clone();
         }
         // The halves of a period differ; so do those of the wider one.
-        Plain { values: self.values.iter().flat_map(|&v| std::iter::repeat_n(v, lanes)).collect() }
+        Plain::of(match &*self.contents {
+            Contents::Values(values) => Contents::of(widened(values, lanes)),
+            Contents::Listed { list, places } => {
+                Contents::Listed { list: list.clone(), places: widened(places, lanes) }
+            }
+        })
     }
 
     /// Length of one period of [`Plain::widened`].
     pub fn widened_period(&self, lanes: usize) -> usize {
-        if self.values.len() == 1 { 1 } else { self.values.len() * lanes }
+        if self.period() == 1 { 1 } else { self.period() * lanes }
     }
 
     /// True when every slot is zero.
     pub fn is_zero(&self) -> bool {
-        self.values.iter().all(|&v| v == 0.0)
+        self.occurring().iter().all(|&v| v == 0.0)
     }
 
     /// Slots that may be non-zero, within one period.
     pub fn support(&self) -> impl Iterator<Item = usize> + '_ {
-        self.values.iter().enumerate().filter(|(_, v)| **v != 0.0).map(|(i, _)| i)
+        (0..self.period()).filter(|&slot| self.at(slot) != 0.0)
     }
 }
+
+fn turned<T: Clone>(period: &[T], step: usize) -> Vec<T> {
+    [&period[step..], &period[..step]].concat()
+}
+
+fn widened<T: Copy>(period: &[T], lanes: usize) -> Vec<T> {
+    period.iter().flat_map(|&item| std::iter::repeat_n(item, lanes)).collect()
+}
+
+impl PartialEq for Plain {
+    fn eq(&self, other: &Plain) -> bool {
+        self.period() == other.period() && (0..self.period()).all(|slot| self.at(slot) == other.at(slot))
+    }
+}
+
+impl Contents {
+    fn of(values: Vec<f64>) -> Contents {
+        let Some(mut places) = places(&values) else { return Contents::Values(values) };
+        let mut order: Vec<usize> = (0..places.list.len()).collect();
+        order.sort_unstable_by_key(|&place| places.list[place].to_bits());
+        let mut rank = [0; MAX_LISTED];
+        order.iter().zip(0..).for_each(|(&place, at)| rank[place] = at);
+        places.of_slots.iter_mut().for_each(|place| *place = rank[*place as usize]);
+        let list = order.iter().map(|&place| places.list[place]).collect();
+        Contents::Listed { list, places: places.of_slots }
+    }
+}
+
+/// Most values that are listed: as many as a byte can tell apart.
+const MAX_LISTED: usize = 256;
+
+/// The values of a plaintext, the different ones as they are met.
+struct Places {
+    list: Vec<f64>,
+    of_slots: Vec<u8>,
+}
+
+/// Which of its different values each slot holds, if there are few: so few that a list of them
+/// takes a quarter of the memory at most.
+fn places(values: &[f64]) -> Option<Places> {
+    let most = MAX_LISTED.min(values.len() / size_of::<f64>());
+    let mut places = Places { list: Vec::new(), of_slots: Vec::with_capacity(values.len()) };
+    // By hash, the place in the list plus one; zero where there is none.
+    let mut table = [0u16; 4 * MAX_LISTED];
+    for value in values {
+        let mut at = hash_bits(*value, table.len());
+        while table[at] != 0 && places.list[usize::from(table[at]) - 1].to_bits() != value.to_bits() {
+            at = (at + 1) % table.len();
+        }
+        if table[at] == 0 {
+            if places.list.len() == most {
+                return None;
+            }
+            places.list.push(*value);
+            table[at] = places.list.len() as u16;
+        }
+        places.of_slots.push((table[at] - 1) as u8);
+    }
+    Some(places)
+}
+
+/// A place below `n`, a power of two (Fibonacci hashing).
+fn hash_bits(value: f64, n: usize) -> usize {
+    (value.to_bits().wrapping_mul(MULTIPLIER) >> 32) as usize & (n - 1)
+}
+
+/// The integer nearest to 2^64 over the golden ratio.
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A plaintext that is told from others by its bits, as key of a map. Shares the
 /// contents.
@@ -115,9 +252,19 @@ pub struct PlainBits(pub Plain);
 
 impl PartialEq for PlainBits {
     fn eq(&self, other: &PlainBits) -> bool {
-        let [a, b] = [&self.0.values, &other.0.values];
-        let is_same = || a.iter().zip(b.iter()).all(|(x, y)| x.to_bits() == y.to_bits());
-        Arc::ptr_eq(a, b) || (a.len() == b.len() && is_same())
+        let is_same = |a: &[f64], b: &[f64]| {
+            a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.to_bits() == y.to_bits())
+        };
+        let [a, b] = [&self.0.contents, &other.0.contents];
+        Arc::ptr_eq(a, b)
+            || match (&**a, &**b) {
+                (Contents::Values(a), Contents::Values(b)) => is_same(a, b),
+                (Contents::Listed { list: a, places: p }, Contents::Listed { list: b, places: q }) => {
+                    p == q && is_same(a, b)
+                }
+                (Contents::Values(_), Contents::Listed { .. })
+                | (Contents::Listed { .. }, Contents::Values(_)) => false,
+            }
     }
 }
 
@@ -125,7 +272,12 @@ impl Eq for PlainBits {}
 
 impl Hash for PlainBits {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.values.iter().for_each(|x| state.write_u64(x.to_bits()));
+        // Folded first: hashers are slow, and weights are many.
+        let mix = |sum: u64, x: &f64| (sum.rotate_left(5) ^ x.to_bits()).wrapping_mul(MULTIPLIER);
+        state.write_u64(self.0.occurring().iter().fold(0, mix));
+        if let Contents::Listed { places, .. } = &*self.0.contents {
+            state.write(places);
+        }
     }
 }
 
@@ -140,6 +292,8 @@ enum Stored {
     Dense(Vec<f64>),
     /// Runs, each after a number of zeros; zeros fill up the period.
     Sparse { period: u32, runs: Vec<(u32, Vec<f64>)> },
+    /// Values, and which of them each slot of a period holds.
+    Listed { list: Vec<f64>, places: Vec<u8> },
 }
 
 /// Bytes a run costs beside its values: two short lengths.
@@ -147,12 +301,16 @@ const RUN_BYTES: usize = 4;
 
 impl From<Plain> for Stored {
     fn from(plain: Plain) -> Stored {
-        let runs = non_zero_runs(&plain.values);
+        let runs = non_zero_runs(&plain.values());
         let bytes: usize = runs.iter().map(|(_, run)| RUN_BYTES + 8 * run.len()).sum();
-        if bytes < 8 * plain.values.len() {
-            Stored::Sparse { period: plain.values.len() as u32, runs }
-        } else {
-            Stored::Dense(plain.values.to_vec())
+        if bytes < plain.n_bytes() {
+            return Stored::Sparse { period: plain.period() as u32, runs };
+        }
+        match &*plain.contents {
+            Contents::Values(values) => Stored::Dense(values.clone()),
+            Contents::Listed { list, places } => {
+                Stored::Listed { list: list.clone(), places: places.clone() }
+            }
         }
     }
 }
@@ -164,8 +322,19 @@ impl TryFrom<Stored> for Plain {
         match stored {
             Stored::Dense(values) => Plain::from_period(values),
             Stored::Sparse { period, runs } => Plain::from_period(unfold(period as usize, &runs)?),
+            Stored::Listed { list, places } => Plain::from_period(look_up(&list, &places)?),
         }
     }
+}
+
+fn look_up(list: &[f64], places: &[u8]) -> Result<Vec<f64>, PlainError> {
+    if places.len() > MAX_SLOTS {
+        return Err(PlainError::Period(places.len()));
+    }
+    let value = |&place: &u8| {
+        list.get(place as usize).copied().ok_or(PlainError::Unlisted { place, listed: list.len() })
+    };
+    places.iter().map(value).collect()
 }
 
 /// Stretches without positive zero, each with the number of zeros before it.
@@ -198,7 +367,7 @@ fn unfold(period: usize, runs: &[(u32, Vec<f64>)]) -> Result<Vec<f64>, PlainErro
     Ok(values)
 }
 
-/// Reads a plaintext arena of at most [`MAX_PLAIN_VALUES`] values in all.
+/// Reads a plaintext arena of at most [`MAX_PLAIN_BYTES`] bytes in all.
 pub(crate) fn bounded_arena<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Plain>, D::Error> {
     deserializer.deserialize_seq(ArenaVisitor)
 }
@@ -209,15 +378,15 @@ impl<'de> Visitor<'de> for ArenaVisitor {
     type Value = Vec<Plain>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "plaintexts of at most {MAX_PLAIN_VALUES} values in all")
+        write!(f, "plaintexts of at most {MAX_PLAIN_BYTES} bytes in all")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<Plain>, A::Error> {
         let (mut arena, mut total) = (Vec::new(), 0);
         while let Some(plain) = seq.next_element::<Plain>()? {
-            total += plain.period();
-            if total > MAX_PLAIN_VALUES {
-                return Err(A::Error::custom("too many plaintext values"));
+            total += plain.n_bytes();
+            if total > MAX_PLAIN_BYTES {
+                return Err(A::Error::custom("plaintexts take too much memory"));
             }
             arena.push(plain);
         }
@@ -246,6 +415,33 @@ mod tests {
     }
 
     #[test]
+    fn few_values_are_listed_once() {
+        let period = |n_different: usize| (0..4096).map(|i| ((i * i) % n_different) as f64 + 0.5).collect();
+        let [few, many]: [Plain; 2] = [251, 2003].map(|n| Plain::new(period(n)));
+        assert_eq!((few.n_bytes() < 2 * 4096, many.n_bytes()), (true, 8 * 4096));
+        assert!(stored_len(&few) < 2 * 4096 && stored_len(&many) > 8 * 4096);
+        for (plain, n) in [(few, 251), (many, 2003)] {
+            let mut values: Vec<f64> = period(n);
+            assert_eq!(*plain.values(), values);
+            values.rotate_left(100);
+            let turned = PlainBits(plain.turned(100));
+            assert!(turned == PlainBits(Plain::new(values)) && turned != PlainBits(plain));
+        }
+    }
+
+    #[test]
+    fn signs_of_zero_are_told_apart_by_bits_alone() {
+        let zeros = |at: usize| {
+            let mut values = vec![0.0; 64];
+            values[63] = 1.0;
+            values[at] = -0.0;
+            Plain::new(values)
+        };
+        assert_eq!(zeros(1), zeros(2));
+        assert!(PlainBits(zeros(1)) != PlainBits(zeros(2)));
+    }
+
+    #[test]
     fn wider_plaintexts_repeat_each_slot() {
         let plain = Plain::new(vec![1.0, 2.0]);
         assert_eq!(plain.widened(1), plain);
@@ -268,5 +464,9 @@ mod tests {
             read(Stored::Sparse { period: 4, runs: vec![(u32::MAX, vec![1.0])] }),
             PlainError::Overrun(4)
         );
+        let listed = |places: Vec<u8>| read(Stored::Listed { list: vec![1.0, 2.0], places });
+        assert_eq!(listed(vec![0, 2]), PlainError::Unlisted { place: 2, listed: 2 });
+        assert_eq!(listed(vec![0, 1, 0]), PlainError::Period(3));
+        assert_eq!(listed(vec![0; 2 * MAX_SLOTS]), PlainError::Period(2 * MAX_SLOTS));
     }
 }

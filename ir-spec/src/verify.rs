@@ -231,7 +231,8 @@ impl<'a> Verifier<'a> {
             self.require(divides(plain, n_slots), Rule::Period, place, || {
                 format!("period {} does not divide {n_slots} slots", plain.period())
             });
-            if let Some(slot) = plain.values().iter().position(|v| !v.is_finite()) {
+            if !plain.occurring().iter().all(|v| v.is_finite()) {
+                let slot = (0..plain.period()).find(|&slot| !plain.at(slot).is_finite()).unwrap_or(0);
                 self.report(Rule::Finite, place, format!("slot {slot} is {}", plain.at(slot)));
             }
         }

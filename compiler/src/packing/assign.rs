@@ -6,7 +6,8 @@
 //! maps fill a narrow band of steps, convolutions one step per tap.
 
 use crate::sparsity::Matrix;
-use hecc_ir::layout::Layout;
+use hecc_ir::layout::{Layout, Position};
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
 
 /// Sums windows of a result: `out[s] = sum over m < copies of v[s + m * stride]`.
@@ -66,13 +67,16 @@ pub type DiagonalKey = (u32, u32, i64);
 /// step `d` contributes `weight * operand[slot + d]` to `result[slot]`.
 pub type Diagonals = BTreeMap<DiagonalKey, Vec<(u32, f64)>>;
 
-/// Assigns every non-zero of `matrix`; the fold is still to be applied.
-pub fn assign(matrix: &Matrix, operand: &Layout, result: &Layout, fold: Fold) -> Diagonals {
-    let mut diagonals = Diagonals::new();
+/// Assigns every non-zero of `matrix` times `scale`; the fold is still to be applied.
+pub fn assign(matrix: &Matrix, scale: f64, operand: &Layout, result: &Layout, fold: Fold) -> Diagonals {
+    let mut diagonals: FxHashMap<DiagonalKey, Vec<(u32, f64)>> = FxHashMap::default();
     visit(matrix, operand, result, fold, 0..matrix.n_rows(), &mut |product| {
-        diagonals.entry(product.key).or_default().push((product.slot as u32, product.weight));
+        let weight = product.weight * scale;
+        if weight != 0.0 {
+            diagonals.entry(product.key).or_default().push((product.slot as u32, weight));
+        }
     });
-    diagonals
+    diagonals.into_iter().collect()
 }
 
 /// The matrix without the products of all but some diagonals.
@@ -122,10 +126,12 @@ pub(crate) fn diagonal_keys(
     let every = n_nonzeros.div_ceil(SAMPLE_NONZEROS).clamp(1, sparsest).max(n_nonzeros.div_ceil(MAX_SAMPLE));
     let last = matrix.n_rows().saturating_sub(1);
     let rows = (0..matrix.n_rows()).filter(|&r| r % every == 0 || r == last);
-    let mut keys = Vec::new();
-    visit(matrix, operand, result, fold, rows, &mut |product| keys.push(product.key));
+    let mut found = FxHashSet::default();
+    visit(matrix, operand, result, fold, rows, &mut |product| {
+        found.insert(product.key);
+    });
+    let mut keys: Vec<DiagonalKey> = found.into_iter().collect();
     keys.sort_unstable();
-    keys.dedup();
     keys
 }
 
@@ -138,29 +144,43 @@ fn visit(
     place: &mut impl FnMut(Product),
 ) {
     let n = operand.n_slots;
+    // By distance, once it has been met: few of them are.
+    let mut met: Vec<Option<(usize, i64)>> = vec![None; n];
     for row in rows {
-        for (col, weight) in matrix.row(row) {
-            let (key, window) = diagonal_of(row, col, operand, result, fold);
-            let slot = (result.home[row].slot as usize + window * fold.stride) % n;
-            place(Product { row, col, weight, key, slot });
-        }
+        let out = result.home[row];
+        matrix.row(row).for_each(|(col, weight)| {
+            let from = operand.home[col];
+            let distance = distance(from, out, n);
+            let (window, step) = *met[distance].get_or_insert_with(|| nearest(distance, operand, fold));
+            let slot = (out.slot as usize + window * fold.stride) % n;
+            place(Product { row, col, weight, key: (out.ct, from.ct, step), slot });
+        });
     }
 }
 
-/// The diagonal of the product of a row and a column, and its window.
+/// The diagonal of the product of a row and a column.
 pub(super) fn diagonal_of(
     row: usize,
     col: usize,
     operand: &Layout,
     result: &Layout,
     fold: Fold,
-) -> (DiagonalKey, usize) {
-    let (out, n) = (result.home[row], operand.n_slots);
-    let options = operand.positions(col).map(|from| {
-        let distance = (from.slot as usize + n - out.slot as usize) % n;
-        let (window, step) = fold.nearest(distance, n);
-        (rank(step), from.ct, window, step)
-    });
-    let (_, ct, window, step) = options.min().expect("an element has a position");
-    ((out.ct, ct, step), window)
+) -> DiagonalKey {
+    let (from, out) = (operand.home[col], result.home[row]);
+    let (_, step) = nearest(distance(from, out, operand.n_slots), operand, fold);
+    (out.ct, from.ct, step)
+}
+
+/// Slots from a result to its operand, modulo `n_slots`.
+fn distance(from: Position, out: Position, n_slots: usize) -> usize {
+    (from.slot as usize + n_slots - out.slot as usize) % n_slots
+}
+
+/// The window and the step of an operand whose home is so far away: those of the replica that needs
+/// the smallest rotation.
+fn nearest(distance: usize, operand: &Layout, fold: Fold) -> (usize, i64) {
+    let n = operand.n_slots;
+    let replicas = std::iter::once(0).chain(operand.replicas.iter().copied());
+    let options = replicas.map(|offset| fold.nearest((distance + offset as usize) % n, n));
+    options.min_by_key(|&(window, step)| (rank(step), window)).expect("an element has a position")
 }

@@ -70,8 +70,8 @@ fn diagonals_of(
     let result = &placements[id].layout;
     let diagonals = linear.terms.iter().map(|term| {
         let operand = &placements[term.operand.0].layout;
-        let matrix = composed(network, term).matrix.scale_rows(|_| term.scale);
-        let mut diagonals = assign(&matrix, operand, result, Fold::NONE);
+        let matrix = composed(network, term).matrix;
+        let mut diagonals = assign(&matrix, term.scale, operand, result, Fold::NONE);
         if makes_use == Use::Nothing {
             add_zeros(&mut diagonals, result.n_cts, operand.n_cts, result.n_slots);
         }

@@ -68,7 +68,7 @@ impl WeightGroups {
                 let (operand, _) = planned_leg(network, &plan.placements, term, prefold.as_ref());
                 let result = &plan.placements[index].layout;
                 let layers = &term.layers[usize::from(prefold.as_ref().is_some_and(Prefold::is_pool))..];
-                let place = |row, col| diagonal_of(row, col, &operand.layout, result, planned.fold).0;
+                let place = |row, col| diagonal_of(row, col, &operand.layout, result, planned.fold);
                 let map = groups.maps.len();
                 groups.maps.push(Map { split: *split, price });
                 for (layer, weights) in weights_by_diagonal(model, layers, place) {
@@ -346,7 +346,7 @@ mod tests {
                 let TermPlan::Map { prefold, .. } = planned_term else { continue };
                 let (operand, factor) = planned_leg(&network, &plan.placements, term, prefold.as_ref());
                 let result = &plan.placements[index].layout;
-                let diagonals = assign(&factor.matrix, &operand.layout, result, planned.fold);
+                let diagonals = assign(&factor.matrix, 1.0, &operand.layout, result, planned.fold);
                 needed.push(diagonals.into_keys().collect());
             }
         }

@@ -4,7 +4,7 @@ use hecc_ir::layout::{Layout, Position, Shape};
 use std::fmt;
 
 /// A layout, and the pixel grid behind it when it is an image.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
     /// Where each element sits.
     pub layout: Layout,

@@ -14,7 +14,7 @@ use crate::sparsity::{Activation, Factor, Linear, Matrix, Network, NodeId, NodeK
 use hecc_ir::layout::Shape;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// A packed network, ready to be lowered.
 #[derive(Clone, Debug)]
@@ -114,6 +114,18 @@ struct Realisation {
     terms: Vec<Option<(Route, Split)>>,
 }
 
+/// What can become of a node.
+#[derive(Debug)]
+struct Step {
+    placement: Arc<Placement>,
+    choice: Option<Arc<Realisation>>,
+    cost: f64,
+}
+
+/// Steps of a node by the placements of its operands. Searches that start after different layouts
+/// meet the same ones behind them.
+type Met = Mutex<Vec<(Vec<Arc<Placement>>, Arc<[Step]>)>>;
+
 /// A way to compute a chain of factors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
@@ -149,6 +161,8 @@ pub(super) struct Search<'a> {
     remaining: Vec<usize>,
     /// Of each node, of each term.
     routes: Vec<Vec<Routes>>,
+    /// Of each node.
+    met: Vec<Met>,
 }
 
 /// The maps of one term, by route.
@@ -189,7 +203,8 @@ impl<'a> Search<'a> {
         family: Option<Family>,
     ) -> Search<'a> {
         let routes = network.nodes.iter().map(|node| routes_of(network, &node.kind)).collect();
-        Search { network, n_slots, nominal, family, remaining: remaining_levels(network), routes }
+        let met = network.ids().map(|_| Met::default()).collect();
+        Search { network, n_slots, nominal, family, remaining: remaining_levels(network), routes, met }
     }
 
     /// The cheapest plan.
@@ -246,13 +261,39 @@ impl<'a> Search<'a> {
     }
 
     fn expand(&self, state: &State, id: NodeId) -> Vec<State> {
+        self.steps(state, id).iter().map(|step| state.with(step)).collect()
+    }
+
+    fn steps(&self, state: &State, id: NodeId) -> Arc<[Step]> {
+        let operands = self.network.node(id).kind.operands();
+        let operands: Vec<_> = operands.map(|operand| Arc::clone(&state.placements[operand.0])).collect();
+        let met = || self.met[id.0].lock().expect("nothing panics while it holds steps");
+        if let Some((_, steps)) = met().iter().find(|(known, _)| *known == operands) {
+            return Arc::clone(steps);
+        }
+        let mut steps = self.new_steps(state, id);
+        let mut met = met();
+        // Placements are large, and the same again and again.
+        let known = met.iter().flat_map(|(_, steps)| steps.iter()).map(|step| &step.placement);
+        let known: Vec<Arc<Placement>> = known.cloned().collect();
+        for step in &mut steps {
+            if let Some(same) = known.iter().find(|known| ***known == *step.placement) {
+                step.placement = Arc::clone(same);
+            }
+        }
+        let steps: Arc<[Step]> = steps.into();
+        met.push((operands, Arc::clone(&steps)));
+        steps
+    }
+
+    fn new_steps(&self, state: &State, id: NodeId) -> Vec<Step> {
         let shape = &self.network.node(id).shape;
         match &self.network.node(id).kind {
             NodeKind::Input => {
                 let first_rows = self.first_dense_rows(id);
                 let found =
                     candidates::inputs(shape, self.image_base(), first_rows, self.family, self.n_slots);
-                found.into_iter().map(|placement| state.with(placement, None, 0.0)).collect()
+                found.into_iter().map(|placement| Step::new(placement, None, 0.0)).collect()
             }
             NodeKind::Activation(activation) => {
                 let mut placement = state.placements[activation.operand.0].reshaped(shape);
@@ -263,17 +304,17 @@ impl<'a> Search<'a> {
                     // As many ciphertexts as its operand, and one key for all.
                     Unit::Bytes => 0.0,
                 };
-                vec![state.with(placement, None, cost)]
+                vec![Step::new(placement, None, cost)]
             }
-            NodeKind::Linear(linear) => self.expand_linear(state, id, linear),
+            NodeKind::Linear(linear) => self.linear_steps(state, id, linear),
         }
     }
 
-    fn expand_linear(&self, state: &State, id: NodeId, linear: &Linear) -> Vec<State> {
+    fn linear_steps(&self, state: &State, id: NodeId, linear: &Linear) -> Vec<Step> {
         let shape = &self.network.node(id).shape;
         if let Some(placement) = direct(state, linear) {
             let choice = Realisation { fold: Fold::NONE, terms: linear.terms.iter().map(|_| None).collect() };
-            return vec![state.with(placement.reshaped(shape), Some(choice), 0.0)];
+            return vec![Step::new(placement.reshaped(shape), Some(choice), 0.0)];
         }
         let price = Price::of_unit(self.nominal, self.nominal.level(self.remaining[id.0] + 1), self.n_slots);
         let routes = linear.terms.iter().zip(&self.routes[id.0]);
@@ -296,7 +337,7 @@ impl<'a> Search<'a> {
             let n_cts = placement.layout.n_cts;
             let cost = priced.iter().map(|p| p.1).sum::<f64>() + price.finish(fold.steps().count(), n_cts);
             let terms = priced.into_iter().map(|p| Some(p.0)).collect();
-            state.with(placement, Some(Realisation { fold, terms }), cost)
+            Step::new(placement, Some(Realisation { fold, terms }), cost)
         };
         found.into_par_iter().map_init(Seen::default, expand).collect()
     }
@@ -401,13 +442,7 @@ impl<'a> Search<'a> {
     /// True when two states agree on every placement that a later node reads.
     fn same_frontier(&self, a: &State, b: &State, after: NodeId) -> bool {
         let later = &self.network.nodes[after.0 + 1..];
-        let read = |id: usize| {
-            later.iter().any(|node| match &node.kind {
-                NodeKind::Input => false,
-                NodeKind::Linear(linear) => linear.terms.iter().any(|t| t.operand.0 == id),
-                NodeKind::Activation(activation) => activation.operand.0 == id,
-            })
-        };
+        let read = |id: usize| later.iter().any(|node| node.kind.operands().any(|operand| operand.0 == id));
         (0..=after.0).filter(|&id| read(id)).all(|id| a.placements[id] == b.placements[id])
     }
 
@@ -422,9 +457,8 @@ impl<'a> Search<'a> {
                 Some((route, split)) => {
                     let legs = self.legs(&state, term.operand, routes, &self.network.node(id).shape);
                     let leg = legs.into_iter().find(|leg| leg.route == *route).expect("the leg was priced");
-                    let matrix = leg.factor.matrix.scale_rows(|_| term.scale);
-                    let result = &state.placements[id.0].layout;
-                    let diagonals = assign(&matrix, &leg.operand.layout, result, choice.fold);
+                    let (matrix, result) = (&leg.factor.matrix, &state.placements[id.0].layout);
+                    let diagonals = assign(matrix, term.scale, &leg.operand.layout, result, choice.fold);
                     TermPlan::Map { prefold: leg.prefold, diagonals, split: *split }
                 }
             });
@@ -497,13 +531,19 @@ impl TermPlan {
     }
 }
 
+impl Step {
+    fn new(placement: Placement, choice: Option<Realisation>, cost: f64) -> Step {
+        Step { placement: Arc::new(placement), choice: choice.map(Arc::new), cost }
+    }
+}
+
 impl State {
-    fn with(&self, placement: Placement, choice: Option<Realisation>, cost: f64) -> State {
+    fn with(&self, step: &Step) -> State {
         let mut next = self.clone();
-        next.placements.push(Arc::new(placement));
-        next.choices.push(choice.map(Arc::new));
-        next.costs.push(cost);
-        next.cost += cost;
+        next.placements.push(Arc::clone(&step.placement));
+        next.choices.push(step.choice.clone());
+        next.costs.push(step.cost);
+        next.cost += step.cost;
         next
     }
 }
@@ -555,7 +595,7 @@ fn main_term(linear: &Linear) -> usize {
 /// The map after a pool, taking window sums instead of means.
 fn after_window_sum(rest: &Factor, pool: &Pool) -> Factor {
     let mean = 1.0 / (pool.kernel[0] * pool.kernel[1]) as f64;
-    Factor { matrix: rest.matrix.scale_rows(|_| mean), ..rest.clone() }
+    Factor { matrix: rest.matrix.scaled(mean), ..rest.clone() }
 }
 
 /// Distances that suggest themselves as giant steps.

@@ -394,13 +394,11 @@ impl Writer<'_> {
 
     fn turned_plain(&self, constant: Const, turn: usize) -> Plain {
         let plain = self.like.plain(constant);
-        let turn = turn % plain.period();
         if self.contents == Contents::Names && plain.uniform().is_none() {
+            let turn = turn % plain.period();
             return Plain::new(vec![constant.index() as f64, -1.0 - turn as f64]);
         }
-        let mut values = plain.values().to_vec();
-        values.rotate_left(turn);
-        Plain::new(values)
+        plain.turned(turn)
     }
 
     /// Partial sums by giant step, in the order of the first term of each.

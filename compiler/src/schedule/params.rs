@@ -7,7 +7,7 @@
 //! the cheapest one whose predicted error is small enough wins.
 
 use super::levels::{Levels, assign_levels};
-use super::predict::{Prediction, predict};
+use super::predict::{Prediction, own_errors, predict};
 use super::typing::{Chain, has_terminal_squares, rescaled_values, type_circuit};
 use crate::cost::price;
 use hecc_ir::circuit::{Circuit, Op};
@@ -150,6 +150,12 @@ struct Priced<'a> {
     levels: Levels,
 }
 
+impl Priced<'_> {
+    fn typed(&self) -> Circuit {
+        type_circuit(self.circuit, &self.levels, &self.chain)
+    }
+}
+
 /// Chooses among placements of rescales and chains for them. `samples` are
 /// input tensors.
 ///
@@ -168,27 +174,61 @@ pub fn choose(
     let mut priced: Vec<Priced> =
         variants.iter().flat_map(|placed| chains(placed, request, ring, f64::from(max_log_qp))).collect();
     priced.sort_by(|a, b| a.cost_ns.total_cmp(&b.cost_ns));
+    let mut trials = Trials { samples, precision: request.precision, failed: Vec::new() };
     if let Some(finest) = priced.iter().max_by(|a, b| a.chain.finest().total_cmp(&b.chain.finest())) {
-        let reached = worst(&type_circuit(finest.circuit, &finest.levels, &finest.chain), samples).relative();
+        let reached = trials.worst(&finest.typed()).relative();
         if reached > request.precision {
             return Err(ParamsError::TooCoarse { reached });
         }
     }
-    let mut reached = f64::INFINITY;
-    for Priced { cost_ns, circuit, chain, levels } in priced {
-        let typed = type_circuit(circuit, &levels, &chain);
-        let prediction = worst(&typed, samples);
-        if prediction.relative() <= request.precision {
-            return Ok(Scheduled { circuit: typed, prediction, cost_ns });
+    for candidate in &priced {
+        let circuit = candidate.typed();
+        if let Some(prediction) = trials.passes(candidate.circuit, &circuit) {
+            return Ok(Scheduled { circuit, prediction, cost_ns: candidate.cost_ns });
         }
-        reached = reached.min(prediction.relative());
     }
     let depth =
         variants.iter().map(|placed| assign_levels(&placed.circuit, Level(0)).depth()).min().unwrap_or(0);
-    Err(match reached {
-        f64::INFINITY => ParamsError::TooDeep { depth, max_log_qp },
-        _ => ParamsError::TooCoarse { reached },
-    })
+    Err(ParamsError::TooDeep { depth, max_log_qp })
+}
+
+/// Predictions for chains until one is precise enough.
+struct Trials<'a> {
+    samples: &'a [Vec<f64>],
+    precision: f64,
+    /// Placements with the errors of operations that were too large.
+    failed: Vec<(&'a Circuit, Vec<f64>)>,
+}
+
+impl<'a> Trials<'a> {
+    /// What is predicted for a placement of rescales with types, if that is precise enough. When no error
+    /// is smaller than for a chain that failed, nor is the result's.
+    fn passes(&mut self, placed: &'a Circuit, typed: &Circuit) -> Option<Prediction> {
+        let own = own_errors(typed);
+        let exceeds =
+            |failed: &[f64]| own.len() == failed.len() && own.iter().zip(failed).all(|(a, b)| a >= b);
+        if self.failed.iter().any(|(circuit, failed)| std::ptr::eq(*circuit, placed) && exceeds(failed)) {
+            return None;
+        }
+        let predictions = self.samples().map(|sample| predict(typed, &own, sample));
+        let is_precise = |prediction: &Prediction| prediction.relative() <= self.precision;
+        let predictions: Vec<Prediction> = predictions.take_while(is_precise).collect();
+        if predictions.len() < self.samples().count() {
+            self.failed.push((placed, own));
+            return None;
+        }
+        predictions.into_iter().max_by(|a, b| a.relative().total_cmp(&b.relative()))
+    }
+
+    fn worst(&self, typed: &Circuit) -> Prediction {
+        let own = own_errors(typed);
+        let predictions = self.samples().map(|sample| predict(typed, &own, sample));
+        predictions.max_by(|a, b| a.relative().total_cmp(&b.relative())).expect("there is a sample")
+    }
+
+    fn samples(&self) -> impl Iterator<Item = &'a Vec<f64>> + use<'a> {
+        self.samples.iter().take(PREDICTION_SAMPLES)
+    }
 }
 
 /// Every chain that fits the security bound, priced.
@@ -209,11 +249,6 @@ fn chains<'a>(placed: &'a Placed, request: &Request, ring: &RingCost, budget: f6
 
 /// Samples the prediction runs on; errors hardly depend on the input.
 const PREDICTION_SAMPLES: usize = 2;
-
-fn worst(circuit: &Circuit, samples: &[Vec<f64>]) -> Prediction {
-    let predictions = samples.iter().take(PREDICTION_SAMPLES).map(|sample| predict(circuit, sample));
-    predictions.max_by(|a, b| a.relative().total_cmp(&b.relative())).expect("there is a sample")
-}
 
 fn candidates(depth: u32, magnitudes: &Magnitudes, request: &Request, budget: f64) -> Vec<Candidate> {
     let mut found = Vec::new();

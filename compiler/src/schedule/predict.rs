@@ -3,10 +3,10 @@
 //! Runs the circuit on plain slots and carries, slot by slot, the variance of
 //! the error each ciphertext would have, in slot units.
 
-use hecc_ir::circuit::{Circuit, Op, Value};
+use hecc_ir::circuit::{Circuit, Const, Op, Value};
 use hecc_ir::eval::eval_each;
 use hecc_ir::noise::NoiseModel;
-use hecc_ir::scale::Scale;
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// What an encrypted run is expected to deliver.
@@ -38,18 +38,47 @@ pub fn magnitudes(circuit: &Circuit, samples: &[Vec<f64>]) -> Vec<f64> {
     largest
 }
 
-/// Runs the prediction on one sample input (a tensor).
-pub fn predict(circuit: &Circuit, sample: &[f64]) -> Prediction {
+/// The variance, in slot units, of the error that each value's own operation adds. For products with
+/// plaintexts and numbers it is that of the factor.
+///
+/// What [`predict`] finds never falls when one of these rises.
+pub(super) fn own_errors(circuit: &Circuit) -> Vec<f64> {
     let params = circuit.params.as_ref().expect("a leveled circuit has parameters");
+    let lanes = params.lanes(circuit.n_slots).expect("the slots of a circuit divide those of its ring");
+    let noise = NoiseModel::new(params);
+    let encode = |constant: Const| noise.encode(circuit.plain(constant).widened_period(lanes));
+    let own = |value: Value| {
+        let ty = circuit.ty(value);
+        let factor = |operand: Value| ty.scale - circuit.ty(operand).scale;
+        let (error, scale) = match circuit.node(value).op {
+            Op::Input { .. } => (noise.fresh(), ty.scale),
+            Op::AddPlain(_, constant) => (encode(constant), ty.scale),
+            Op::MulPlain(operand, constant) => (encode(constant), factor(operand)),
+            Op::MulScalar(operand, _) => (noise.scalar(), factor(operand)),
+            Op::Rotate(..) | Op::Relin(_) => (noise.key_switch(ty.level), ty.scale),
+            Op::Rescale(_) => (noise.rescale(ty.degree), ty.scale),
+            Op::Zero | Op::Add(_) | Op::Sub(..) | Op::Neg(_) | Op::Mul(..) | Op::DropLevel(..) => return 0.0,
+        };
+        (error / scale.factor()).powi(2)
+    };
+    circuit.values().map(own).collect()
+}
+
+/// Runs the prediction on one sample input (a tensor), with the circuit's [`own_errors`].
+pub(super) fn predict(circuit: &Circuit, own_errors: &[f64], sample: &[f64]) -> Prediction {
+    let noise = NoiseModel::new(circuit.params.as_ref().expect("a leveled circuit has parameters"));
     let mut machine = Machine {
         circuit,
-        noise: NoiseModel::new(params),
-        lanes: params.lanes(circuit.n_slots).expect("the slots of a circuit divide those of its ring"),
+        own_errors,
         packed: circuit.inputs[0].layout.pack(sample),
         values: vec![None; circuit.nodes.len()],
         uses: circuit.use_counts(),
+        summed: circuit.summed_products(),
     };
     for value in circuit.values() {
+        if machine.summed[value.index()] {
+            continue;
+        }
         let result = machine.step(value);
         machine.values[value.index()] = (machine.uses[value.index()] > 0).then_some(result);
     }
@@ -58,7 +87,7 @@ pub fn predict(circuit: &Circuit, sample: &[f64]) -> Prediction {
         for home in &output.layout.home {
             let value = machine.get(output.values[home.ct as usize]);
             let slot = home.slot as usize;
-            let error = machine.noise.largest_of(output.layout.home.len(), value.variance[slot].sqrt());
+            let error = noise.largest_of(output.layout.home.len(), value.variance[slot].sqrt());
             prediction.max_error = prediction.max_error.max(error);
             prediction.max_output = prediction.max_output.max(value.slots[slot].abs());
         }
@@ -75,12 +104,12 @@ struct Noisy {
 
 struct Machine<'a> {
     circuit: &'a Circuit,
-    noise: NoiseModel,
-    /// Ring slots per slot.
-    lanes: usize,
+    own_errors: &'a [f64],
     packed: Vec<Vec<f64>>,
     values: Vec<Option<Noisy>>,
     uses: Vec<u32>,
+    /// Products that are computed as their sum takes them in.
+    summed: Vec<bool>,
 }
 
 impl Machine<'_> {
@@ -97,84 +126,83 @@ impl Machine<'_> {
         found.expect("operands precede users")
     }
 
-    fn scale(&self, value: Value) -> Scale {
-        self.circuit.ty(value).scale
-    }
-
-    /// Variance in slot units of an error given in encoded units.
-    fn variance(&self, encoded_std: f64, scale: Scale) -> f64 {
-        (encoded_std / scale.factor()).powi(2)
-    }
-
     fn step(&mut self, value: Value) -> Noisy {
-        let ty = self.circuit.ty(value);
+        let own = self.own_errors[value.index()];
         match &self.circuit.node(value).op {
             Op::Input { ct, .. } => {
                 let slots = self.packed[*ct as usize].clone();
-                let fresh = self.variance(self.noise.fresh(), ty.scale);
-                Noisy { variance: vec![fresh; slots.len()], slots }
+                Noisy { variance: vec![own; slots.len()], slots }
             }
-            Op::Zero => {
-                Noisy { slots: vec![0.0; self.circuit.n_slots], variance: vec![0.0; self.circuit.n_slots] }
-            }
-            Op::Add(values) => {
-                let mut copies = HashMap::new();
-                values.iter().for_each(|value| *copies.entry(*value).or_insert(0.0) += 1.0);
-                // n copies of one error have n^2 times its variance: n for each of them.
-                let mut term = |value: &Value| {
-                    let (mut term, n_copies) = (self.consume(*value), copies[value]);
-                    term.variance.iter_mut().for_each(|v| *v *= n_copies);
-                    term
-                };
-                let first = term(&values[0]);
-                values[1..].iter().fold(first, |sum, value| combine(sum, &term(value), |a, b| a + b))
-            }
-            Op::Sub(a, b) => combine(self.consume(*a), &self.consume(*b), |a, b| a - b),
-            Op::Neg(a) => scaled(self.consume(*a), -1.0),
-            Op::AddPlain(a, c) => {
-                let plain = self.circuit.plain(*c);
-                let rounding = self.variance(self.noise.encode(plain.widened_period(self.lanes)), ty.scale);
-                let mut result = noisier(self.consume(*a), rounding);
-                result.slots.iter_mut().enumerate().for_each(|(i, x)| *x += plain.at(i));
+            Op::Zero => self.zero(),
+            Op::Add(values) => self.sum(values),
+            Op::Sub(a, b) => difference(self.consume(*a), &self.consume(*b)),
+            Op::Neg(a) => {
+                let mut result = self.consume(*a);
+                result.slots.iter_mut().for_each(|x| *x = -*x);
                 result
             }
-            Op::Mul(a, b) => product(self.consume(*a), self.consume(*b)),
-            Op::MulPlain(a, c) => {
-                let plain = self.circuit.plain(*c);
-                let rounding = self
-                    .variance(self.noise.encode(plain.widened_period(self.lanes)), ty.scale - self.scale(*a));
-                let mut result = self.consume(*a);
-                for (i, (x, v)) in result.slots.iter_mut().zip(&mut result.variance).enumerate() {
-                    let weight = plain.at(i);
-                    *v = *v * weight * weight + *x * *x * rounding;
-                    *x *= weight;
+            Op::AddPlain(a, c) => {
+                let mut result = noisier(self.consume(*a), own);
+                let period = self.circuit.plain(*c).values();
+                for slots in result.slots.chunks_mut(period.len()) {
+                    slots.iter_mut().zip(&*period).for_each(|(x, added)| *x += added);
                 }
                 result
             }
-            Op::MulScalar(a, s) => {
-                let rounding = self.variance(self.noise.scalar(), ty.scale - self.scale(*a));
-                let operand = self.consume(*a);
-                let added: Vec<f64> = operand.slots.iter().map(|x| x * x * rounding).collect();
-                let mut result = scaled(operand, *s);
-                result.variance.iter_mut().zip(added).for_each(|(v, a)| *v += a);
+            Op::Mul(a, b) => product(self.consume(*a), self.consume(*b)),
+            Op::MulPlain(..) | Op::MulScalar(..) => {
+                let mut result = self.zero();
+                self.add_product(&mut result, value);
                 result
             }
             Op::Rotate(a, step) => {
-                let added = self.variance(self.noise.key_switch(ty.level), ty.scale);
-                let mut result = noisier(self.consume(*a), added);
+                let mut result = noisier(self.consume(*a), own);
                 result.slots.rotate_left(step.get());
                 result.variance.rotate_left(step.get());
                 result
             }
-            Op::Rescale(a) => {
-                let added = self.variance(self.noise.rescale(ty.degree), ty.scale);
-                noisier(self.consume(*a), added)
-            }
-            Op::Relin(a) => {
-                let added = self.variance(self.noise.key_switch(ty.level), ty.scale);
-                noisier(self.consume(*a), added)
-            }
+            Op::Rescale(a) | Op::Relin(a) => noisier(self.consume(*a), own),
             Op::DropLevel(a, _) => self.consume(*a),
+        }
+    }
+
+    fn zero(&self) -> Noisy {
+        let n = self.circuit.n_slots;
+        Noisy { slots: vec![0.0; n], variance: vec![0.0; n] }
+    }
+
+    fn sum(&mut self, values: &[Value]) -> Noisy {
+        let mut copies = HashMap::new();
+        values.iter().for_each(|value| *copies.entry(*value).or_insert(0.0) += 1.0);
+        let mut sum = self.zero();
+        for value in values {
+            if self.summed[value.index()] {
+                self.add_product(&mut sum, *value);
+            } else {
+                // n copies of one error have n^2 times its variance: n for each of them.
+                add(&mut sum, self.get(*value), copies[value]);
+                self.release(*value);
+            }
+        }
+        sum
+    }
+
+    /// Adds a product with a plaintext or a number.
+    fn add_product(&mut self, sum: &mut Noisy, value: Value) {
+        let (operand, factor) = match self.circuit.node(value).op {
+            Op::MulPlain(operand, constant) => (operand, self.circuit.plain(constant).values()),
+            Op::MulScalar(operand, scalar) => (operand, Cow::Owned(vec![scalar])),
+            _ => unreachable!("products are with plaintexts and numbers"),
+        };
+        add_weighted(sum, self.get(operand), &factor, self.own_errors[value.index()]);
+        self.release(operand);
+    }
+
+    fn release(&mut self, value: Value) {
+        let uses = &mut self.uses[value.index()];
+        *uses -= 1;
+        if *uses == 0 {
+            self.values[value.index()] = None;
         }
     }
 }
@@ -184,14 +212,27 @@ fn noisier(mut value: Noisy, added: f64) -> Noisy {
     value
 }
 
-fn scaled(mut value: Noisy, factor: f64) -> Noisy {
-    value.slots.iter_mut().for_each(|x| *x *= factor);
-    value.variance.iter_mut().for_each(|v| *v *= factor * factor);
-    value
+fn add(sum: &mut Noisy, term: &Noisy, n_copies: f64) {
+    sum.slots.iter_mut().zip(&term.slots).for_each(|(x, y)| *x += y);
+    sum.variance.iter_mut().zip(&term.variance).for_each(|(v, w)| *v += n_copies * w);
 }
 
-fn combine(mut a: Noisy, b: &Noisy, op: impl Fn(f64, f64) -> f64) -> Noisy {
-    a.slots.iter_mut().zip(&b.slots).for_each(|(x, &y)| *x = op(*x, y));
+/// Adds a product with weights that repeat and have an error of some variance.
+fn add_weighted(sum: &mut Noisy, operand: &Noisy, period: &[f64], rounding: f64) {
+    let n = period.len();
+    let sums = sum.slots.chunks_mut(n).zip(sum.variance.chunks_mut(n));
+    let operands = operand.slots.chunks(n).zip(operand.variance.chunks(n));
+    for ((slots, variances), (xs, vs)) in sums.zip(operands) {
+        let sums = slots.iter_mut().zip(variances);
+        for (((sum, variance), (x, v)), weight) in sums.zip(xs.iter().zip(vs)).zip(period) {
+            *variance += v * weight * weight + x * x * rounding;
+            *sum += x * weight;
+        }
+    }
+}
+
+fn difference(mut a: Noisy, b: &Noisy) -> Noisy {
+    a.slots.iter_mut().zip(&b.slots).for_each(|(x, y)| *x -= y);
     a.variance.iter_mut().zip(&b.variance).for_each(|(v, w)| *v += w);
     a
 }
@@ -214,7 +255,7 @@ mod tests {
     use hecc_ir::circuit::{Builder, Input, Output};
     use hecc_ir::layout::Layout;
     use hecc_ir::params::{Params, SecurityLevel};
-    use hecc_ir::scale::Level;
+    use hecc_ir::scale::{Level, Scale};
     use hecc_ir::{CtType, Shape};
 
     /// Expected error of a sum of so many copies of a fresh ciphertext.
@@ -230,7 +271,8 @@ mod tests {
         let x = builder.push_typed(Op::Input { input, ct: 0 }, ty);
         let y = builder.push_typed(Op::Add(vec![x; n]), ty);
         builder.output(Output { name: "y".into(), layout, values: vec![y] });
-        predict(&builder.finish(), &[0.5; 8]).max_error
+        let circuit = builder.finish();
+        predict(&circuit, &own_errors(&circuit), &[0.5; 8]).max_error
     }
 
     #[test]

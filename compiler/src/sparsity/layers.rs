@@ -1,7 +1,8 @@
 //! The matrix of each linear layer kind.
 
+use super::convolution::Convolution;
 use super::matrix::Matrix;
-use crate::model::{AvgPool, Conv, Dense, LayerId, LayerKind, Model};
+use crate::model::{AvgPool, Dense, LayerId, LayerKind, Model};
 
 /// Matrix of a layer of `model` if it were of this kind, with the same shapes; the identity
 /// for what acts on each element alone.
@@ -9,33 +10,22 @@ pub(crate) fn layer_matrix(model: &Model, id: LayerId, kind: &LayerKind) -> Matr
     let layer = model.layer(id);
     let input = &model.layer(layer.inputs[0]).shape;
     match kind {
-        LayerKind::Conv(conv) => conv_matrix(conv, &input.0, &layer.shape.0),
+        LayerKind::Conv(conv) => {
+            Matrix::of_convolution(Convolution::of(conv, image(&input.0), image(&layer.shape.0)))
+        }
         LayerKind::Dense(dense) => dense_matrix(dense, input.n_elements()),
+        LayerKind::AvgPool(pool) if pool.padding == [0; 4] => {
+            Matrix::of_convolution(Convolution::of_pool(pool, image(&input.0), image(&layer.shape.0)))
+        }
         LayerKind::AvgPool(pool) => pool_matrix(pool, &input.0, &layer.shape.0),
         LayerKind::Move { source } => Matrix::identity(input.n_elements()).select_rows(source),
         _ => Matrix::identity(input.n_elements()),
     }
 }
 
-/// Matrix of a convolution from `input` `[c, h, w]` to `output` `[c, h, w]`.
-fn conv_matrix(conv: &Conv, input: &[usize], output: &[usize]) -> Matrix {
-    let [out_channels, in_per_group, kernel_h, kernel_w] = conv.weight_shape;
-    let out_per_group = out_channels / conv.groups;
-    let row = |index: usize| {
-        let [channel, y, x] = unravel(index, output);
-        let first_in = channel / out_per_group * in_per_group;
-        let mut entries = Vec::with_capacity(in_per_group * kernel_h * kernel_w);
-        for (i, ky, kx) in triples(in_per_group, kernel_h, kernel_w) {
-            let weight = conv.weight[((channel * in_per_group + i) * kernel_h + ky) * kernel_w + kx];
-            let row = tap(y, conv.stride[0], ky * conv.dilation[0], conv.padding[0], input[1]);
-            let col = tap(x, conv.stride[1], kx * conv.dilation[1], conv.padding[1], input[2]);
-            if let (Some(row), Some(col)) = (row, col) {
-                entries.push((((first_in + i) * input[1] + row) * input[2] + col, weight));
-            }
-        }
-        entries
-    };
-    Matrix::from_rows(input.iter().product(), (0..output.iter().product()).map(row))
+/// `[c, h, w]` of an image.
+fn image(shape: &[usize]) -> [usize; 3] {
+    shape.try_into().expect("convolutions and pools are of images")
 }
 
 /// Matrix of a dense layer.

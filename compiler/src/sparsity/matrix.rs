@@ -1,10 +1,28 @@
 //! Sparse matrices by rows. Zeros are dropped when a row is made, so every
 //! entry anyone sees is a product that has to be computed.
 
-/// A sparse matrix in compressed row form.
-#[derive(Clone, Debug, PartialEq)]
+use super::convolution::Convolution;
+use rayon::iter::Either;
+use std::sync::Arc;
+
+/// A sparse matrix. Clones share the entries.
+#[derive(Clone, Debug)]
 pub struct Matrix {
     n_cols: usize,
+    /// Factor on all entries.
+    scale: f64,
+    entries: Arc<Entries>,
+}
+
+#[derive(Debug)]
+enum Entries {
+    Listed(Listed),
+    Convolution(Convolution),
+}
+
+/// Compressed row form.
+#[derive(Debug)]
+struct Listed {
     starts: Vec<usize>,
     cols: Vec<u32>,
     weights: Vec<f64>,
@@ -13,12 +31,18 @@ pub struct Matrix {
 impl Matrix {
     /// Collects rows of `(column, weight)`; weights on one column add up.
     pub fn from_rows(n_cols: usize, rows: impl IntoIterator<Item = Vec<(usize, f64)>>) -> Matrix {
-        let mut matrix = Matrix { n_cols, starts: vec![0], cols: Vec::new(), weights: Vec::new() };
+        let mut listed = Listed { starts: vec![0], cols: Vec::new(), weights: Vec::new() };
         for mut row in rows {
             row.sort_unstable_by_key(|entry| entry.0);
-            matrix.push_sorted(&row);
+            listed.push_sorted(&row);
         }
-        matrix
+        Matrix { n_cols, scale: 1.0, entries: Arc::new(Entries::Listed(listed)) }
+    }
+
+    /// The matrix of a convolution.
+    pub(super) fn of_convolution(convolution: Convolution) -> Matrix {
+        let n_cols = convolution.n_cols();
+        Matrix { n_cols, scale: 1.0, entries: Arc::new(Entries::Convolution(convolution)) }
     }
 
     /// The matrix that changes nothing.
@@ -28,7 +52,10 @@ impl Matrix {
 
     /// Number of rows.
     pub fn n_rows(&self) -> usize {
-        self.starts.len() - 1
+        match &*self.entries {
+            Entries::Listed(listed) => listed.starts.len() - 1,
+            Entries::Convolution(convolution) => convolution.n_rows(),
+        }
     }
 
     /// Number of columns.
@@ -38,18 +65,29 @@ impl Matrix {
 
     /// Number of non-zero entries.
     pub fn n_nonzeros(&self) -> usize {
-        self.cols.len()
+        match &*self.entries {
+            Entries::Listed(listed) => listed.cols.len(),
+            Entries::Convolution(convolution) => convolution.n_nonzeros(),
+        }
     }
 
     /// Non-zero entries of a row as `(column, weight)`, columns ascending.
     pub fn row(&self, row: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
-        let range = self.starts[row]..self.starts[row + 1];
-        let cols = self.cols[range.clone()].iter().map(|&c| c as usize);
-        cols.zip(self.weights[range].iter().copied())
+        let entries = match &*self.entries {
+            Entries::Listed(listed) => Either::Left(listed.row(row)),
+            Entries::Convolution(convolution) => Either::Right(convolution.row(row)),
+        };
+        entries.map(|(col, weight)| (col, weight * self.scale))
     }
 
     /// The map that applies `first` and then `self`.
     pub fn after(&self, first: &Matrix) -> Matrix {
+        if let (Entries::Convolution(last), Entries::Convolution(tiles)) = (&*self.entries, &*first.entries)
+            && self.scale * first.scale == 1.0
+            && let Some(both) = last.after(tiles)
+        {
+            return Matrix::of_convolution(both);
+        }
         let mut sums = Accumulator::new(first.n_cols);
         let rows = (0..self.n_rows()).map(|r| {
             for (middle, weight) in self.row(r) {
@@ -62,13 +100,23 @@ impl Matrix {
 
     /// Non-zeros of [`Matrix::after`], at most.
     pub fn n_products_after(&self, first: &Matrix) -> usize {
-        let len = |row: usize| first.starts[row + 1] - first.starts[row];
-        let products = |row: usize| self.row(row).map(|(middle, _)| len(middle)).sum::<usize>();
+        let lens: Vec<usize> = (0..first.n_rows()).map(|row| first.row(row).count()).collect();
+        let products = |row: usize| self.row(row).map(|(middle, _)| lens[middle]).sum::<usize>();
         (0..self.n_rows()).map(|row| products(row).min(first.n_cols)).sum()
+    }
+
+    /// Multiplies all entries by `factor`, which is neither zero nor so small that products become it.
+    pub fn scaled(&self, factor: f64) -> Matrix {
+        Matrix { scale: self.scale * factor, ..self.clone() }
     }
 
     /// Multiplies row `r` by `factor(r)`.
     pub fn scale_rows(&self, factor: impl Fn(usize) -> f64) -> Matrix {
+        if let Entries::Convolution(convolution) = &*self.entries
+            && let Some(scaled) = convolution.scale_rows(&factor)
+        {
+            return Matrix { scale: self.scale, ..Matrix::of_convolution(scaled) };
+        }
         let scaled = |r: usize| self.row(r).map(|(c, w)| (c, w * factor(r))).collect();
         Matrix::from_rows(self.n_cols, (0..self.n_rows()).map(scaled))
     }
@@ -96,6 +144,14 @@ impl Matrix {
     /// True when the map changes nothing.
     pub fn is_identity(&self) -> bool {
         self.n_rows() == self.n_cols && (0..self.n_rows()).all(|r| self.row(r).eq(std::iter::once((r, 1.0))))
+    }
+}
+
+impl Listed {
+    fn row(&self, row: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
+        let range = self.starts[row]..self.starts[row + 1];
+        let cols = self.cols[range.clone()].iter().map(|&c| c as usize);
+        cols.zip(self.weights[range].iter().copied())
     }
 
     fn push_sorted(&mut self, row: &[(usize, f64)]) {

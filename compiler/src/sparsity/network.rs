@@ -44,6 +44,18 @@ pub enum NodeKind {
     Activation(Activation),
 }
 
+impl NodeKind {
+    /// The nodes it reads, once for each term.
+    pub fn operands(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let (terms, activation) = match self {
+            NodeKind::Input => (&[][..], None),
+            NodeKind::Linear(linear) => (&linear.terms[..], None),
+            NodeKind::Activation(activation) => (&[][..], Some(activation.operand)),
+        };
+        terms.iter().map(|term| term.operand).chain(activation)
+    }
+}
+
 /// `bias + sum over terms of scale * factors(operand)`.
 #[derive(Clone, Debug)]
 pub struct Linear {

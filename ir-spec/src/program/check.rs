@@ -200,7 +200,7 @@ impl Checker<'_> {
             self.errors.require(n_slots.is_multiple_of(plain.period()), ProgramRule::Contents, place, || {
                 format!("period {} does not divide {n_slots} slots", plain.period())
             });
-            let finite = plain.values().iter().all(|v| v.is_finite());
+            let finite = plain.occurring().iter().all(|v| v.is_finite());
             self.errors.require(finite, ProgramRule::Contents, place, || "a slot is not finite".to_owned());
         }
     }

@@ -112,7 +112,7 @@ fn print_const(out: &mut String, index: usize, plain: &Plain) {
     list(
         out,
         &format!("const ${index} period {} {{", plain.period()),
-        repeated_runs(plain.values()).iter().map(pattern),
+        repeated_runs(&plain.values()).iter().map(pattern),
         "",
     );
     out.truncate(out.trim_end().len());
@@ -121,8 +121,8 @@ fn print_const(out: &mut String, index: usize, plain: &Plain) {
 
 fn outline_const(out: &mut String, index: usize, plain: &Plain) {
     let (period, n_non_zero) = (plain.period(), plain.support().count());
-    let low = plain.values().iter().copied().fold(f64::INFINITY, f64::min);
-    let high = plain.values().iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let low = plain.occurring().iter().copied().fold(f64::INFINITY, f64::min);
+    let high = plain.occurring().iter().copied().fold(f64::NEG_INFINITY, f64::max);
     *out += &format!("\n# const ${index} period {period}: {n_non_zero} non-zero, {low:.4} to {high:.4}");
     *out += "\n";
 }

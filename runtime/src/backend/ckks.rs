@@ -170,7 +170,7 @@ impl Backend for Ckks {
     }
 
     fn encode(&self, plain: &Plain, ty: PlainType) -> Result<CkksPlain, Error> {
-        Ok(CkksPlain { inner: self.encode_values(plain.widened(self.lanes).values(), ty)?, scale: ty.scale })
+        Ok(CkksPlain { inner: self.encode_values(&plain.widened(self.lanes).values(), ty)?, scale: ty.scale })
     }
 
     fn write_plain(&self, plain: &CkksPlain, out: &mut Vec<u8>) -> Result<(), Error> {

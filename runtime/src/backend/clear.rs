@@ -146,7 +146,7 @@ impl Backend for Clear {
             let values = plain.plain.values();
             let periods = slots.chunks_mut(values.len()).zip(ct.slots.chunks(values.len()));
             for (sums, xs) in periods {
-                sums.iter_mut().zip(xs).zip(values).for_each(|((sum, x), value)| *sum += x * value);
+                sums.iter_mut().zip(xs).zip(&*values).for_each(|((sum, x), value)| *sum += x * value);
             }
         }
         Ok(ClearCt { slots, ty })

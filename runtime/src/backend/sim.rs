@@ -265,7 +265,7 @@ fn add_variances(sums: &mut [f64], ct: &SimCt, plain: &SimPlain) {
     let values = plain.clear.plain.values();
     let operands = ct.clear.slots.chunks(values.len()).zip(ct.variance.chunks(values.len()));
     for (sums, (slots, variances)) in sums.chunks_mut(values.len()).zip(operands) {
-        for (((sum, slot), variance), value) in sums.iter_mut().zip(slots).zip(variances).zip(values) {
+        for (((sum, slot), variance), value) in sums.iter_mut().zip(slots).zip(variances).zip(&*values) {
             let (weight, message) = (value * plain_scale, slot * ct_scale);
             *sum += weight * weight * variance + message * message * plain.variance;
         }
