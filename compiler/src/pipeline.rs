@@ -207,8 +207,8 @@ fn price(network: &Network, options: &Options, ring: &RingCost) -> f64 {
     options.packing.price(network, n_slots(ring, options), &nominal).unwrap_or(f64::INFINITY)
 }
 
-/// As [`slots_on`] where larger batches have been refused.
-fn n_slots(ring: &RingCost, options: &Options) -> usize {
+/// Slots that a ring has for each input of a batch that is not too large for it.
+pub fn n_slots(ring: &RingCost, options: &Options) -> usize {
     slots_on(ring, options).unwrap_or(1)
 }
 

@@ -195,9 +195,9 @@ fn encoded_plaintexts_take_the_bytes_announced() {
             let plain = Plain::new(values(period, 1));
             let scale = Scale::from_log2(30.0);
             let ty = |rotations| PlainType { level: Level(level), scale, rotations };
-            let encoded = encoder.encode(plain.values(), level as usize, scale.factor()).unwrap();
+            let encoded = encoder.encode(&plain.values(), level as usize, scale.factor()).unwrap();
             assert_eq!(backend.plain_bytes(&plain, ty(false)), encoded.byte_size());
-            let encoded = encoder.encode_extended(plain.values(), level as usize, scale.factor()).unwrap();
+            let encoded = encoder.encode_extended(&plain.values(), level as usize, scale.factor()).unwrap();
             assert_eq!(backend.plain_bytes(&plain, ty(true)), encoded.byte_size());
         }
     }

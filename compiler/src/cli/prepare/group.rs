@@ -8,7 +8,7 @@ use crate::cli::form::Form;
 use crate::cli::session;
 use hecc::diag::Diagnostics;
 use hecc::model::{LayerKind, Model};
-use hecc::pipeline::Options;
+use hecc::pipeline::{Options, n_slots};
 use hecc_train::group::{self, Checkpoint, Choice, Event, Grouping, Step};
 use hecc_train::{Flow, Recipe, TrainError};
 use interleaved::{Left, Offer};
@@ -58,7 +58,7 @@ fn offer(args: &GroupArgs, model: &Model, options: &Options) -> Result<Offer, Di
         Some(ring) => ring,
         None => ring_of(&args.train, model, options)?,
     };
-    Ok(interleaved::offer(model, ring.ring_degree / 2))
+    Ok(interleaved::offer(model, n_slots(ring, options)))
 }
 
 /// What is asked for, of a network that is so accurate.
