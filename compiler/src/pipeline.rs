@@ -192,6 +192,12 @@ pub fn pack(model: &Model, options: &Options, ring: &RingCost) -> Result<Packed,
     job.plan(&job.networks(ring, n_slots), ring, n_slots)
 }
 
+/// Slots that each input of a run has on a ring in the plan of [`pack`].
+pub fn n_slots(model: &Model, options: &Options, ring: &RingCost) -> usize {
+    let network = Network::of(model);
+    Job { model, network: &network, options, composes: true }.n_slots(ring)
+}
+
 /// What the plan of [`pack`] is estimated to take, nanoseconds on one thread; infinite when there
 /// is none.
 pub fn packed_cost(model: &Model, options: &Options, ring: &RingCost) -> f64 {

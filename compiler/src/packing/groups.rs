@@ -11,7 +11,9 @@ use super::tally::Tally;
 use crate::cost::Nominal;
 use crate::model::{Layer, LayerId, LayerKind, Model};
 use crate::sparsity::{Matrix, Network, NodeKind, layer_matrix};
+use rayon::iter::Either;
 use rayon::prelude::*;
+use rustc_hash::FxHashSet;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -225,25 +227,27 @@ fn weights_by_diagonal(
         let numbered = layer_matrix(model, layers[at], &numbered(&model.layer(layers[at]).kind));
         let rows: Vec<usize> = (0..numbered.n_rows()).collect();
         let part = |rows: &[usize]| {
-            let mut found: BTreeMap<DiagonalKey, BTreeSet<u32>> = BTreeMap::new();
+            let mut found: FxHashSet<(DiagonalKey, u32)> = FxHashSet::default();
             for &row in rows {
-                let results = neighbours(after.as_ref(), row);
+                let results: Vec<usize> = neighbours(after.as_ref(), row).collect();
                 for (col, number) in numbered.row(row) {
                     let weight = number as u32 - 1;
                     for operand in neighbours(before.as_ref(), col) {
-                        for &result in &results {
-                            found.entry(place(result, operand)).or_default().insert(weight);
-                        }
+                        found.extend(results.iter().map(|&result| (place(result, operand), weight)));
                     }
                 }
             }
             found
         };
-        let merged = rows.par_chunks(ROWS_AT_ONCE).map(part).reduce(BTreeMap::new, |mut all, part| {
-            part.into_iter().for_each(|(key, weights)| all.entry(key).or_default().extend(weights));
+        let merged = rows.par_chunks(ROWS_AT_ONCE).map(part).reduce(FxHashSet::default, |mut all, part| {
+            all.extend(part);
             all
         });
-        merged.into_iter().map(|(key, weights)| (key, weights.into_iter().collect())).collect()
+        let mut found: Vec<(DiagonalKey, u32)> = merged.into_iter().collect();
+        found.sort_unstable();
+        let mut by_diagonal = ByDiagonal::new();
+        found.into_iter().for_each(|(key, weight)| by_diagonal.entry(key).or_default().push(weight));
+        by_diagonal
     };
     (0..layers.len()).filter(has_weights).map(|at| (layers[at], of_layer(at))).collect()
 }
@@ -252,8 +256,11 @@ fn weights_by_diagonal(
 const ROWS_AT_ONCE: usize = 64;
 
 /// The columns of a row where there is a matrix, else the row itself.
-fn neighbours(matrix: Option<&Matrix>, at: usize) -> Vec<usize> {
-    matrix.map_or_else(|| vec![at], |matrix| matrix.row(at).map(|(col, _)| col).collect())
+fn neighbours(matrix: Option<&Matrix>, at: usize) -> impl Iterator<Item = usize> + '_ {
+    match matrix {
+        Some(matrix) => Either::Left(matrix.row(at).map(|(col, _)| col)),
+        None => Either::Right(std::iter::once(at)),
+    }
 }
 
 /// Which elements of the result each element can reach through some layers; nothing

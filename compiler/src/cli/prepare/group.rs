@@ -8,7 +8,7 @@ use crate::cli::form::Form;
 use crate::cli::session;
 use hecc::diag::Diagnostics;
 use hecc::model::{LayerKind, Model};
-use hecc::pipeline::Options;
+use hecc::pipeline::{Options, n_slots};
 use hecc_train::group::{self, Checkpoint, Choice, Event, Grouping, Step};
 use hecc_train::{Flow, Recipe, TrainError};
 use interleaved::{Left, Offer};
@@ -54,11 +54,11 @@ fn offer(args: &GroupArgs, model: &Model, options: &Options) -> Result<Offer, Di
             |GroupArg { layer, groups }: &GroupArg| Choice { layer: layer.clone(), groups: vec![*groups] };
         return Ok(Offer { choices: args.groups.iter().map(choice).collect(), left: Vec::new() });
     }
-    let ring_degree = match options.ring_degree.filter(|&degree| options.target.ring(degree).is_some()) {
-        Some(ring_degree) => ring_degree,
-        None => settled(&args.train, model, options)?.ring_degree.expect("settled options name a ring"),
-    };
-    Ok(interleaved::offer(model, ring_degree / 2))
+    let is_known = options.ring_degree.is_some_and(|degree| options.target.ring(degree).is_some());
+    let options = if is_known { options.clone() } else { settled(&args.train, model, options)? };
+    let ring = options.ring_degree.and_then(|degree| options.target.ring(degree));
+    let n_slots = n_slots(model, &options, ring.expect("settled options name a ring of the target"));
+    Ok(interleaved::offer(model, n_slots))
 }
 
 /// What is asked for, of a network that is so accurate.

@@ -53,7 +53,8 @@ impl fmt::Display for Why {
     }
 }
 
-/// Numbers of groups for all convolutions of a model, the largest first.
+/// Numbers of groups for all convolutions of a model, the largest first, where each input has so many
+/// slots of a ciphertext.
 pub fn offer(model: &Model, n_slots: usize) -> Offer {
     let (mut choices, mut left) = (Vec::new(), Vec::new());
     for (index, layer) in model.layers.iter().enumerate() {
@@ -96,6 +97,7 @@ fn reads_input(model: &Model, id: LayerId) -> bool {
 mod tests {
     use super::*;
     use hecc::front::{LoadOptions, hec};
+    use hecc::pipeline::{Options, n_slots};
 
     const MODEL: &str = "model m {
   weights random(seed = 1)
@@ -110,14 +112,25 @@ mod tests {
 }
 ";
 
-    /// Numbers of groups and reasons, in words, by layer.
-    fn offered(n_slots: usize) -> Vec<String> {
+    fn model() -> Model {
         let mut problems = hecc::diag::Diagnostics::new();
         let mut read = |_: &str| unreachable!("weights are random");
         let model = hec::translate("m.hec", MODEL, &mut read, &LoadOptions::default(), &mut problems);
-        let Offer { choices, left } = offer(&model.expect("a sound model"), n_slots);
+        model.expect("a sound model")
+    }
+
+    /// Numbers of groups and reasons, in words, by layer.
+    fn offered(n_slots: usize) -> Vec<String> {
+        let Offer { choices, left } = offer(&model(), n_slots);
         let choices = choices.into_iter().map(|choice| format!("{} {:?}", choice.layer, choice.groups));
         choices.chain(left.into_iter().map(|left| format!("{} {:?}", left.layer, left.why))).collect()
+    }
+
+    #[test]
+    fn inputs_of_a_batch_share_the_slots() {
+        let options = Options { batch: Some(3), ring_degree: Some(8192), ..Options::default() };
+        let ring = options.target.ring(8192).expect("the shipped profile has it");
+        assert_eq!(n_slots(&model(), &options, ring), 1024);
     }
 
     /// Images of 16 x 16 have 256 elements; those of 14 x 14, padded, too.
