@@ -1,6 +1,6 @@
 //! What ops compute, checked by hand on few slots.
 
-use hecc_ir::eval::{eval, eval_slots, eval_values};
+use hecc_ir::eval::{eval, eval_each, eval_slots, eval_values};
 use hecc_ir::testing::{any_circuits, inputs_for};
 use hecc_ir::{Circuit, text};
 use proptest::prelude::*;
@@ -40,7 +40,7 @@ fn an_operand_outlives_its_last_reuse() {
 }
 
 proptest! {
-    /// Freeing values early changes nothing.
+    /// Freeing values early and computing products in their sums changes nothing.
     #[test]
     fn outputs_are_among_the_values(circuit in any_circuits(), seed: u64) {
         let tensors = inputs_for(&circuit, seed);
@@ -50,5 +50,8 @@ proptest! {
             let expected: Vec<_> = output.values.iter().map(|v| values[v.index()].clone()).collect();
             prop_assert_eq!(slots, expected);
         }
+        let mut visited = vec![None; values.len()];
+        eval_each(&circuit, &packed, |value, slots| visited[value.index()] = Some(slots.to_vec()));
+        prop_assert_eq!(visited, values.into_iter().map(Some).collect::<Vec<_>>());
     }
 }

@@ -252,14 +252,14 @@ fn product(mut a: Noisy, b: Noisy) -> Noisy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hecc_ir::circuit::{Builder, Input, Output};
+    use hecc_ir::circuit::{Builder, Input, Output, Plain};
     use hecc_ir::layout::Layout;
     use hecc_ir::params::{Params, SecurityLevel};
-    use hecc_ir::scale::{Level, Scale};
+    use hecc_ir::scale::{Level, Scale, Step};
     use hecc_ir::{CtType, Shape};
 
-    /// Expected error of a sum of so many copies of a fresh ciphertext.
-    fn error_of_copies(n: usize) -> f64 {
+    /// A circuit of what is made of a fresh ciphertext.
+    fn circuit(make: impl Fn(&mut Builder, Value, CtType) -> Value) -> Circuit {
         let mut builder = Builder::new("copies", 8);
         let (q, p, digit_limbs) = (vec![65537], vec![114_689], 1);
         let security = SecurityLevel::Insecure;
@@ -269,10 +269,55 @@ mod tests {
             builder.declare_input(Input { name: "x".into(), layout: layout.clone(), range: (-1.0, 1.0) });
         let ty = CtType { level: Level(0), scale: Scale::from_log2(10.0), degree: 1 };
         let x = builder.push_typed(Op::Input { input, ct: 0 }, ty);
-        let y = builder.push_typed(Op::Add(vec![x; n]), ty);
+        let y = make(&mut builder, x, ty);
         builder.output(Output { name: "y".into(), layout, values: vec![y] });
-        let circuit = builder.finish();
-        predict(&circuit, &own_errors(&circuit), &[0.5; 8]).max_error
+        builder.finish()
+    }
+
+    const SAMPLE: [f64; 8] = [0.5, -0.25, 0.125, 1.0, -1.0, 0.75, 0.0, -0.5];
+
+    /// Expected error of a sum of so many copies of a fresh ciphertext.
+    fn error_of_copies(n: usize) -> f64 {
+        let circuit = circuit(|builder, x, ty| builder.push_typed(Op::Add(vec![x; n]), ty));
+        predict(&circuit, &own_errors(&circuit), &SAMPLE).max_error
+    }
+
+    /// A sum of products, turned.
+    fn products() -> Circuit {
+        circuit(|builder, x, ty| {
+            let raised = CtType { scale: ty.scale + ty.scale, ..ty };
+            let weights = builder.constant(Plain::new(vec![2.0, -3.0]));
+            let first = builder.push_typed(Op::MulPlain(x, weights), raised);
+            let second = builder.push_typed(Op::MulScalar(x, 0.5), raised);
+            let sum = builder.push_typed(Op::Add(vec![first, second]), raised);
+            builder.push_typed(Op::Rotate(sum, Step::new(3, 8)), raised)
+        })
+    }
+
+    #[test]
+    fn errors_of_products_add_up() {
+        let (circuit, own) = (products(), own_errors(&products()));
+        let [fresh, plain, scalar, _, turned] = own[..] else { panic!("five values") };
+        let variance = |(i, x): (usize, &f64)| {
+            let weight = [2.0, -3.0][i % 2];
+            fresh * (weight * weight + 0.25) + x * x * (plain + scalar) + turned
+        };
+        let largest = SAMPLE.iter().enumerate().map(variance).fold(0.0, f64::max).sqrt();
+        let expected =
+            NoiseModel::new(circuit.params.as_ref().expect("it is leveled")).largest_of(8, largest);
+        let ratio = predict(&circuit, &own, &SAMPLE).max_error / expected;
+        assert!((ratio - 1.0).abs() < 1e-9, "{ratio}");
+    }
+
+    #[test]
+    fn larger_errors_of_operations_never_make_a_smaller_one() {
+        let (circuit, own) = (products(), own_errors(&products()));
+        let error = |own: &[f64]| predict(&circuit, own, &SAMPLE).max_error;
+        for value in 0..own.len() {
+            let mut larger = own.clone();
+            larger[value] += own[0];
+            assert!(error(&larger) >= error(&own), "{value}");
+        }
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Convolution {
             dilation: conv.dilation[axis],
             padding: conv.padding[axis],
         };
-        let unsized_ = Convolution {
+        let uncounted = Convolution {
             input,
             output,
             in_per_group,
@@ -82,7 +82,7 @@ impl Convolution {
             axes: [axis(0, kernel_h), axis(1, kernel_w)],
             n_nonzeros: 0,
         };
-        unsized_.counted()
+        uncounted.counted()
     }
 
     /// Of a pool whose windows are full.
