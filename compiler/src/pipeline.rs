@@ -240,7 +240,8 @@ impl Job<'_> {
                 Ok(compiled) => return Ok(compiled),
                 Err(refusal) => failure = Some(explain(refusal, way.ring, self.options)),
             }
-            rings.retain(|ring| ring.ring_degree != way.ring.ring_degree);
+            // What is too deep or coarse for it is so for smaller ones.
+            rings.retain(|ring| ring.ring_degree > way.ring.ring_degree);
         }
         let Some(failure) = failure else {
             // What no ring carries, none carries for one input: that says why.

@@ -11,7 +11,10 @@ pub const MAX_LAYOUT_SLOTS: usize = 1 << 26;
 /// Most plaintext values a text may unfold to.
 pub const MAX_PLAIN_VALUES: usize = 1 << 28;
 
-/// Most bytes of memory that the plaintexts of a file may take.
+/// Bytes that a plaintext is counted to take beside its values.
+pub const PLAIN_OVERHEAD: usize = 128;
+
+/// Most bytes of memory that the plaintexts of a file may take, each with its overhead.
 pub const MAX_PLAIN_BYTES: usize = 1 << 31;
 
 /// Most primes of one chain; keeps every scale below it exact in `f64`.

@@ -1,12 +1,12 @@
 //! Plaintext operands and their compact serialised form.
 
-use crate::limits::{MAX_PLAIN_BYTES, MAX_SLOTS};
+use crate::limits::{MAX_PLAIN_BYTES, MAX_SLOTS, PLAIN_OVERHEAD};
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
 use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::sync::{Arc, LazyLock};
 use thiserror::Error;
 
 /// A plaintext operand: slot `i` is the value at `i` modulo the period.
@@ -43,6 +43,9 @@ pub enum PlainError {
     /// Runs of a sparse plaintext reach past its period.
     #[error("plaintext runs reach past the period {0}")]
     Overrun(usize),
+    /// More values are listed than a byte can tell apart.
+    #[error("a plaintext lists {0} values")]
+    TooManyListed(usize),
     /// A slot holds a value that is not listed.
     #[error("a slot holds value {place} of a plaintext that lists {listed}")]
     Unlisted {
@@ -193,11 +196,14 @@ impl PartialEq for Plain {
 
 impl Contents {
     fn of(values: Vec<f64>) -> Contents {
-        let Some(mut places) = places(&values) else { return Contents::Values(values) };
+        let Some(mut places) = places(&values) else {
+            // What does not repeat may be a small part of what was allocated.
+            return Contents::Values(values.into_boxed_slice().into_vec());
+        };
         let mut order: Vec<usize> = (0..places.list.len()).collect();
         order.sort_unstable_by_key(|&place| places.list[place].to_bits());
         let mut rank = [0; MAX_LISTED];
-        order.iter().zip(0..).for_each(|(&place, at)| rank[place] = at);
+        order.iter().enumerate().for_each(|(at, &place)| rank[place] = at as u8);
         places.of_slots.iter_mut().for_each(|place| *place = rank[*place as usize]);
         let list = order.iter().map(|&place| places.list[place]).collect();
         Contents::Listed { list, places: places.of_slots }
@@ -237,9 +243,11 @@ fn places(values: &[f64]) -> Option<Places> {
     Some(places)
 }
 
-/// A place below `n`, a power of two (Fibonacci hashing).
+/// A place below `n`, a power of two greater than one (multiplicative hashing). The factor is of this
+/// process, so that no file can hold values that all have the same place.
 fn hash_bits(value: f64, n: usize) -> usize {
-    (value.to_bits().wrapping_mul(MULTIPLIER) >> 32) as usize & (n - 1)
+    static FACTOR: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(MULTIPLIER) | 1);
+    (value.to_bits().wrapping_mul(*FACTOR) >> (u64::BITS - n.ilog2())) as usize
 }
 
 /// The integer nearest to 2^64 over the golden ratio.
@@ -331,6 +339,9 @@ fn look_up(list: &[f64], places: &[u8]) -> Result<Vec<f64>, PlainError> {
     if places.len() > MAX_SLOTS {
         return Err(PlainError::Period(places.len()));
     }
+    if list.len() > MAX_LISTED {
+        return Err(PlainError::TooManyListed(list.len()));
+    }
     let value = |&place: &u8| {
         list.get(place as usize).copied().ok_or(PlainError::Unlisted { place, listed: list.len() })
     };
@@ -384,7 +395,7 @@ impl<'de> Visitor<'de> for ArenaVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<Plain>, A::Error> {
         let (mut arena, mut total) = (Vec::new(), 0);
         while let Some(plain) = seq.next_element::<Plain>()? {
-            total += plain.n_bytes();
+            total += PLAIN_OVERHEAD + plain.n_bytes();
             if total > MAX_PLAIN_BYTES {
                 return Err(A::Error::custom("plaintexts take too much memory"));
             }
@@ -412,6 +423,17 @@ mod tests {
         assert!(stored_len(&Plain::new(values)) < 40);
         assert!(stored_len(&Plain::new((0..64).map(f64::from).collect())) < 64 * 8 + 8);
         assert!(stored_len(&Plain::new(vec![0.0])) < 8);
+    }
+
+    #[test]
+    fn as_many_values_are_listed_as_a_byte_tells_apart() {
+        for (n_different, is_listed) in [(255, true), (256, true), (257, false)] {
+            let plain = Plain::new((0..2048).map(|i| f64::from(i.min(n_different - 1))).collect());
+            assert_eq!(matches!(*plain.contents, Contents::Listed { .. }), is_listed, "{n_different}");
+            assert_eq!((plain.at(1), plain.at(2047)), (1.0, f64::from(n_different - 1)));
+        }
+        let too_many = Stored::Listed { list: vec![1.0; 257], places: vec![0] };
+        assert_eq!(Plain::try_from(too_many).unwrap_err(), PlainError::TooManyListed(257));
     }
 
     #[test]

@@ -159,7 +159,7 @@ impl Keys {
 /// Few cases: each runs dozens of times.
 fn few_cases() -> ProptestConfig {
     let default = ProptestConfig::default();
-    ProptestConfig { failure_persistence: None, cases: default.cases / 20, ..default }
+    ProptestConfig { failure_persistence: None, cases: (default.cases / 20).max(1), ..default }
 }
 
 proptest! {

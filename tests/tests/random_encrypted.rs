@@ -22,7 +22,12 @@ const N_PREDICTED_ON: u64 = 2;
 /// `PROPTEST_CASES` asks for more cases.
 fn config() -> ProptestConfig {
     let default = ProptestConfig::default();
-    ProptestConfig { failure_persistence: None, max_shrink_iters: 400, cases: default.cases / 2, ..default }
+    ProptestConfig {
+        failure_persistence: None,
+        max_shrink_iters: 400,
+        cases: (default.cases / 2).max(1),
+        ..default
+    }
 }
 
 /// Largest error over the largest output; as it is when all are zero.

@@ -106,7 +106,7 @@ impl Sizes<'_> {
 /// Most bytes of values alive at once: inputs from the start, outputs to the end, terms of sums never,
 /// for an inner product makes no values of them.
 fn most_alive(circuit: &Circuit, bytes: impl Fn(Value) -> usize) -> usize {
-    let is_term = terms(circuit);
+    let is_term = circuit.summed_products();
     let mut size_of: Vec<usize> = circuit.values().map(&bytes).collect();
     let is_input = |value: &Value| matches!(circuit.node(*value).op, Op::Input { .. });
     let mut now: usize = circuit.values().filter(is_input).map(|value| size_of[value.index()]).sum();
@@ -124,19 +124,6 @@ fn most_alive(circuit: &Circuit, bytes: impl Fn(Value) -> usize) -> usize {
         }
     }
     most
-}
-
-/// Products that nothing but sums read.
-fn terms(circuit: &Circuit) -> Vec<bool> {
-    let is_product = |op: &Op| matches!(op, Op::MulPlain(..) | Op::MulScalar(..));
-    let mut is_term: Vec<bool> = circuit.nodes.iter().map(|node| is_product(&node.op)).collect();
-    let others = circuit.nodes.iter().filter(|node| !matches!(node.op, Op::Add(_)));
-    let outputs = circuit.outputs.iter().flat_map(|output| output.values.iter().copied());
-    others
-        .flat_map(|node| node.op.operands())
-        .chain(outputs)
-        .for_each(|value| is_term[value.index()] = false);
-    is_term
 }
 
 /// What a value is computed from, through the terms of a sum.

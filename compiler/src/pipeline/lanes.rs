@@ -50,7 +50,7 @@ pub(super) fn fastest<'a>(job: &Job, rings: &[&'a RingCost]) -> Option<Way<'a>> 
 /// Runs that the inputs asked for take, so many at once; when any number may come, the part of a run
 /// that each takes.
 fn n_runs(options: &Options, lanes: usize) -> f64 {
-    options.batch.map_or(1.0 / lanes as f64, |batch| batch.div_ceil(lanes) as f64)
+    options.batch.map_or(1.0 / lanes as f64, |batch| batch.max(1).div_ceil(lanes) as f64)
 }
 
 /// Slots for each input that are worth a try on a ring. As long as there is no `best` these are all powers

@@ -101,10 +101,14 @@ impl<'a> Job<'a> {
         let kinds = || std::iter::once(asked).chain(families.iter().copied().map(Packing::Only));
         let others = others.iter().flat_map(|network| kinds().map(move |packing| (packing, network)));
         let packed = others.filter_map(|(packing, network)| pack(packing, network, ring, n_slots).ok());
-        Ok(packed.fold(fastest, |best, other| {
-            let [held, less] = [&best, &other].map(|packed| packed.footprint(self.model).bytes);
-            if less < held { other } else { best }
-        }))
+        let mut packed = packed.peekable();
+        if packed.peek().is_none() {
+            return Ok(fastest);
+        }
+        let weighed = |packed: Packed| (packed.footprint(self.model).bytes, packed);
+        let less =
+            |best: (usize, Packed), other: (usize, Packed)| if other.0 < best.0 { other } else { best };
+        Ok(packed.map(weighed).fold(weighed(fastest), less).1)
     }
 }
 

@@ -179,7 +179,9 @@ impl Convolution {
         };
         let n_weights = self.weights.len() * tile_y.kernel * tile_x.kernel;
         let weights = (0..n_weights).map(weight).collect();
-        Some(Convolution { input: tiles.input, weights, axes, ..self.clone() }.counted())
+        let Convolution { output, in_per_group, out_per_group, n_nonzeros, .. } = *self;
+        let input = tiles.input;
+        Some(Convolution { input, output, in_per_group, out_per_group, weights, axes, n_nonzeros }.counted())
     }
 }
 

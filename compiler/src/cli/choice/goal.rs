@@ -124,7 +124,7 @@ impl Goal {
 pub(super) fn against(cost: f64, chosen: f64) -> String {
     let percent = 100.0 * (cost / chosen - 1.0);
     match percent {
-        _ if percent.abs() < 0.05 => String::from("costs as much"),
+        _ if cost == chosen || percent.abs() < 0.05 => String::from("costs as much"),
         _ if percent > 0.0 => format!("costs {percent:.1} % more"),
         _ => format!("costs {:.1} % less, but the search did not come by it", -percent),
     }
