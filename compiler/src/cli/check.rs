@@ -90,18 +90,23 @@ fn evaluator<'a>(args: &'a CheckArgs, built: &'a Built) -> Result<Evaluate<'a>, 
                 Evaluated::of(forecast.tensors, expected)
             };
             Box::new(move |samples, first| {
-                let batch = session::batch(&samples[first..samples.len().min(first + lanes)]);
+                let batch = batch_from(samples, first, lanes);
                 let refused = |e| failed(session::numbered(e, first, batch.len()));
                 let forecasts = simulation.forecast_batch(&batch).map_err(refused)?;
                 Ok(forecasts.into_iter().map(evaluated).collect())
             })
         }
         BackendArg::Clear => Box::new(move |samples, first| {
-            let batch = session::batch(&samples[first..samples.len().min(first + lanes)]);
+            let batch = batch_from(samples, first, lanes);
             let refused = |e| failed(session::numbered(e, first, batch.len()));
             let evaluations = dry::evaluate_batch(&executor, program.clone(), &batch).map_err(refused)?;
             let of_sample = |evaluation: Evaluation| Evaluated::of(evaluation.tensors, None);
             Ok(evaluations.into_iter().map(of_sample).collect())
         }),
     })
+}
+
+/// As many samples as share a run, from one on.
+fn batch_from(samples: &[Vec<f64>], first: usize, lanes: usize) -> Vec<&[Vec<f64>]> {
+    session::batch(&samples[first..samples.len().min(first + lanes)])
 }

@@ -38,29 +38,18 @@ impl Memory {
         let is_number = |constant: Const| circuit.plain(constant).uniform().is_some();
         for value in circuit.values() {
             let Some(level) = level_of(value) else { continue };
-            match circuit.node(value).op {
-                Op::Rotate(_, step) => {
-                    let highest = rotations.entry(step).or_insert(level);
-                    *highest = level.max(*highest);
-                }
-                Op::Relin(_) => relin = relin.max(Some(level)),
-                Op::MulPlain(_, constant) if !is_number(constant) => {
-                    plains.insert((constant, level, bases[value.index()]));
-                }
-                Op::AddPlain(_, constant) if !is_number(constant) => {
-                    plains.insert((constant, level, Basis::Reduced));
-                }
-                Op::MulPlain(..)
-                | Op::AddPlain(..)
-                | Op::Input { .. }
-                | Op::Zero
-                | Op::Add(_)
-                | Op::Sub(..)
-                | Op::Neg(_)
-                | Op::Mul(..)
-                | Op::MulScalar(..)
-                | Op::Rescale(_)
-                | Op::DropLevel(..) => {}
+            let op = &circuit.node(value).op;
+            if let Op::Rotate(_, step) = *op {
+                let highest = rotations.entry(step).or_insert(level);
+                *highest = level.max(*highest);
+            }
+            if let Op::Relin(_) = op {
+                relin = relin.max(Some(level));
+            }
+            if let Some(constant) = op.constant().filter(|&constant| !is_number(constant)) {
+                let is_added = matches!(op, Op::AddPlain(..));
+                let basis = if is_added { Basis::Reduced } else { bases[value.index()] };
+                plains.insert((constant, level, basis));
             }
         }
         let plain = |&(_, level, basis): &(Const, Level, Basis)| sizes.plain(level, basis);

@@ -89,6 +89,9 @@ impl<'a> Job<'a> {
         let asked = self.options.packing;
         let (fastest, others) = networks.split_first().expect("there is a unit to price in");
         let fastest = pack(asked, fastest, ring, n_slots)?;
+        if others.is_empty() {
+            return Ok(fastest);
+        }
         // Prices in bytes add up what layers share, and only whole plans tell what they hold.
         let families = match asked {
             Packing::Searched => &Family::ALL[..],
@@ -101,10 +104,6 @@ impl<'a> Job<'a> {
         let kinds = || std::iter::once(asked).chain(families.iter().copied().map(Packing::Only));
         let others = others.iter().flat_map(|network| kinds().map(move |packing| (packing, network)));
         let packed = others.filter_map(|(packing, network)| pack(packing, network, ring, n_slots).ok());
-        let mut packed = packed.peekable();
-        if packed.peek().is_none() {
-            return Ok(fastest);
-        }
         let weighed = |packed: Packed| (packed.footprint(self.model).bytes, packed);
         let less =
             |best: (usize, Packed), other: (usize, Packed)| if other.0 < best.0 { other } else { best };
