@@ -121,12 +121,14 @@ pub fn price(circuit: &Circuit, level_of: impl Fn(Value) -> Option<Level>, ops: 
             Op::Add(values) => n_additions(circuit, values) as f64 * ops.add(level, basis(value)),
             Op::Sub(..) | Op::Neg(_) | Op::AddPlain(..) => ops.add(level, basis(value)),
             Op::Mul(a, b) => reduce(*a) + reduce(*b) + ops.mul(level),
-            Op::MulPlain(a, _) => {
-                let product = ops.mul_plain(level, basis(value));
+            op @ (Op::MulPlain(a, _) | Op::MulScalar(a, _)) => {
+                let product = match op {
+                    Op::MulPlain(..) => ops.mul_plain(level, basis(value)),
+                    _ => ops.mul_scalar(level, basis(value)),
+                };
                 let gather = if gathered.insert((*a, level)) { ops.gather(level, basis(value)) } else { 0.0 };
                 product + gather + if basis(value) < basis(*a) { reduce(*a) } else { 0.0 }
             }
-            Op::MulScalar(..) => ops.mul_scalar(level, basis(value)),
             Op::Rotate(a, _) if !decomposed.insert((*a, level)) => ops.apply_key(level),
             Op::Rotate(a, _) if basis(*a) == Basis::Extended => ops.divide(level) + ops.rotate(level),
             Op::Rotate(..) => ops.rotate(level),
@@ -145,9 +147,13 @@ fn n_additions(circuit: &Circuit, values: &[Value]) -> usize {
     values.len() - 1 - n_products.saturating_sub(1)
 }
 
+/// Terms of a sum that an inner product can take in, with their operands: products with plaintexts, and
+/// with numbers unless their operand waits to be relinearised.
 fn products<'a>(circuit: &'a Circuit, values: &'a [Value]) -> impl Iterator<Item = (Value, Value)> + 'a {
-    values.iter().filter_map(|&value| match circuit.node(value).op {
+    let is_square = |operand: Value| matches!(circuit.node(operand).op, Op::Mul(..));
+    values.iter().filter_map(move |&value| match circuit.node(value).op {
         Op::MulPlain(operand, _) => Some((value, operand)),
+        Op::MulScalar(operand, _) if !is_square(operand) => Some((value, operand)),
         _ => None,
     })
 }

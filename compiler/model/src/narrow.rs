@@ -3,7 +3,8 @@
 //! Layers without weights pass channels on one by one, so all that lie between two layers
 //! with weights share them: a *width*. A unit of a width is a channel of its images and the
 //! elements that the channel becomes in its vectors. It goes when nothing reads it, or when it
-//! does not depend on the input and its readers' biases can take what it is.
+//! does not depend on the input and its readers' biases can take what it is. Where convolutions in
+//! groups compute or read a width, as many units go from each group.
 
 use crate::{Conv, Dense, Layer, LayerId, LayerKind, Model};
 use petgraph::unionfind::UnionFind;
@@ -19,22 +20,44 @@ pub struct Width {
     pub layers: Vec<LayerId>,
     /// Channels, or features of vectors.
     pub n_units: usize,
+    /// Equal runs of units, in order, that have to stay equal: 1 unless convolutions in groups compute or
+    /// read them.
+    pub n_groups: usize,
 }
 
-/// Weights of one layer, `[out, in, taps]`.
+impl Width {
+    /// The units of a group.
+    pub fn group(&self, group: usize) -> Range<usize> {
+        let size = self.n_units / self.n_groups;
+        group * size..(group + 1) * size
+    }
+
+    /// Whether so many of each group are named, group by group.
+    fn is_even(&self, units: &[usize]) -> bool {
+        let mut runs = units.chunks((units.len() / self.n_groups).max(1));
+        units.len().is_multiple_of(self.n_groups)
+            && (0..self.n_groups).all(|group| {
+                runs.next().is_some_and(|run| run.iter().all(|unit| self.group(group).contains(unit)))
+            })
+    }
+}
+
+/// Weights of one layer, `[out, in / groups, taps]`.
 #[derive(Clone, Copy)]
 struct Extents {
     out: usize,
+    /// Inputs of one group.
     input: usize,
     taps: usize,
+    groups: usize,
 }
 
 /// What a unit is for every input: a value per channel, by layer.
 type Constants = BTreeMap<LayerId, Vec<f64>>;
 
 impl Model {
-    /// All widths whose units can be removed: not the input's, the output's, nor what is
-    /// moved about or convolved in groups.
+    /// All widths whose units can be removed: not the input's, the output's, what is moved about, nor what
+    /// has one unit for each group of a convolution.
     pub fn widths(&self) -> Vec<Width> {
         let ties = Ties::of(self);
         let mut members: BTreeMap<usize, Vec<LayerId>> = BTreeMap::new();
@@ -42,35 +65,39 @@ impl Model {
             members.entry(ties.classes.find(id)).or_default().push(LayerId(id));
         }
         let fixed: BTreeSet<usize> = ties.fixed.iter().map(|id| ties.classes.find(*id)).collect();
+        let mut grouped: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (id, groups) in &ties.groups {
+            grouped.entry(ties.classes.find(*id)).or_default().push(*groups);
+        }
         let free = members.into_iter().filter(|(class, _)| !fixed.contains(class));
-        let widths = free.filter_map(|(_, layers)| {
+        let widths = free.filter_map(|(class, layers)| {
             let first_axes: Option<Vec<usize>> =
                 layers.iter().map(|id| self.layer(*id).shape.0.first().copied()).collect();
             let first_axes = first_axes?;
             let n_units = first_axes.iter().copied().min().filter(|n| *n > 0)?;
-            first_axes.iter().all(|n| n.is_multiple_of(n_units)).then_some(Width { layers, n_units })
+            let groups = grouped.get(&class).map_or(&[][..], Vec::as_slice);
+            let n_groups = groups.iter().copied().max().unwrap_or(1);
+            let is_even = groups.iter().all(|groups| n_groups.is_multiple_of(*groups))
+                && n_units.is_multiple_of(n_groups)
+                && (n_groups == 1 || n_units > n_groups);
+            let is_whole = first_axes.iter().all(|n| n.is_multiple_of(n_units));
+            (is_whole && is_even).then_some(Width { layers, n_units, n_groups })
         });
         widths.collect()
     }
 
     /// The weights that read a unit, by layer.
     pub fn weights_reading(&self, width: &Width, unit: usize) -> Vec<(LayerId, Vec<u32>)> {
-        let read = |(id, extents): (LayerId, Extents)| {
-            (id, extents.weights(0..extents.out, part(extents.input, width, unit)))
-        };
-        self.readers(width).map(read).collect()
+        self.readers(width).map(|(id, extents)| (id, extents.weights_reading(width, unit))).collect()
     }
 
     /// The model with some units of a width alone, in the order given. With all of them, in any
-    /// order, it computes the same.
+    /// order within each group, it computes the same.
     ///
     /// # Panics
-    /// If the width is none of [`Model::widths`] or has no such unit.
+    /// If the width is none of [`Model::widths`], or has no such units, as many in each group, group by group.
     pub fn with_units(mut self, width: &Width, units: &[usize]) -> Model {
-        assert!(
-            !units.is_empty() && units.iter().all(|&unit| unit < width.n_units),
-            "the width has the units"
-        );
+        assert!(!units.is_empty() && width.is_even(units), "the width has the units");
         self.keep(width, units);
         self
     }
@@ -96,7 +123,7 @@ impl Model {
             *keeps = !self.is_unread(width, unit)
                 && self.constants(width, unit).is_none_or(|values| !self.absorb(width, unit, &values));
         }
-        keeps[0] |= !keeps.contains(&true);
+        level(&mut keeps, width);
         let is_news = keeps.contains(&false);
         if is_news {
             let units: Vec<usize> = (0..width.n_units).filter(|&unit| keeps[unit]).collect();
@@ -108,7 +135,7 @@ impl Model {
     fn is_unread(&self, width: &Width, unit: usize) -> bool {
         self.readers(width).all(|(id, extents)| {
             let weights = self.layer(id).kind.weights().unwrap_or_default();
-            let read = extents.weights(0..extents.out, part(extents.input, width, unit));
+            let read = extents.weights_reading(width, unit);
             read.iter().all(|&weight| weights[weight as usize] == 0.0)
         })
     }
@@ -172,10 +199,10 @@ impl Model {
         let is_absorbed = readers.iter().all(takes);
         for (id, extents) in readers.into_iter().filter(|_| is_absorbed) {
             let value = &values[&self.layer(id).inputs[0]];
-            let columns = part(extents.input, width, unit);
+            let (rows, columns) = extents.reading(width, unit);
             let Some((weights, bias)) = self.layers[id.0].kind.weights_and_bias_mut() else { continue };
             bias.resize(extents.out, 0.0);
-            for (out, bias) in bias.iter_mut().enumerate() {
+            for (out, bias) in bias.iter_mut().enumerate().take(rows.end).skip(rows.start) {
                 for (column, value) in columns.clone().zip(value) {
                     let taps = &mut weights[(out * extents.input + column) * extents.taps..][..extents.taps];
                     *bias += taps.iter().sum::<f64>() * value;
@@ -190,14 +217,21 @@ impl Model {
     fn keep(&mut self, width: &Width, units: &[usize]) {
         let readers: Vec<(LayerId, Extents)> = self.readers(width).collect();
         for (id, extents) in readers {
-            let per_unit = extents.input / width.n_units;
+            let Extents { out, input, taps, groups } = extents;
+            let per_unit = input * groups / width.n_units;
+            let n_read = width.n_units / groups;
+            let kept = |row: usize| {
+                let first = row / (out / groups) * n_read;
+                let of_group = units.iter().filter(move |unit| (first..first + n_read).contains(unit));
+                of_group.map(|unit| unit - first).collect::<Vec<usize>>()
+            };
             let kind = &mut self.layers[id.0].kind;
             if let Some((weights, _)) = kind.weights_and_bias_mut() {
-                let rows = weights.chunks(extents.input * extents.taps);
-                *weights = rows.flat_map(|row| parts(row, units, per_unit * extents.taps)).collect();
+                let rows = weights.chunks(input * taps).enumerate();
+                *weights = rows.flat_map(|(at, row)| parts(row, &kept(at), per_unit * taps)).collect();
             }
             if let LayerKind::Conv(conv) = kind {
-                conv.weight_shape[1] = per_unit * units.len();
+                conv.weight_shape[1] = per_unit * units.len() / groups;
             }
         }
         width.layers.iter().for_each(|id| self.layers[id.0].keep(units, width.n_units));
@@ -234,6 +268,17 @@ impl Layer {
     }
 }
 
+/// Keeps as many units of every group as the group that keeps most, and one at least.
+fn level(keeps: &mut [bool], width: &Width) {
+    let count = |keeps: &[bool]| keeps.iter().filter(|keeps| **keeps).count();
+    let groups = || (0..width.n_groups).map(|group| width.group(group));
+    let most = groups().map(|group| count(&keeps[group])).max().unwrap_or(0).max(1);
+    for group in groups() {
+        let missing = most - count(&keeps[group.clone()]);
+        keeps[group].iter_mut().filter(|keeps| !**keeps).take(missing).for_each(|keeps| *keeps = true);
+    }
+}
+
 /// The chunks of `len` values at some places; none of no values.
 fn parts(values: &[f64], places: &[usize], len: usize) -> Vec<f64> {
     let chunk = |&place: &usize| values.chunks(len).nth(place).unwrap_or_default();
@@ -248,10 +293,27 @@ fn part(n: usize, width: &Width, unit: usize) -> Range<usize> {
 
 fn extents(layer: &Layer) -> Option<Extents> {
     let shape = layer.weight_shape()?;
-    Some(Extents { out: shape[0], input: shape[1], taps: shape[2..].iter().product() })
+    let groups = match &layer.kind {
+        LayerKind::Conv(conv) => conv.groups,
+        _ => 1,
+    };
+    Some(Extents { out: shape[0], input: shape[1], taps: shape[2..].iter().product(), groups })
 }
 
 impl Extents {
+    /// Outputs that read a unit, and as which of the inputs of their group.
+    fn reading(self, width: &Width, unit: usize) -> (Range<usize>, Range<usize>) {
+        let n_read = width.n_units / self.groups;
+        let (group, unit) = (unit / n_read, unit % n_read);
+        let (rows, columns) = (self.out / self.groups, self.input / n_read);
+        (group * rows..(group + 1) * rows, unit * columns..(unit + 1) * columns)
+    }
+
+    fn weights_reading(self, width: &Width, unit: usize) -> Vec<u32> {
+        let (outputs, inputs) = self.reading(width, unit);
+        self.weights(outputs, inputs)
+    }
+
     /// Positions of the weights of some outputs and inputs.
     fn weights(self, outputs: Range<usize>, inputs: Range<usize>) -> Vec<u32> {
         let row = move |out: usize| {
@@ -267,17 +329,22 @@ struct Ties {
     classes: UnionFind<usize>,
     /// Layers whose channels cannot go.
     fixed: Vec<usize>,
+    /// Layers whose channels a convolution computes or reads in so many groups.
+    groups: Vec<(usize, usize)>,
 }
 
 impl Ties {
     fn of(model: &Model) -> Ties {
-        let mut ties = Ties { classes: UnionFind::new(model.layers.len()), fixed: vec![model.output.0] };
+        let classes = UnionFind::new(model.layers.len());
+        let mut ties = Ties { classes, fixed: vec![model.output.0], groups: Vec::new() };
         for (id, layer) in model.layers.iter().enumerate() {
             let operands = layer.inputs.iter().map(|operand| operand.0);
             match &layer.kind {
                 LayerKind::Input { .. } => ties.fixed.push(id),
-                LayerKind::Conv(conv) if conv.groups > 1 => ties.fixed.extend(operands.chain([id])),
-                LayerKind::Conv(_) | LayerKind::Dense(_) => {}
+                LayerKind::Conv(conv) => {
+                    ties.groups.extend(operands.chain([id]).map(|layer| (layer, conv.groups)));
+                }
+                LayerKind::Dense(_) => {}
                 LayerKind::Move { source } if !is_identity(source, model.layer(layer.inputs[0])) => {
                     ties.fixed.extend(operands.chain([id]));
                 }

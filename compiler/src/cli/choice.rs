@@ -26,7 +26,10 @@ pub fn explain(args: &ModelArgs, form: Form) -> Result<(), Diagnostics> {
     spinner.finish_and_clear();
     let ring_degree = built.compiled.program.manifest.params.ring_degree;
     let (name, slots) = (&built.model.name, built.compiled.program.manifest.n_slots());
-    let plural = if slots == 1 { "" } else { "s" };
+    let ciphertexts = match slots {
+        1 => String::from("with one element per ciphertext"),
+        _ => format!("in ciphertexts of {slots} slots"),
+    };
     let objective = args.optimize.to_possible_value().expect("no objective is hidden");
     let objective = objective.get_name();
     let object = json!({
@@ -38,9 +41,7 @@ pub fn explain(args: &ModelArgs, form: Form) -> Result<(), Diagnostics> {
         "layers": layers,
     });
     form.result(&object, || {
-        let head = format!(
-            "{name} in ciphertexts of {slots} slot{plural} (ring degree {ring_degree}), objective {objective}\n"
-        );
+        let head = format!("{name} {ciphertexts} (ring degree {ring_degree}), objective {objective}\n");
         let layers: String = layers.iter().map(LayerRows::describe).collect();
         format!("{head}{}\n{layers}{FOOT}", packing_table(&packings))
     });
@@ -71,7 +72,7 @@ fn packings(built: &Built) -> Vec<PackingRow> {
     let first = PackingRow {
         packing: asked.to_string(),
         chosen: true,
-        why: goal.why_chosen(&chosen, known),
+        why: goal.why_chosen(asked, &chosen, known),
         estimate: Some(chosen),
     };
     let row = |(packing, found): (Packing, Result<Estimate, String>)| PackingRow {

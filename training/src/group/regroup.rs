@@ -93,9 +93,11 @@ fn sides(model: &Model, id: LayerId) -> [Option<Width>; 2] {
     let widths = model.widths();
     let ends = [model.layer(id).inputs[0], id];
     let sides = ends.map(|end| {
-        let is_whole =
-            |width: &&Width| width.layers.contains(&end) && width.n_units == model.layer(end).shape.0[0];
-        widths.iter().find(is_whole).cloned()
+        let n_channels = model.layer(end).shape.0[0];
+        let is_free = |width: &&Width| {
+            width.layers.contains(&end) && width.n_units == n_channels && width.n_groups == 1
+        };
+        widths.iter().find(is_free).cloned()
     });
     if sides[0] == sides[1] { [None, None] } else { sides }
 }

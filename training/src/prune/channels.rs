@@ -13,7 +13,7 @@ pub(super) struct Narrowing {
 }
 
 /// Models without the channels of least score, one width narrower than a model, that cost less
-/// than it but no less than `floor`.
+/// than it but no less than `floor`. Of a width in groups each group loses as many.
 pub(super) fn narrowings(
     model: &Model,
     planner: &dyn Planner,
@@ -22,16 +22,24 @@ pub(super) fn narrowings(
 ) -> Vec<Narrowing> {
     let widths = model.widths();
     let candidates = widths.iter().flat_map(|width| {
-        let mut order: Vec<(f64, usize)> =
-            (0..width.n_units).map(|unit| (score(model, width, unit, scores), unit)).collect();
-        order.sort_by(|a, b| a.0.total_cmp(&b.0));
-        counts(width.n_units).into_iter().filter_map(move |n_kept| {
-            let gone = &order[..width.n_units - n_kept];
-            let model = without(model, width, gone.iter().map(|(_, unit)| *unit));
+        let size = width.n_units / width.n_groups;
+        let orders: Vec<Vec<usize>> =
+            (0..width.n_groups).map(|group| order(model, width, group, scores)).collect();
+        counts(size).into_iter().filter_map(move |n_kept| {
+            let gone = orders.iter().flat_map(|order| order[..size - n_kept].iter().copied());
+            let model = without(model, width, gone);
             Some(Narrowing { cost: planner.cost_of(&model)?, model })
         })
     });
     candidates.filter(|narrowing| (floor..cost).contains(&narrowing.cost)).collect()
+}
+
+/// The units of a group, those of least score first.
+fn order(model: &Model, width: &Width, group: usize, scores: &Scores) -> Vec<usize> {
+    let scored = width.group(group).map(|unit| (score(model, width, unit, scores), unit));
+    let mut order: Vec<(f64, usize)> = scored.collect();
+    order.sort_by(|a, b| a.0.total_cmp(&b.0));
+    order.into_iter().map(|(_, unit)| unit).collect()
 }
 
 /// Numbers of channels worth trying below `n`: packings change most at powers of two.

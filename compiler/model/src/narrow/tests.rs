@@ -204,18 +204,64 @@ fn grouped() -> Model {
     builder.finish("grouped", y)
 }
 
-/// What groups read and compute is in order: neither channels without a reader nor constant
-/// ones go.
+/// Channels that groups read or compute go in as many of each group.
 #[test]
-fn channels_of_grouped_convolutions_stay() {
+fn channels_of_groups_go_from_all_groups_alike() {
     let mut model = grouped();
-    let names: Vec<Vec<LayerId>> = model.widths().into_iter().map(|width| width.layers).collect();
-    assert_eq!(names, [[LayerId(4), LayerId(5)]]);
+    let widths = model.widths();
+    let groups: Vec<_> = widths.iter().map(|width| (width.n_units, width.n_groups)).collect();
+    assert_eq!(groups, [(6, 2), (4, 2), (5, 1)]);
+    // Nothing reads 2 of either group; 0 of the second group is a constant, of the first it is read.
+    zero(&mut model, "g", |at| at / 9 % 3 == 2);
+    zero(&mut model, "a", |at| at / 18 == 3);
+    zero(&mut model, "h", |at| matches!(at / 9 % 4, 1 | 2));
+    assert_eq!(channels(&model, ["a", "g", "h", "d"]), [4, 2, 5, 3]);
+}
+
+#[test]
+fn a_channel_that_one_group_alone_could_lose_stays() {
+    let mut model = grouped();
     zero(&mut model, "a", |at| at / 18 == 1);
-    zero(&mut model, "g", |at| at / 9 % 3 == 2 || at / 27 == 0);
     zero(&mut model, "h", |at| at / 9 % 4 == 3);
     zero(&mut model, "d", |at| at % 80 / 16 == 2);
     assert_eq!(channels(&model, ["a", "g", "h", "d"]), [6, 4, 4, 3]);
+}
+
+#[test]
+fn channels_change_places_within_groups() {
+    let model = grouped();
+    for (width, order) in model.widths().iter().zip([vec![2, 0, 1, 3, 5, 4], vec![1, 0, 2, 3]]) {
+        let permuted = model.clone().with_units(width, &order);
+        assert_ne!(permuted, model);
+        assert_same(&model, &permuted);
+    }
+}
+
+#[test]
+#[should_panic(expected = "the width has the units")]
+fn channels_do_not_change_groups() {
+    let model = grouped();
+    let _ = model.clone().with_units(&model.widths()[0], &[3, 1, 2, 0, 4, 5]);
+}
+
+/// A channel of which each is a group of its own cannot go.
+#[test]
+fn channels_of_depthwise_convolutions_stay() {
+    let mut each = conv(1, 6, 0);
+    if let LayerKind::Conv(conv) = &mut each {
+        conv.groups = 6;
+    }
+    let mut builder = ModelBuilder::new();
+    let mut push =
+        |name, kind, operands: &[LayerId], shape| builder.push(name, kind, operands, shape).unwrap();
+    let x = push("x", LayerKind::Input { range: (-1.0, 1.0) }, &[], Some(Shape(vec![2, 10, 10])));
+    let y = push("a", conv(2, 6, 0), &[x], None);
+    let y = push("g", each, &[y], None);
+    let y = push("h", conv(6, 5, 0), &[y], None);
+    let mut model = builder.finish("depthwise", y);
+    assert!(model.widths().is_empty());
+    zero(&mut model, "h", |at| at / 9 % 6 == 3);
+    assert_eq!(channels(&model, ["a", "g", "h"]), [6, 6, 5]);
 }
 
 /// conv a, conv b on top of it, their sum, conv c.

@@ -91,12 +91,16 @@ impl Goal {
         }
     }
 
-    /// Why a packing was chosen: beside the best of the others that is something else.
+    /// Why a packing was chosen: it was asked for, or the best of the others that is something else costs more.
     pub fn why_chosen<'a>(
         &self,
+        asked: Packing,
         chosen: &Estimate,
         others: impl Iterator<Item = (Packing, &'a Estimate)>,
     ) -> String {
+        if asked != Packing::Searched {
+            return format!("asked for: {}", self.figure(chosen));
+        }
         let others = others.filter(|(_, other)| *other != chosen);
         let next = others.min_by(|(_, a), (_, b)| self.cost(a).total_cmp(&self.cost(b)));
         let next = next.map_or_else(String::new, |(packing, other)| {
