@@ -78,7 +78,7 @@ fn packings(built: &Built) -> Vec<PackingRow> {
     let row = |(packing, found): (Packing, Result<Estimate, String>)| PackingRow {
         packing: packing.to_string(),
         chosen: false,
-        why: found.as_ref().map_or_else(String::clone, |estimate| goal.why_not(estimate, &chosen)),
+        why: found.as_ref().map_or_else(String::clone, |estimate| goal.why_not(asked, estimate, &chosen)),
         estimate: found.ok(),
     };
     std::iter::once(first).chain(others.into_iter().map(row)).collect()

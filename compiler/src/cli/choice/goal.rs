@@ -114,22 +114,34 @@ impl Goal {
     }
 
     /// Why another packing was not.
-    pub fn why_not(&self, other: &Estimate, chosen: &Estimate) -> String {
+    pub fn why_not(&self, asked: Packing, other: &Estimate, chosen: &Estimate) -> String {
         match self {
             Goal::Run if other.inputs_at_once != chosen.inputs_at_once => {
                 format!("{:.3} ms for each of a full batch", 1e3 / other.inputs_per_second)
             }
+            _ if asked != Packing::Searched => beside(self.cost(other), self.cost(chosen)),
             Goal::Run | Goal::Inputs(_) | Goal::Memory => against(self.cost(other), self.cost(chosen)),
         }
     }
 }
 
-/// A cost beside that of the plan.
+/// A cost beside that of the plan that a search found.
 pub(super) fn against(cost: f64, chosen: f64) -> String {
-    let percent = 100.0 * (cost / chosen - 1.0);
-    match percent {
-        _ if cost == chosen || percent.abs() < 0.05 => String::from("costs as much"),
-        _ if percent > 0.0 => format!("costs {percent:.1} % more"),
-        _ => format!("costs {:.1} % less, but the search did not come by it", -percent),
+    let missed = if percent_more(cost, chosen) < 0.0 { ", but the search did not come by it" } else { "" };
+    format!("{}{missed}", beside(cost, chosen))
+}
+
+/// A cost beside another.
+fn beside(cost: f64, other: f64) -> String {
+    match percent_more(cost, other) {
+        0.0 => String::from("costs as much"),
+        percent if percent > 0.0 => format!("costs {percent:.1} % more"),
+        percent => format!("costs {:.1} % less", -percent),
     }
+}
+
+/// What one digit after the point would show, at least.
+fn percent_more(cost: f64, other: f64) -> f64 {
+    let percent = 100.0 * (cost / other - 1.0);
+    if cost == other || percent.abs() < 0.05 { 0.0 } else { percent }
 }
