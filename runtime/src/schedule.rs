@@ -2,7 +2,8 @@
 
 use crate::backend::PlainType;
 use hecc_ir::{Instr, Program, Reg};
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 /// The order constraints of a program, computed once and used by every run.
 #[derive(Debug)]
@@ -43,6 +44,47 @@ impl Schedule {
             schedule.uses[position(*reg)] += 1;
         }
         schedule
+    }
+
+    /// Units in the order in which one thread runs them: always the first that is ready.
+    fn order(&self, program: &Program) -> Vec<u32> {
+        let mut waits = self.waits.clone();
+        let first = (0..).zip(&waits).filter(|(_, waits)| **waits == 0);
+        let mut ready: BinaryHeap<Reverse<u32>> = first.map(|(unit, _)| Reverse(unit)).collect();
+        let mut order = Vec::with_capacity(self.units.len());
+        while let Some(Reverse(unit)) = ready.pop() {
+            order.push(unit);
+            let written =
+                self.units[unit as usize].iter().flat_map(|&index| program.instrs[index as usize].writes());
+            for &reader in written.flat_map(|reg| &self.readers[position(reg)]) {
+                waits[reader as usize] -= 1;
+                if waits[reader as usize] == 0 {
+                    ready.push(Reverse(reader));
+                }
+            }
+        }
+        order
+    }
+
+    /// Most bytes of registers that one thread keeps at once: inputs from the start, outputs to the end.
+    pub fn most_alive(&self, program: &Program, bytes: impl Fn(Reg) -> usize) -> usize {
+        let is_input = |instr: &&Instr| matches!(instr, Instr::Input { .. });
+        let inputs = program.instrs.iter().filter(is_input).flat_map(Instr::writes);
+        let mut now: usize = inputs.map(&bytes).sum();
+        let (mut most, mut uses) = (now, self.uses.clone());
+        for unit in self.order(program) {
+            let instrs = || self.units[unit as usize].iter().map(|&index| &program.instrs[index as usize]);
+            let written = instrs().filter(|instr| !is_input(instr)).flat_map(Instr::writes);
+            now += written.filter(|reg| self.uses[position(*reg)] > 0).map(&bytes).sum::<usize>();
+            most = most.max(now);
+            for reg in instrs().flat_map(Instr::reads) {
+                uses[position(reg)] -= 1;
+                if uses[position(reg)] == 0 {
+                    now -= bytes(reg);
+                }
+            }
+        }
+        most
     }
 }
 
@@ -314,27 +356,11 @@ mod tests {
     use hecc_ir::testing::programs;
     use proptest::prelude::*;
 
-    /// Units in the order in which they run on one thread.
-    fn order(schedule: &Schedule, program: &Program) -> Vec<usize> {
-        let mut waits = schedule.waits.clone();
-        let mut order = Vec::new();
-        let is_ready =
-            |unit: &usize, waits: &[u32], order: &[usize]| waits[*unit] == 0 && !order.contains(unit);
-        while let Some(unit) = (0..waits.len()).find(|unit| is_ready(unit, &waits, &order)) {
-            order.push(unit);
-            let writes = schedule.units[unit].iter().flat_map(|&i| program.instrs[i as usize].writes());
-            for reg in writes {
-                schedule.readers[position(reg)].iter().for_each(|&reader| waits[reader as usize] -= 1);
-            }
-        }
-        order
-    }
-
     proptest! {
         #[test]
         fn every_instruction_runs_once(program in programs()) {
             let schedule = Schedule::of(&program);
-            prop_assert_eq!(order(&schedule, &program).len(), schedule.units.len());
+            prop_assert_eq!(schedule.order(&program).len(), schedule.units.len());
             let mut instrs: Vec<u32> = schedule.units.concat();
             instrs.sort_unstable();
             prop_assert!(instrs.into_iter().eq(0..program.instrs.len() as u32));

@@ -46,6 +46,12 @@ impl Server {
         &self.encoded.program().manifest
     }
 
+    /// Bytes of the ciphertexts that a run on one thread keeps at once. Threads may keep more, and what was
+    /// rotated a few primes more for a while.
+    pub fn ciphertext_bytes(&self) -> usize {
+        self.encoded.ciphertext_bytes(ckks::ct_bytes)
+    }
+
     /// Reads a client's bundle of evaluation keys.
     ///
     /// # Errors

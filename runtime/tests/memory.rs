@@ -73,6 +73,42 @@ fn budgets(total: usize) -> [usize; 6] {
     [0, 1, total / 7, total / 2, total.saturating_sub(1), total + 1]
 }
 
+/// What a server says that ciphertexts take, and what they took on one thread.
+fn ciphertext_bytes(program: &Program) -> (usize, usize) {
+    let client = Client::generate_insecure(&program.manifest).unwrap();
+    let server =
+        Server::load_with(&artifact::write_program(program), &Executor::new(Some(1)).unwrap(), &|_, _| ());
+    let server = server.unwrap();
+    let session = server.session(&client.eval_keys().unwrap()).unwrap();
+    let tensors: Vec<Vec<f64>> =
+        program.manifest.inputs.iter().map(|port| vec![0.5; port.layout.shape.n_elements()]).collect();
+    let reply = session.eval(&client.encrypt(&tensors).unwrap()).unwrap();
+    (server.ciphertext_bytes(), reply.cost.memory.ciphertexts)
+}
+
+/// Without rotations nothing is ever larger than its type says.
+#[test]
+fn servers_know_what_ciphertexts_take() {
+    let mut draft = Draft::new(&params(RING_DEGREE, 4, 1));
+    let (a, b) = (draft.input(), draft.input());
+    let squares: Vec<_> = (1..6)
+        .map(|i| {
+            let term = |x, k: i32| (x, vec![f64::from(i * k) / 30.0]);
+            let sum = draft.inner_product(vec![term(a, 1), term(b, 2)]);
+            let low = draft.rescale(sum);
+            let square = draft.mul(low, low);
+            let square = draft.relin(square);
+            draft.rescale(square)
+        })
+        .collect();
+    let sum = draft.sum(squares);
+    draft.output(sum);
+    let (expected, found) = ciphertext_bytes(&draft.finish());
+    assert_eq!(expected, found);
+    // Two inputs of five limbs, five products of four.
+    assert!(expected > 2 * 2 * 5 * RING_DEGREE * 8, "{expected}");
+}
+
 fn run_with<B: Backend>(
     program: &Program,
     backend: B,

@@ -66,6 +66,11 @@ fn pruned_lenet() {
     assert_predicts("../lenet/pruned/lenet.hec", 2);
 }
 
+#[test]
+fn grouped_lenet() {
+    assert_predicts("../grouped/lenet/pruned/lenet.hec", 2);
+}
+
 /// What is written differs in names alone, so what is computed does not.
 #[test]
 fn both_forms_of_a_model_cost_the_same() {

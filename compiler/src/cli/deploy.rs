@@ -85,6 +85,7 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     let spinner = progress::spinner("encoding weights");
     let server = Server::load_with(&program, &executor, &hecc_runtime::executor::silent).map_err(refused)?;
     spinner.finish_and_clear();
+    memory::check(&args.program, server.ciphertext_bytes())?;
     let keys_refused = |e: Error| problems::runtime(Code::BadKeys, &args.eval_keys, &e, KEYS_AGAIN);
     let session = server.session(&eval_keys).map_err(keys_refused)?;
     let bar = progress::bar("evaluating", 0);

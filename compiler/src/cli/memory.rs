@@ -2,8 +2,11 @@
 //! has where nothing is said.
 
 use super::args::MachineArgs;
+use super::problems;
+use hecc::diag::Diagnostics;
 use hecc_runtime::{Error, Executor, Overflow, PlainMemory, RunMemory};
 use serde::Serialize;
+use std::path::Path;
 
 /// What a user allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +109,14 @@ pub fn describe(memory: &RunMemory) -> String {
     )
 }
 
+/// Refuses a run whose ciphertexts take more bytes than are free.
+pub fn check(file: &Path, needed: usize) -> Result<(), Diagnostics> {
+    match free_memory() {
+        Some(free) if needed > free => Err(problems::no_memory(file, needed, free)),
+        _ => Ok(()),
+    }
+}
+
 /// Bytes of memory a new process may take, where the system tells: what the
 /// kernel calls available, or the limit of a container if that is less.
 pub fn free_memory() -> Option<usize> {
@@ -128,6 +139,16 @@ fn peak_rss() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runs_that_cannot_fit_are_refused() {
+        let file = Path::new("large.hec");
+        assert!(check(file, 1 << 20).is_ok());
+        if free_memory().is_some() {
+            let refused = check(file, usize::MAX).unwrap_err().to_string();
+            assert!(refused.contains("H082") && refused.contains("large.hec"), "{refused}");
+        }
+    }
 
     #[test]
     fn sizes_are_read() {

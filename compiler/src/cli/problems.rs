@@ -158,6 +158,16 @@ pub fn no_page() -> Diagnostics {
         .into()
 }
 
+/// A run that would hold more bytes than are free.
+pub fn no_memory(model: &Path, needed: usize, free: usize) -> Diagnostics {
+    let gigabytes = |bytes: usize| bytes as f64 / 1e9;
+    let said = format!("{:.1} GB of ciphertexts, {:.1} GB are free", gigabytes(needed), gigabytes(free));
+    Diagnostic::error(Code::NoMemory, Code::NoMemory.title())
+        .label(Label::file(model.display().to_string(), said))
+        .help("compute fewer inputs at once (--batch), try `--optimize memory` or another `--packing`")
+        .into()
+}
+
 /// An operation that the encryption engine refused.
 pub fn engine(file: &Path, error: &hecc_ckks::Error) -> Diagnostics {
     threads(file, &error.to_string())

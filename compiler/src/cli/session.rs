@@ -238,6 +238,7 @@ impl Deployment {
         let executor = memory::executor(machine).map_err(failed)?;
         let start = Instant::now();
         let server = Server::load_with(&bytes, &executor, &on_plain).map_err(failed)?;
+        memory::check(&args.model, server.ciphertext_bytes())?;
         let encode_time = start.elapsed();
         bar.finish_and_clear();
         let session = server.session(&eval_keys).map_err(failed)?;

@@ -143,6 +143,8 @@ codes! {
         "A command is unknown, or an argument is missing, unknown or impossible. `hecc COMMAND --help` lists what a command takes.";
     BadGroups = "H081", "convolution cannot be grouped like this",
         "`--groups LAYER=COUNT` names a convolution that is not grouped yet and a number of groups, 2 or more, that divides its input and its output channels.";
+    NoMemory = "H082", "not enough memory for a run",
+        "The ciphertexts of a run have to be in memory, while weights are encoded when needed where there is no room for them. Fewer inputs at once take less, and so do `--optimize memory` and layouts of other kinds.";
 }
 
 impl Code {

@@ -289,6 +289,11 @@ pub fn params(params: &Params) -> hecc_ckks::Params {
     hecc_ckks::Params { ring_degree, q, p, digit_limbs, security }
 }
 
+/// Bytes of a ciphertext in memory, without special primes.
+pub(crate) fn ct_bytes(params: &Params, ty: CtType) -> usize {
+    (usize::from(ty.degree) + 1) * ty.level.n_limbs() * params.ring_degree * size_of::<u64>()
+}
+
 /// A fresh encryption of slots.
 #[cfg(feature = "client")]
 pub(crate) fn encrypt(
