@@ -147,13 +147,10 @@ fn n_additions(circuit: &Circuit, values: &[Value]) -> usize {
     values.len() - 1 - n_products.saturating_sub(1)
 }
 
-/// Terms of a sum that an inner product can take in, with their operands: products with plaintexts, and
-/// with numbers unless their operand waits to be relinearised.
+/// Terms of a sum that an inner product takes in, with their operands.
 fn products<'a>(circuit: &'a Circuit, values: &'a [Value]) -> impl Iterator<Item = (Value, Value)> + 'a {
-    let is_square = |operand: Value| matches!(circuit.node(operand).op, Op::Mul(..));
-    values.iter().filter_map(move |&value| match circuit.node(value).op {
-        Op::MulPlain(operand, _) => Some((value, operand)),
-        Op::MulScalar(operand, _) if !is_square(operand) => Some((value, operand)),
+    values.iter().filter_map(|&value| match circuit.node(value).op {
+        Op::MulPlain(operand, _) | Op::MulScalar(operand, _) => Some((value, operand)),
         _ => None,
     })
 }

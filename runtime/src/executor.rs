@@ -15,7 +15,7 @@ use crate::memory::{PlainBytes, PlainMemory};
 use crate::report::RunReport;
 use crate::schedule::Schedule;
 use crate::{Backend, Error};
-use hecc_ir::{CtType, Manifest, Params, Program};
+use hecc_ir::{CtType, Manifest, Program};
 use plains::Plains;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -26,11 +26,12 @@ pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 /// Reports to nobody.
 pub fn silent(_done: usize, _total: usize) {}
 
-/// The threads that programs run on, and the memory for their plaintexts.
+/// The threads that programs run on, and the memory for their plaintexts and ciphertexts.
 #[derive(Clone, Debug)]
 pub struct Executor {
     pool: Arc<rayon::ThreadPool>,
     memory: PlainMemory,
+    run_memory: Option<usize>,
 }
 
 impl Executor {
@@ -43,13 +44,28 @@ impl Executor {
         let threads = rayon::ThreadPoolBuilder::new().num_threads(n_threads.unwrap_or(0));
         let named = threads.thread_name(|i| format!("hecc-{i}"));
         let pool = named.build().map_err(|e| Error::Threads(e.to_string()))?;
-        Ok(Executor { pool: Arc::new(pool), memory: PlainMemory::default() })
+        Ok(Executor { pool: Arc::new(pool), memory: PlainMemory::default(), run_memory: None })
     }
 
     /// The same threads, with another way to keep plaintexts. It holds for every
     /// program that is encoded after.
     pub fn with_plain_memory(self, memory: PlainMemory) -> Executor {
         Executor { memory, ..self }
+    }
+
+    /// The same, with most bytes that a run may keep. Programs whose ciphertexts take more are refused
+    /// before anything is encoded; what these leave is for plaintexts, where their budget is larger.
+    pub fn with_run_memory(self, bytes: Option<usize>) -> Executor {
+        Executor { run_memory: bytes, ..self }
+    }
+
+    /// Memory for plaintexts beside ciphertexts of so many bytes.
+    fn memory_beside(&self, ciphertexts: usize) -> Result<PlainMemory, Error> {
+        let PlainMemory { budget, overflow } = self.memory.clone();
+        let Some(run) = self.run_memory else { return Ok(PlainMemory { budget, overflow }) };
+        let left = run.checked_sub(ciphertexts);
+        let left = left.ok_or(Error::RunMemory { needed: ciphertexts, available: run })?;
+        Ok(PlainMemory { budget: budget.map(|budget| budget.min(left)), overflow })
     }
 
     /// Worker threads.
@@ -68,7 +84,7 @@ impl Executor {
     /// # Errors
     /// When the program is invalid, made for another ring or a plaintext that
     /// stays cannot be encoded; [`Error::Spill`] when the system refuses a file,
-    /// [`Error::Unmappable`] when the back end does.
+    /// [`Error::Unmappable`] when the back end does; [`Error::RunMemory`].
     pub fn encode<B: Backend>(
         &self,
         program: Arc<Program>,
@@ -79,8 +95,10 @@ impl Executor {
         expect_ring(&program.manifest, backend)?;
         let schedule = Arc::new(Schedule::of(&program));
         let types = schedule.plains.clone();
-        let plains = self.pool.install(|| Plains::new(&program, types, backend, &self.memory, progress))?;
-        Ok(Encoded { executor: self.clone(), program, schedule, plains: Arc::new(plains) })
+        let ct_bytes = schedule.most_alive(&program, |reg| backend.type_bytes(program.types[reg.0 as usize]));
+        let memory = self.memory_beside(ct_bytes)?;
+        let plains = self.pool.install(|| Plains::new(&program, types, backend, &memory, progress))?;
+        Ok(Encoded { executor: self.clone(), program, schedule, plains: Arc::new(plains), ct_bytes })
     }
 
     /// Verifies and encodes a program for a back end that holds its keys.
@@ -98,6 +116,7 @@ pub struct Encoded<B: Backend> {
     program: Arc<Program>,
     schedule: Arc<Schedule>,
     plains: Arc<Plains<B::Plain>>,
+    ct_bytes: usize,
 }
 
 impl<B: Backend> Encoded<B> {
@@ -111,10 +130,10 @@ impl<B: Backend> Encoded<B> {
         self.plains.bytes()
     }
 
-    /// Bytes of what one thread keeps at once in a run, of ciphertexts of so many bytes.
-    pub(crate) fn ciphertext_bytes(&self, bytes: impl Fn(&Params, CtType) -> usize) -> usize {
-        let Program { manifest, types, .. } = &*self.program;
-        self.schedule.most_alive(&self.program, |reg| bytes(&manifest.params, types[reg.0 as usize]))
+    /// Bytes of the ciphertexts that a run on one thread keeps at once. Threads may keep more, and what was
+    /// rotated a few primes more for a while.
+    pub fn ciphertext_bytes(&self) -> usize {
+        self.ct_bytes
     }
 
     /// Joins the program with a back end that holds the keys it needs; shares
@@ -137,6 +156,7 @@ impl<B: Backend> Clone for Encoded<B> {
             program: self.program.clone(),
             schedule: self.schedule.clone(),
             plains: self.plains.clone(),
+            ct_bytes: self.ct_bytes,
         }
     }
 }

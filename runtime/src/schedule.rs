@@ -66,16 +66,18 @@ impl Schedule {
         order
     }
 
-    /// Most bytes of registers that one thread keeps at once: inputs from the start, outputs to the end.
+    /// Most bytes of registers that one thread keeps at once: inputs that are read from the
+    /// start, outputs to the end.
     pub fn most_alive(&self, program: &Program, bytes: impl Fn(Reg) -> usize) -> usize {
         let is_input = |instr: &&Instr| matches!(instr, Instr::Input { .. });
+        let is_read = |reg: &Reg| self.uses[position(*reg)] > 0;
         let inputs = program.instrs.iter().filter(is_input).flat_map(Instr::writes);
-        let mut now: usize = inputs.map(&bytes).sum();
+        let mut now: usize = inputs.filter(is_read).map(&bytes).sum();
         let (mut most, mut uses) = (now, self.uses.clone());
         for unit in self.order(program) {
             let instrs = || self.units[unit as usize].iter().map(|&index| &program.instrs[index as usize]);
             let written = instrs().filter(|instr| !is_input(instr)).flat_map(Instr::writes);
-            now += written.filter(|reg| self.uses[position(*reg)] > 0).map(&bytes).sum::<usize>();
+            now += written.filter(is_read).map(&bytes).sum::<usize>();
             most = most.max(now);
             for reg in instrs().flat_map(Instr::reads) {
                 uses[position(reg)] -= 1;

@@ -46,10 +46,9 @@ impl Server {
         &self.encoded.program().manifest
     }
 
-    /// Bytes of the ciphertexts that a run on one thread keeps at once. Threads may keep more, and what was
-    /// rotated a few primes more for a while.
+    /// Bytes of ciphertexts in a run, as [`Encoded::ciphertext_bytes`].
     pub fn ciphertext_bytes(&self) -> usize {
-        self.encoded.ciphertext_bytes(ckks::ct_bytes)
+        self.encoded.ciphertext_bytes()
     }
 
     /// Reads a client's bundle of evaluation keys.

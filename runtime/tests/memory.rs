@@ -90,7 +90,7 @@ fn ciphertext_bytes(program: &Program) -> (usize, usize) {
 #[test]
 fn servers_know_what_ciphertexts_take() {
     let mut draft = Draft::new(&params(RING_DEGREE, 4, 1));
-    let (a, b) = (draft.input(), draft.input());
+    let (a, b, _unread) = (draft.input(), draft.input(), draft.input());
     let squares: Vec<_> = (1..6)
         .map(|i| {
             let term = |x, k: i32| (x, vec![f64::from(i * k) / 30.0]);
@@ -103,10 +103,15 @@ fn servers_know_what_ciphertexts_take() {
         .collect();
     let sum = draft.sum(squares);
     draft.output(sum);
-    let (expected, found) = ciphertext_bytes(&draft.finish());
+    let program = draft.finish();
+    let (expected, found) = ciphertext_bytes(&program);
     assert_eq!(expected, found);
-    // Two inputs of five limbs, five products of four.
-    assert!(expected > 2 * 2 * 5 * RING_DEGREE * 8, "{expected}");
+    let polynomial = RING_DEGREE * size_of::<u64>();
+    assert!(expected > 2 * 2 * 5 * polynomial, "two inputs of five limbs and more, not {expected}");
+    let executor = Executor::new(Some(1)).unwrap().with_run_memory(Some(expected - 1));
+    let refused = Server::load_with(&artifact::write_program(&program), &executor, &|_, _| ()).err();
+    let error = Error::RunMemory { needed: expected, available: expected - 1 };
+    assert_eq!(refused.map(|e| e.to_string()), Some(error.to_string()));
 }
 
 fn run_with<B: Backend>(

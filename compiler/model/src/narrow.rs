@@ -32,13 +32,11 @@ impl Width {
         group * size..(group + 1) * size
     }
 
-    /// Whether so many of each group are named, group by group.
+    /// Whether as many units of each group are named, group by group.
     fn is_even(&self, units: &[usize]) -> bool {
-        let mut runs = units.chunks((units.len() / self.n_groups).max(1));
-        units.len().is_multiple_of(self.n_groups)
-            && (0..self.n_groups).all(|group| {
-                runs.next().is_some_and(|run| run.iter().all(|unit| self.group(group).contains(unit)))
-            })
+        let size = units.len() / self.n_groups;
+        let is_of_group = |(at, unit): (usize, &usize)| self.group(at / size).contains(unit);
+        size > 0 && units.len().is_multiple_of(self.n_groups) && units.iter().enumerate().all(is_of_group)
     }
 }
 
@@ -57,7 +55,7 @@ type Constants = BTreeMap<LayerId, Vec<f64>>;
 
 impl Model {
     /// All widths whose units can be removed: not the input's, the output's, what is moved about, nor what
-    /// has one unit for each group of a convolution.
+    /// has no more units than groups, as before and after depthwise convolutions.
     pub fn widths(&self) -> Vec<Width> {
         let ties = Ties::of(self);
         let mut members: BTreeMap<usize, Vec<LayerId>> = BTreeMap::new();
@@ -76,10 +74,8 @@ impl Model {
             let first_axes = first_axes?;
             let n_units = first_axes.iter().copied().min().filter(|n| *n > 0)?;
             let groups = grouped.get(&class).map_or(&[][..], Vec::as_slice);
-            let n_groups = groups.iter().copied().max().unwrap_or(1);
-            let is_even = groups.iter().all(|groups| n_groups.is_multiple_of(*groups))
-                && n_units.is_multiple_of(n_groups)
-                && (n_groups == 1 || n_units > n_groups);
+            let n_groups = groups.iter().copied().fold(1, common_multiple);
+            let is_even = n_units.is_multiple_of(n_groups) && (n_groups == 1 || n_units > n_groups);
             let is_whole = first_axes.iter().all(|n| n.is_multiple_of(n_units));
             (is_whole && is_even).then_some(Width { layers, n_units, n_groups })
         });
@@ -97,13 +93,13 @@ impl Model {
     /// # Panics
     /// If the width is none of [`Model::widths`], or has no such units, as many in each group, group by group.
     pub fn with_units(mut self, width: &Width, units: &[usize]) -> Model {
-        assert!(!units.is_empty() && width.is_even(units), "the width has the units");
+        assert!(width.is_even(units), "the width has the units");
         self.keep(width, units);
         self
     }
 
     /// The model without its useless units; input and output stay as they are, and every width
-    /// keeps a unit.
+    /// keeps a unit of each group. Readers take in what is constant even where it stays for its group's sake.
     pub fn narrowed(mut self) -> Model {
         while self.widths().iter().any(|width| self.remove_useless(width)) {}
         self
@@ -219,16 +215,16 @@ impl Model {
         for (id, extents) in readers {
             let Extents { out, input, taps, groups } = extents;
             let per_unit = input * groups / width.n_units;
-            let n_read = width.n_units / groups;
-            let kept = |row: usize| {
-                let first = row / (out / groups) * n_read;
-                let of_group = units.iter().filter(move |unit| (first..first + n_read).contains(unit));
-                of_group.map(|unit| unit - first).collect::<Vec<usize>>()
-            };
+            let kept: Vec<Vec<usize>> = units
+                .chunks(units.len() / groups)
+                .map(|units| units.iter().map(|unit| unit % (width.n_units / groups)).collect())
+                .collect();
             let kind = &mut self.layers[id.0].kind;
             if let Some((weights, _)) = kind.weights_and_bias_mut() {
                 let rows = weights.chunks(input * taps).enumerate();
-                *weights = rows.flat_map(|(at, row)| parts(row, &kept(at), per_unit * taps)).collect();
+                *weights = rows
+                    .flat_map(|(at, row)| parts(row, &kept[at / (out / groups)], per_unit * taps))
+                    .collect();
             }
             if let LayerKind::Conv(conv) = kind {
                 conv.weight_shape[1] = per_unit * units.len() / groups;
@@ -268,6 +264,11 @@ impl Layer {
     }
 }
 
+/// The least number that both divide.
+fn common_multiple(a: usize, b: usize) -> usize {
+    (1..=b).map(|k| a * k).find(|multiple| multiple.is_multiple_of(b)).unwrap_or(a)
+}
+
 /// Keeps as many units of every group as the group that keeps most, and one at least.
 fn level(keeps: &mut [bool], width: &Width) {
     let count = |keeps: &[bool]| keeps.iter().filter(|keeps| **keeps).count();
@@ -304,9 +305,9 @@ impl Extents {
     /// Outputs that read a unit, and as which of the inputs of their group.
     fn reading(self, width: &Width, unit: usize) -> (Range<usize>, Range<usize>) {
         let n_read = width.n_units / self.groups;
-        let (group, unit) = (unit / n_read, unit % n_read);
+        let (group, place) = (unit / n_read, unit % n_read);
         let (rows, columns) = (self.out / self.groups, self.input / n_read);
-        (group * rows..(group + 1) * rows, unit * columns..(unit + 1) * columns)
+        (group * rows..(group + 1) * rows, place * columns..(place + 1) * columns)
     }
 
     fn weights_reading(self, width: &Width, unit: usize) -> Vec<u32> {

@@ -81,11 +81,10 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     let eval_keys = files::read(&args.eval_keys)?;
     let input = files::read(&args.input)?;
     let refused = |e: Error| problems::runtime(Code::BadProgram, &args.program, &e, COMPILE_AGAIN);
-    let executor = memory::executor(&args.machine).map_err(refused)?;
+    let executor = memory::server_executor(&args.machine).map_err(refused)?;
     let spinner = progress::spinner("encoding weights");
     let server = Server::load_with(&program, &executor, &hecc_runtime::executor::silent).map_err(refused)?;
     spinner.finish_and_clear();
-    memory::check(&args.program, server.ciphertext_bytes())?;
     let keys_refused = |e: Error| problems::runtime(Code::BadKeys, &args.eval_keys, &e, KEYS_AGAIN);
     let session = server.session(&eval_keys).map_err(keys_refused)?;
     let bar = progress::bar("evaluating", 0);

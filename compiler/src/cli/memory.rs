@@ -2,11 +2,8 @@
 //! has where nothing is said.
 
 use super::args::MachineArgs;
-use super::problems;
-use hecc::diag::Diagnostics;
 use hecc_runtime::{Error, Executor, Overflow, PlainMemory, RunMemory};
 use serde::Serialize;
-use std::path::Path;
 
 /// What a user allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +50,14 @@ pub fn executor(args: &MachineArgs) -> Result<Executor, Error> {
     let budget = args.plain_memory.map_or_else(|| free_memory().map(|bytes| bytes / 2), Budget::bytes);
     let overflow = args.plain_map.clone().map_or(Overflow::Encode, Overflow::Map);
     Ok(Executor::new(args.threads)?.with_plain_memory(PlainMemory { budget, overflow }))
+}
+
+/// The same for runs on ciphertexts, which have to fit in what is free.
+///
+/// # Errors
+/// As [`executor`].
+pub fn server_executor(args: &MachineArgs) -> Result<Executor, Error> {
+    Ok(executor(args)?.with_run_memory(free_memory()))
 }
 
 /// Memory of a run as scripts read it, in bytes; the last is that of the whole
@@ -109,23 +114,27 @@ pub fn describe(memory: &RunMemory) -> String {
     )
 }
 
-/// Refuses a run whose ciphertexts take more bytes than are free.
-pub fn check(file: &Path, needed: usize) -> Result<(), Diagnostics> {
-    match free_memory() {
-        Some(free) if needed > free => Err(problems::no_memory(file, needed, free)),
-        _ => Ok(()),
-    }
+/// Bytes of memory that are to be had, where the system tells: what the kernel calls available, or what a
+/// container has left if that is less.
+pub fn free_memory() -> Option<usize> {
+    let read = |file: &str| std::fs::read_to_string(file).ok();
+    let of_group = |name: &str| read(&format!("/sys/fs/cgroup/memory.{name}"));
+    let available = field(&read("/proc/meminfo")?, "MemAvailable:")?.saturating_mul(1024);
+    let left = || left(&of_group("max")?, &of_group("current")?, &of_group("stat").unwrap_or_default());
+    Some(left().map_or(available, |left| left.min(available)))
 }
 
-/// Bytes of memory a new process may take, where the system tells: what the
-/// kernel calls available, or the limit of a container if that is less.
-pub fn free_memory() -> Option<usize> {
-    let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = meminfo.lines().find(|line| line.starts_with("MemAvailable:"))?;
-    let kibibytes: usize = line.split_whitespace().nth(1)?.parse().ok()?;
-    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
-    let limit = limit.and_then(|text| text.trim().parse().ok()).unwrap_or(usize::MAX);
-    Some(kibibytes.saturating_mul(1024).min(limit))
+/// What a container may still take: its caches go when they must.
+fn left(max: &str, current: &str, stat: &str) -> Option<usize> {
+    let caches = field(stat, "inactive_file").unwrap_or(0);
+    let taken = current.trim().parse::<usize>().ok()?.saturating_sub(caches);
+    Some(max.trim().parse::<usize>().ok()?.saturating_sub(taken))
+}
+
+/// The number after a name at the start of a line.
+fn field(text: &str, name: &str) -> Option<usize> {
+    let mut words = text.lines().map(str::split_whitespace);
+    words.find_map(|mut line| (line.next()? == name).then(|| line.next()?.parse().ok()).flatten())
 }
 
 /// Most memory the process ever held, where the system tells.
@@ -141,13 +150,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_that_cannot_fit_are_refused() {
-        let file = Path::new("large.hec");
-        assert!(check(file, 1 << 20).is_ok());
-        if free_memory().is_some() {
-            let refused = check(file, usize::MAX).unwrap_err().to_string();
-            assert!(refused.contains("H082") && refused.contains("large.hec"), "{refused}");
-        }
+    fn containers_have_left_what_they_do_not_hold_but_for_caches() {
+        let stat = "anon 700\nfile 300\ninactive_file 200\nactive_file 100\n";
+        assert_eq!(left("4000\n", "1000\n", stat), Some(3200));
+        assert_eq!(left("4000\n", "1000\n", ""), Some(3000));
+        assert_eq!(left("500\n", "1000\n", stat), Some(0));
+        assert_eq!(left("max\n", "1000\n", stat), None);
     }
 
     #[test]

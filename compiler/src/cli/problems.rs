@@ -129,6 +129,7 @@ pub fn runtime(code: Code, file: &Path, error: &Error, help: &str) -> Diagnostic
     match error {
         Error::Spill { folder, cause } => return spill(folder, cause),
         Error::Unmappable => return unmappable(),
+        Error::RunMemory { needed, available } => return no_memory(file, *needed, *available),
         _ => {}
     }
     let place = Label::file(file.display().to_string(), error.to_string());
@@ -159,12 +160,12 @@ pub fn no_page() -> Diagnostics {
 }
 
 /// A run that would hold more bytes than are free.
-pub fn no_memory(model: &Path, needed: usize, free: usize) -> Diagnostics {
+fn no_memory(file: &Path, needed: usize, free: usize) -> Diagnostics {
     let gigabytes = |bytes: usize| bytes as f64 / 1e9;
     let said = format!("{:.1} GB of ciphertexts, {:.1} GB are free", gigabytes(needed), gigabytes(free));
     Diagnostic::error(Code::NoMemory, Code::NoMemory.title())
-        .label(Label::file(model.display().to_string(), said))
-        .help("compute fewer inputs at once (--batch), try `--optimize memory` or another `--packing`")
+        .label(Label::file(file.display().to_string(), said))
+        .help("compile with another `--packing`, with `--optimize memory` or for fewer inputs at once (`--batch`)")
         .into()
 }
 

@@ -218,11 +218,21 @@ pub fn numbered(error: hecc_runtime::Error, first: usize, n_samples: usize) -> h
 }
 
 impl Deployment {
-    /// Makes keys and loads the program, as client and server would.
+    /// Loads the program and makes keys, as server and client would.
     pub fn start(args: &DataArgs, program: &Program) -> Result<Deployment, Diagnostics> {
         let DataArgs { model: args, machine, .. } = args;
         let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, &args.model, &e, "");
         let bytes = artifact::write_program(program);
+        let bar = progress::bar("encoding weights", 0);
+        let on_plain = |done: usize, total: usize| {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        };
+        let executor = memory::server_executor(machine).map_err(failed)?;
+        let start = Instant::now();
+        let server = Server::load_with(&bytes, &executor, &on_plain).map_err(failed)?;
+        let encode_time = start.elapsed();
+        bar.finish_and_clear();
         let spinner = progress::spinner("making keys");
         let start = Instant::now();
         let generate = if args.insecure { Client::generate_insecure } else { Client::generate };
@@ -230,17 +240,6 @@ impl Deployment {
         let eval_keys = client.eval_keys().map_err(failed)?;
         let keygen_time = start.elapsed();
         spinner.finish_and_clear();
-        let bar = progress::bar("encoding weights", 0);
-        let on_plain = |done: usize, total: usize| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        };
-        let executor = memory::executor(machine).map_err(failed)?;
-        let start = Instant::now();
-        let server = Server::load_with(&bytes, &executor, &on_plain).map_err(failed)?;
-        memory::check(&args.model, server.ciphertext_bytes())?;
-        let encode_time = start.elapsed();
-        bar.finish_and_clear();
         let session = server.session(&eval_keys).map_err(failed)?;
         Ok(Deployment { client, session, keygen_time, encode_time, key_bytes: eval_keys.len() })
     }

@@ -157,6 +157,10 @@ impl Backend for Ckks {
         ct.inner.byte_size()
     }
 
+    fn type_bytes(&self, ty: CtType) -> usize {
+        (usize::from(ty.degree) + 1) * ty.level.n_limbs() * self.params.ring_degree * size_of::<u64>()
+    }
+
     fn key_bytes(&self) -> usize {
         self.keys.byte_size()
     }
@@ -287,11 +291,6 @@ pub fn params(params: &Params) -> hecc_ckks::Params {
     };
     let Params { ring_degree, q, p, digit_limbs, .. } = params.clone();
     hecc_ckks::Params { ring_degree, q, p, digit_limbs, security }
-}
-
-/// Bytes of a ciphertext in memory, without special primes.
-pub(crate) fn ct_bytes(params: &Params, ty: CtType) -> usize {
-    (usize::from(ty.degree) + 1) * ty.level.n_limbs() * params.ring_degree * size_of::<u64>()
 }
 
 /// A fresh encryption of slots.

@@ -100,6 +100,10 @@ impl Backend for Clear {
         size_of_val(&ct.slots[..])
     }
 
+    fn type_bytes(&self, _ty: CtType) -> usize {
+        self.params.n_slots() * size_of::<f64>()
+    }
+
     fn key_bytes(&self) -> usize {
         0
     }

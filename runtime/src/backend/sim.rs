@@ -123,7 +123,10 @@ impl Backend for Sim {
 
     /// Bytes of the ciphertext that is simulated.
     fn ct_bytes(&self, ct: &SimCt) -> usize {
-        let ty = ct.clear.ty;
+        self.type_bytes(ct.clear.ty)
+    }
+
+    fn type_bytes(&self, ty: CtType) -> usize {
         (usize::from(ty.degree) + 1) * ty.level.n_limbs() * self.params().ring_degree * size_of::<u64>()
     }
 

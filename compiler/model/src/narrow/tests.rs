@@ -244,6 +244,44 @@ fn channels_do_not_change_groups() {
     let _ = model.clone().with_units(&model.widths()[0], &[3, 1, 2, 0, 4, 5]);
 }
 
+/// conv a, conv g in `read` groups on top of it, conv h; a is in `computed` groups.
+fn twice_grouped(computed: usize, read: usize) -> Model {
+    let mut builder = ModelBuilder::new();
+    let mut push =
+        |name, kind, operands: &[LayerId], shape| builder.push(name, kind, operands, shape).unwrap();
+    let in_groups = |groups: usize, n_in: usize| {
+        let mut kind = conv(n_in / groups, 24, 0);
+        if let LayerKind::Conv(conv) = &mut kind {
+            conv.groups = groups;
+        }
+        kind
+    };
+    let x = push("x", LayerKind::Input { range: (-1.0, 1.0) }, &[], Some(Shape(vec![2, 10, 10])));
+    let x = push("first", conv(2, 12, 1), &[x], None);
+    let y = push("a", in_groups(computed, 12), &[x], None);
+    let y = push("g", in_groups(read, 24), &[y], None);
+    let y = push("h", conv(24, 5, 0), &[y], None);
+    builder.finish("twice", y)
+}
+
+#[test]
+fn groups_of_two_convolutions_stay_equal() {
+    for (computed, read, n_groups, n_left) in [(2, 4, 4, 20), (4, 2, 4, 20), (2, 3, 6, 18)] {
+        let mut model = twice_grouped(computed, read);
+        let width = model.widths().into_iter().find(|width| width.n_units == 24).unwrap();
+        assert_eq!(width.n_groups, n_groups);
+        // Nothing reads the first unit of any group.
+        for (layer, weights) in (0..n_groups)
+            .flat_map(|group| model.weights_reading(&width, 24 / n_groups * group))
+            .collect::<Vec<_>>()
+        {
+            let (values, _) = model.layers[layer.0].kind.weights_and_bias_mut().unwrap();
+            weights.into_iter().for_each(|weight| values[weight as usize] = 0.0);
+        }
+        assert_eq!(channels(&model, ["a", "g"]), [n_left, 24], "{computed} and {read}");
+    }
+}
+
 /// A channel of which each is a group of its own cannot go.
 #[test]
 fn channels_of_depthwise_convolutions_stay() {

@@ -140,7 +140,7 @@ fn beside(cost: f64, other: f64) -> String {
     }
 }
 
-/// What one digit after the point would show, at least.
+/// Percent that a cost is above another; 0 where one digit after the point would show none.
 fn percent_more(cost: f64, other: f64) -> f64 {
     let percent = 100.0 * (cost / other - 1.0);
     if cost == other || percent.abs() < 0.05 { 0.0 } else { percent }
