@@ -119,11 +119,33 @@ impl Model {
             *keeps = !self.is_unread(width, unit)
                 && self.constants(width, unit).is_none_or(|values| !self.absorb(width, unit, &values));
         }
+        let is_of_use = keeps.clone();
         level(&mut keeps, width);
-        let is_news = keeps.contains(&false);
-        if is_news {
+        let mut is_news = false;
+        for unit in (0..width.n_units).filter(|&unit| keeps[unit] && !is_of_use[unit]) {
+            is_news |= self.silence(width, unit);
+        }
+        if keeps.contains(&false) {
             let units: Vec<usize> = (0..width.n_units).filter(|&unit| keeps[unit]).collect();
             self.keep(width, &units);
+            is_news = true;
+        }
+        is_news
+    }
+
+    /// Computes a unit that nothing reads with zero weights, so that it reads nothing either; false when
+    /// it does already.
+    fn silence(&mut self, width: &Width, unit: usize) -> bool {
+        let mut is_news = false;
+        for &id in &width.layers {
+            let layer = &self.layers[id.0];
+            let channels = part(layer.shape.0[0], width, unit);
+            let Some(extents) = extents(layer) else { continue };
+            let computing = extents.weights(channels.clone(), 0..extents.input);
+            let Some((weights, bias)) = self.layers[id.0].kind.weights_and_bias_mut() else { continue };
+            is_news |= computing.iter().any(|&at| weights[at as usize] != 0.0);
+            computing.into_iter().for_each(|at| weights[at as usize] = 0.0);
+            bias.iter_mut().skip(channels.start).take(channels.len()).for_each(|bias| *bias = 0.0);
         }
         is_news
     }

@@ -227,6 +227,19 @@ fn a_channel_that_one_group_alone_could_lose_stays() {
     assert_eq!(channels(&model, ["a", "g", "h", "d"]), [6, 4, 4, 3]);
 }
 
+/// What a channel that stays for its group's sake would read goes.
+#[test]
+fn a_channel_that_stays_unread_reads_nothing() {
+    let mut model = twice_grouped(1, 4);
+    // The first channel of a is read by nothing, and alone reads the first of the channels before it.
+    zero(&mut model, "g", |at| at / 54 < 6 && at / 9 % 6 == 0);
+    zero(&mut model, "a", |at| at / 108 > 0 && at / 9 % 12 == 0);
+    assert_eq!(channels(&model, ["first", "a", "g"]), [11, 24, 24]);
+    let narrowed = model.narrowed();
+    let LayerKind::Conv(a) = &narrowed.layers[2].kind else { unreachable!("a is a convolution") };
+    assert!(a.weight[..99].iter().chain(&a.bias[..1]).all(|weight| *weight == 0.0));
+}
+
 #[test]
 fn channels_change_places_within_groups() {
     let model = grouped();
