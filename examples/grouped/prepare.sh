@@ -51,7 +51,8 @@ cifar10() {
     for layer in "$@"; do groups+=(--groups "$layer=8"); done
     make train relu "examples/grouped/$network.hec" --epochs "$epochs"
     make friendly dense "$at/relu/$network.hec" --epochs "$((epochs / 4 + 1))"
-    make group relu-grouped "$at/relu/$network.hec" "${groups[@]}" --epochs 1 --last-epochs "$((epochs / 4 + 1))" --max-loss 40
+    make group relu-grouped "$at/relu/$network.hec" "${groups[@]}" --epochs 1 \
+        --last-epochs "$((epochs / 4 + 1))" --max-loss 40
     make friendly grouped "$at/relu-grouped/$network.hec" --epochs "$((epochs / 4 + 1))"
     make prune pruned "$at/grouped/$network.hec" --steps 3 --epochs "$((epochs / 8 + 1))" \
         --last-epochs "$((epochs / 4 + 1))" --max-loss 5

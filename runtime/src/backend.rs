@@ -53,8 +53,11 @@ pub trait Backend: Send + Sync {
     /// Bytes of memory a ciphertext takes.
     fn ct_bytes(&self, ct: &Self::Ct) -> usize;
 
-    /// Bytes of memory a ciphertext of a type takes, unless it was just rotated.
-    fn type_bytes(&self, ty: CtType) -> usize;
+    /// Bytes of memory a ciphertext of a type takes, unless it was just rotated: by default those of its
+    /// polynomials, a word for each coefficient and prime.
+    fn type_bytes(&self, ty: CtType) -> usize {
+        (usize::from(ty.degree) + 1) * ty.level.n_limbs() * self.params().ring_degree * size_of::<u64>()
+    }
 
     /// Bytes of memory its keys take.
     fn key_bytes(&self) -> usize;

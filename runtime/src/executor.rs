@@ -61,11 +61,13 @@ impl Executor {
 
     /// Memory for plaintexts beside ciphertexts of so many bytes.
     fn memory_beside(&self, ciphertexts: usize) -> Result<PlainMemory, Error> {
-        let PlainMemory { budget, overflow } = self.memory.clone();
-        let Some(run) = self.run_memory else { return Ok(PlainMemory { budget, overflow }) };
-        let left = run.checked_sub(ciphertexts);
-        let left = left.ok_or(Error::RunMemory { needed: ciphertexts, available: run })?;
-        Ok(PlainMemory { budget: budget.map(|budget| budget.min(left)), overflow })
+        let left = |available: usize| {
+            let left = available.checked_sub(ciphertexts);
+            left.ok_or(Error::RunMemory { needed: ciphertexts, available })
+        };
+        let left = self.run_memory.map_or(Ok(usize::MAX), left)?;
+        let budget = self.memory.budget.map(|budget| budget.min(left));
+        Ok(PlainMemory { budget, ..self.memory.clone() })
     }
 
     /// Worker threads.

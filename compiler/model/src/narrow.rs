@@ -74,7 +74,8 @@ impl Model {
             let first_axes = first_axes?;
             let n_units = first_axes.iter().copied().min().filter(|n| *n > 0)?;
             let groups = grouped.get(&class).map_or(&[][..], Vec::as_slice);
-            let n_groups = groups.iter().copied().fold(1, common_multiple);
+            let is_common = |n: &usize| groups.iter().all(|groups| n.is_multiple_of(*groups));
+            let n_groups = (1..=n_units).find(is_common)?;
             let is_even = n_units.is_multiple_of(n_groups) && (n_groups == 1 || n_units > n_groups);
             let is_whole = first_axes.iter().all(|n| n.is_multiple_of(n_units));
             (is_whole && is_even).then_some(Width { layers, n_units, n_groups })
@@ -141,7 +142,7 @@ impl Model {
             let layer = &self.layers[id.0];
             let channels = part(layer.shape.0[0], width, unit);
             let Some(extents) = extents(layer) else { continue };
-            let computing = extents.weights(channels.clone(), 0..extents.input);
+            let computing = extents.weights_computing(channels.clone());
             let Some((weights, bias)) = self.layers[id.0].kind.weights_and_bias_mut() else { continue };
             is_news |= computing.iter().any(|&at| weights[at as usize] != 0.0);
             computing.into_iter().for_each(|at| weights[at as usize] = 0.0);
@@ -178,7 +179,7 @@ impl Model {
         match &layer.kind {
             LayerKind::Conv(Conv { weight, bias, .. }) | LayerKind::Dense(Dense { weight, bias }) => {
                 let extents = extents(layer)?;
-                let computing = extents.weights(channels.clone(), 0..extents.input);
+                let computing = extents.weights_computing(channels.clone());
                 let is_zero = computing.iter().all(|&at| weight[at as usize] == 0.0);
                 is_zero.then(|| channels.map(|channel| bias.get(channel).copied().unwrap_or(0.0)).collect())
             }
@@ -286,11 +287,6 @@ impl Layer {
     }
 }
 
-/// The least number that both divide.
-fn common_multiple(a: usize, b: usize) -> usize {
-    (1..=b).map(|k| a * k).find(|multiple| multiple.is_multiple_of(b)).unwrap_or(a)
-}
-
 /// Keeps as many units of every group as the group that keeps most, and one at least.
 fn level(keeps: &mut [bool], width: &Width) {
     let count = |keeps: &[bool]| keeps.iter().filter(|keeps| **keeps).count();
@@ -335,6 +331,10 @@ impl Extents {
     fn weights_reading(self, width: &Width, unit: usize) -> Vec<u32> {
         let (outputs, inputs) = self.reading(width, unit);
         self.weights(outputs, inputs)
+    }
+
+    fn weights_computing(self, channels: Range<usize>) -> Vec<u32> {
+        self.weights(channels, 0..self.input)
     }
 
     /// Positions of the weights of some outputs and inputs.

@@ -140,9 +140,7 @@ fn field(text: &str, name: &str) -> Option<usize> {
 /// Most memory the process ever held, where the system tells.
 fn peak_rss() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kibibytes * 1024)
+    Some(field(&status, "VmHWM:")? as u64 * 1024)
 }
 
 #[cfg(test)]

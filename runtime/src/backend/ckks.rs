@@ -157,10 +157,6 @@ impl Backend for Ckks {
         ct.inner.byte_size()
     }
 
-    fn type_bytes(&self, ty: CtType) -> usize {
-        (usize::from(ty.degree) + 1) * ty.level.n_limbs() * self.params.ring_degree * size_of::<u64>()
-    }
-
     fn key_bytes(&self) -> usize {
         self.keys.byte_size()
     }

@@ -126,10 +126,6 @@ impl Backend for Sim {
         self.type_bytes(ct.clear.ty)
     }
 
-    fn type_bytes(&self, ty: CtType) -> usize {
-        (usize::from(ty.degree) + 1) * ty.level.n_limbs() * self.params().ring_degree * size_of::<u64>()
-    }
-
     fn key_bytes(&self) -> usize {
         0
     }
