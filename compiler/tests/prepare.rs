@@ -78,6 +78,18 @@ fn blocks_are_pruned_where_they_are_named() {
 }
 
 #[test]
+fn layers_keep_the_channels_that_are_asked_for() {
+    let folder = Folder::new();
+    let narrow = "prepare narrow bars.hec --data bars --channels r=2 --channels h=5 --epochs 1 --limit 90";
+    let report = folder.json(&format!("{narrow} -o narrow"));
+    assert_eq!(report["kept"].as_array().unwrap().len(), 2);
+    let load_all = LoadOptions { accept_unfriendly: true, ..LoadOptions::default() };
+    let model = load(&folder.path("narrow/bars.hec"), &load_all).unwrap();
+    let shape = |name: &str| model.layers.iter().find(|layer| layer.name == name).unwrap().shape.0.clone();
+    assert_eq!((shape("c"), shape("h"), shape("y")), (vec![2, 6, 6], vec![5], vec![3]));
+}
+
+#[test]
 fn what_cannot_be_trained_is_refused() {
     let folder = Folder::new();
     let quick = "--data bars --epochs 1 --limit 60 -o out";
@@ -86,6 +98,11 @@ fn what_cannot_be_trained_is_refused() {
     assert_eq!(folder.code(&format!("prepare prune bars.hec --block h {quick}")), "H080");
     assert_eq!(folder.code(&format!("prepare prune bars.hec {quick}")), "H031");
     assert_eq!(folder.code(&format!("prepare friendly bars.hec --degree 1 {quick}")), "H080");
+    for (channels, code) in
+        [("h=17", "H083"), ("h=0", "H083"), ("y=2", "H083"), ("z=2", "H083"), ("h", "H080")]
+    {
+        assert_eq!(folder.code(&format!("prepare narrow bars.hec --channels {channels} {quick}")), code);
+    }
     assert_eq!(folder.code(&format!("prepare train bars.hec --rate 1e39 {quick}")), "H067");
     assert_eq!(folder.code("prepare train bars.hec --data bars.hec -o out"), "H002");
     std::fs::write(folder.path("two.hec"), MODEL.replace("features = 3", "features = 2")).unwrap();

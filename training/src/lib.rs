@@ -5,7 +5,7 @@
 //! epoch and go on from a [`Checkpoint`].
 //! [`friendly`] replaces activations and maximum pools, which have no encrypted form, by
 //! polynomials, means and convolutions. [`group`] puts convolutions into groups of channels.
-//! [`prune`] makes groups of weights zero and keeps them so. Nothing here knows of packings or
+//! [`narrow`] leaves layers as many channels as they are told, [`prune`] makes groups of weights zero and keeps them so. Nothing here knows of packings or
 //! files: what to group, and groups of weights with their prices, come from the caller.
 
 mod adam;
@@ -15,6 +15,7 @@ mod fit;
 mod forward;
 pub mod friendly;
 pub mod group;
+pub mod narrow;
 pub mod prune;
 mod samples;
 mod trainee;

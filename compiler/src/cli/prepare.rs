@@ -7,6 +7,7 @@ mod friendly;
 mod group;
 mod groups;
 mod interrupt;
+mod narrow;
 mod prune;
 
 pub use args::PrepareArgs;
@@ -32,6 +33,7 @@ pub fn prepare(step: &PrepareStep, form: Form) -> Result<(), Diagnostics> {
         PrepareStep::Train(args) => train(args, form),
         PrepareStep::Friendly(args) => friendly::friendly(args, form),
         PrepareStep::Group(args) => group::group(args, form),
+        PrepareStep::Narrow(args) => narrow::narrow(args, form),
         PrepareStep::Prune(args) => prune::prune(args, form),
     }
 }
@@ -214,6 +216,9 @@ fn failure(model: &Path, error: &TrainError) -> Diagnostics {
         }
         TrainError::Group { .. } => (Code::BadBlocks, "name weights of the model"),
         TrainError::Ungroupable(_) => (Code::BadGroups, "name convolutions, and divisors of their channels"),
+        TrainError::Narrow(_) => {
+            (Code::BadChannels, "`hecc inspect MODEL --stage model` lists layers and channels")
+        }
         TrainError::Setting { .. } => (Code::BadArguments, "`hecc prepare --help` says what is possible"),
         TrainError::Checkpoint(_) => (Code::BadCheckpoint, "start over with --restart"),
         TrainError::Stopped => (Code::Stopped, "start again"),

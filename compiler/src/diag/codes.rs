@@ -145,6 +145,8 @@ codes! {
         "`--groups LAYER=COUNT` names a convolution that is not grouped yet and a number of groups, 2 or more, that divides its input and its output channels.";
     NoMemory = "H082", "not enough memory for a run",
         "The ciphertexts of a run have to be in memory, while weights are encoded when needed where there is no room for them. Fewer inputs at once take less, and so do `--optimize memory` and layouts of other kinds.";
+    BadChannels = "H083", "layer cannot have so many channels",
+        "`--channels LAYER=COUNT` names a layer between two with weights and how many of its channels stay: no more than there are, and as many in each group where convolutions in groups compute or read them.";
 }
 
 impl Code {

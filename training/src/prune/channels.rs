@@ -24,7 +24,7 @@ pub(super) fn narrowings(
     let candidates = widths.iter().flat_map(|width| {
         let size = width.n_units / width.n_groups;
         let orders: Vec<Vec<usize>> =
-            (0..width.n_groups).map(|group| order(model, width, group, scores)).collect();
+            (0..width.n_groups).map(|group| scores.order(model, width, group)).collect();
         counts(size).into_iter().filter_map(move |n_kept| {
             let gone = orders.iter().flat_map(|order| order[..size - n_kept].iter().copied());
             let model = without(model, width, gone);
@@ -32,14 +32,6 @@ pub(super) fn narrowings(
         })
     });
     candidates.filter(|narrowing| (floor..cost).contains(&narrowing.cost)).collect()
-}
-
-/// The units of a group, those of least score first.
-fn order(model: &Model, width: &Width, group: usize, scores: &Scores) -> Vec<usize> {
-    let scored = width.group(group).map(|unit| (score(model, width, unit, scores), unit));
-    let mut order: Vec<(f64, usize)> = scored.collect();
-    order.sort_by(|a, b| a.0.total_cmp(&b.0));
-    order.into_iter().map(|(_, unit)| unit).collect()
 }
 
 /// Numbers of channels worth trying below `n`: packings change most at powers of two.
@@ -50,12 +42,6 @@ fn counts(n: usize) -> Vec<usize> {
     counts.sort_unstable();
     counts.dedup();
     counts
-}
-
-/// Score of the weights that read a unit.
-fn score(model: &Model, width: &Width, unit: usize, scores: &Scores) -> f64 {
-    let reading = model.weights_reading(width, unit).into_iter();
-    reading.flat_map(|(layer, weights)| weights.into_iter().map(move |w| scores[&layer][w as usize])).sum()
 }
 
 fn without(model: &Model, width: &Width, units: impl Iterator<Item = usize>) -> Model {

@@ -3,7 +3,7 @@
 use crate::TrainError;
 use crate::samples::Samples;
 use crate::trainee::{Role, Trainee, floats};
-use hecc_model::LayerId;
+use hecc_model::{LayerId, Model, Width};
 use std::collections::BTreeMap;
 
 /// How important weights are.
@@ -19,7 +19,28 @@ pub enum Score {
 }
 
 /// Of each layer with weights, of each weight.
-pub(super) type Scores = BTreeMap<LayerId, Vec<f64>>;
+pub(crate) struct Scores(BTreeMap<LayerId, Vec<f64>>);
+
+impl Scores {
+    /// Those of a layer's weights.
+    pub fn of(&self, layer: LayerId) -> &[f64] {
+        &self.0[&layer]
+    }
+
+    /// The units of a group of a width, those of least score first. A unit has the scores of the weights
+    /// that read it.
+    pub fn order(&self, model: &Model, width: &Width, group: usize) -> Vec<usize> {
+        let score = |unit: usize| -> f64 {
+            let reading = model.weights_reading(width, unit).into_iter();
+            reading
+                .flat_map(|(layer, weights)| weights.into_iter().map(move |w| self.0[&layer][w as usize]))
+                .sum()
+        };
+        let mut order: Vec<(f64, usize)> = width.group(group).map(|unit| (score(unit), unit)).collect();
+        order.sort_by(|a, b| a.0.total_cmp(&b.0));
+        order.into_iter().map(|(_, unit)| unit).collect()
+    }
+}
 
 /// Samples that scores are taken from, by batch.
 const BATCHES: usize = 64;
@@ -27,7 +48,7 @@ const BATCH: usize = 32;
 
 impl Score {
     /// Scores of all weights of a network.
-    pub(super) fn of(self, trainee: &Trainee, samples: &Samples, seed: u64) -> Result<Scores, TrainError> {
+    pub(crate) fn of(self, trainee: &Trainee, samples: &Samples, seed: u64) -> Result<Scores, TrainError> {
         let mut scores: Vec<Vec<f64>> = match self {
             Score::Magnitude => trainee.weights.iter().map(|w| squares(&floats(&w.values))).collect(),
             Score::Taylor => taylor(trainee, samples, seed)?,
@@ -38,7 +59,7 @@ impl Score {
             }
         };
         let kernels = trainee.weights.iter().zip(&mut scores).filter(|(w, _)| w.role == Role::Kernel);
-        Ok(kernels.map(|(weight, scores)| (weight.layer, std::mem::take(scores))).collect())
+        Ok(Scores(kernels.map(|(weight, scores)| (weight.layer, std::mem::take(scores))).collect()))
     }
 }
 

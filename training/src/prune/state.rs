@@ -125,7 +125,7 @@ impl State {
         let mut seen: Vec<(LayerId, usize)> = alive.collect();
         seen.sort_unstable();
         seen.dedup();
-        seen.into_iter().map(|(layer, weight)| scores[&layer][weight]).sum()
+        seen.into_iter().map(|(layer, weight)| scores.of(layer)[weight]).sum()
     }
 
     /// Removes bundles in order until the cost is down to `goal`, none that brings it below

@@ -9,6 +9,7 @@ mod fit;
 mod forward;
 mod friendly;
 mod group;
+mod narrow;
 mod nets;
 mod pools;
 mod prune;

@@ -21,6 +21,7 @@ const EXAMPLES: &str = "Example, from a network with ReLU to one that is pruned 
 
 Convolutions of many channels may become grouped ones before they are pruned:
   hecc prepare group friendly/vgg5.hec --data cifar --groups conv2=8 --groups conv3=8 -o grouped
+  hecc prepare narrow grouped/vgg5.hec --data cifar --channels fc1=512 --channels fc2=256 -o narrow
 
 Ctrl-C stops a step so that the same command goes on later, from its last epoch or step of pruning.";
 
@@ -33,6 +34,8 @@ pub enum PrepareStep {
     Friendly(FriendlyArgs),
     /// Put the channels of convolutions into groups, and train on.
     Group(GroupArgs),
+    /// Leave layers as many channels as named, those that matter most, and train on.
+    Narrow(NarrowArgs),
     /// Make weights zero that the encrypted program computes together, and train on.
     Prune(PruneArgs),
 }
@@ -138,9 +141,34 @@ pub struct GroupArg {
 }
 
 fn parse_groups(text: &str) -> Result<GroupArg, String> {
-    let found = text.rsplit_once('=').and_then(|(layer, groups)| Some((layer, groups.parse().ok()?)));
-    let (layer, groups) = found.ok_or_else(|| String::from("LAYER=COUNT, such as conv2=8"))?;
-    Ok(GroupArg { layer: layer.to_owned(), groups })
+    let (layer, groups) = count_of(text).ok_or("LAYER=COUNT, such as conv2=8")?;
+    Ok(GroupArg { layer, groups })
+}
+
+fn parse_channels(text: &str) -> Result<(String, usize), String> {
+    count_of(text).ok_or_else(|| String::from("LAYER=COUNT, such as conv1=64"))
+}
+
+fn count_of(text: &str) -> Option<(String, usize)> {
+    let (layer, count) = text.rsplit_once('=')?;
+    Some((layer.to_owned(), count.parse().ok()?))
+}
+
+/// Arguments of `prepare narrow`.
+#[derive(Debug, Args)]
+pub struct NarrowArgs {
+    /// Model, samples and training.
+    #[command(flatten)]
+    pub train: TrainArgs,
+    /// Channels, or features, that a layer keeps: `conv1=64`.
+    #[arg(long = "channels", value_name = "LAYER=COUNT", value_parser = parse_channels, required = true)]
+    pub channels: Vec<(String, usize)>,
+    /// Which channels go first.
+    #[arg(long, value_enum, default_value = "taylor")]
+    pub score: ScoreArg,
+    /// Weight, 0 to 1, of the network before in the loss.
+    #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
+    pub distill: f64,
 }
 
 /// Arguments of `prepare prune`.

@@ -108,7 +108,7 @@ fn schedule(asked: ScheduleArg) -> Schedule {
     }
 }
 
-fn score(asked: ScoreArg) -> Score {
+pub(super) fn score(asked: ScoreArg) -> Score {
     match asked {
         ScoreArg::Magnitude => Score::Magnitude,
         ScoreArg::Taylor => Score::Taylor,

@@ -1,9 +1,9 @@
 //! Writes NumPy archives.
 
 use npyz::WriterBuilder;
-use npyz::npz::NpzWriter;
-use npyz::zip::{CompressionMethod, DateTime, write::FileOptions};
-use std::io::{self, Cursor};
+use npyz::npz::{self, NpzWriter};
+use npyz::zip::{CompressionMethod, DateTime, ZipWriter, write::FileOptions};
+use std::io::{self, BufWriter, Cursor, Write};
 
 /// A constant tensor with its name in a file, row-major.
 #[derive(Clone, Debug)]
@@ -31,25 +31,33 @@ pub fn to_npz(name: &str, shape: &[usize], values: &[f64]) -> Vec<u8> {
 }
 
 fn write(tensors: &[NamedTensor<'_>], writer: &mut NpzWriter<&mut Cursor<Vec<u8>>>) -> io::Result<()> {
-    // Equal tensors give equal bytes, whenever they are written.
-    let options = FileOptions::default()
-        .compression_method(CompressionMethod::Deflated)
-        .last_modified_time(DateTime::default());
     for tensor in tensors {
-        let shape: Vec<u64> = tensor.shape.iter().map(|&extent| extent as u64).collect();
         let values = tensor.values.iter();
         if tensor.values.iter().all(|&value| f64::from(value as f32) == value) {
-            let array = writer.array(&tensor.name, options)?;
-            let mut array = array.default_dtype().shape(&shape).begin_nd()?;
-            array.extend(values.map(|&value| value as f32))?;
-            array.finish()?;
+            write_array(tensor, values.map(|&value| value as f32), writer.zip_writer())?;
         } else {
-            let array = writer.array(&tensor.name, options)?;
-            let mut array = array.default_dtype().shape(&shape).begin_nd()?;
-            array.extend(values)?;
-            array.finish()?;
+            write_array(tensor, values.copied(), writer.zip_writer())?;
         }
     }
     writer.zip_writer().finish()?;
     Ok(())
+}
+
+/// Through a buffer: the compressor clears its own for every call, however little it is given.
+fn write_array<T: npyz::AutoSerialize>(
+    tensor: &NamedTensor<'_>,
+    values: impl Iterator<Item = T>,
+    archive: &mut ZipWriter<&mut Cursor<Vec<u8>>>,
+) -> io::Result<()> {
+    // Equal tensors give equal bytes, whenever they are written.
+    let options = FileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .last_modified_time(DateTime::default());
+    let shape: Vec<u64> = tensor.shape.iter().map(|&extent| extent as u64).collect();
+    archive.start_file(npz::file_name_from_array_name(&tensor.name), options)?;
+    let mut buffer = BufWriter::with_capacity(1 << 16, archive);
+    let mut array = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut buffer).begin_nd()?;
+    array.extend(values)?;
+    array.finish()?;
+    buffer.flush()
 }
