@@ -149,10 +149,18 @@ fn n_additions(circuit: &Circuit, values: &[Value]) -> usize {
 
 /// Terms of a sum that an inner product takes in, with their operands.
 fn products<'a>(circuit: &'a Circuit, values: &'a [Value]) -> impl Iterator<Item = (Value, Value)> + 'a {
-    values.iter().filter_map(|&value| match circuit.node(value).op {
-        Op::MulPlain(operand, _) | Op::MulScalar(operand, _) => Some((value, operand)),
+    values.iter().filter_map(|&value| Some((value, term(circuit, value)?)))
+}
+
+/// The operand of a product that can be a term of an inner product.
+pub fn term(circuit: &Circuit, value: Value) -> Option<Value> {
+    match circuit.node(value).op {
+        Op::MulPlain(operand, _) => Some(operand),
+        Op::MulScalar(operand, _) if circuit.node(operand).ty.is_none_or(|ty| ty.degree == 1) => {
+            Some(operand)
+        }
         _ => None,
-    })
+    }
 }
 
 /// The basis in which the engine leaves each value. A key switch leaves its

@@ -5,6 +5,7 @@
 //! that it needs no reduction per term. Each plaintext is encoded once per
 //! level and scale.
 
+use crate::cost::term;
 use hecc_ir::circuit::{Circuit, CtType, Op, Value};
 use hecc_ir::plain::{Plain, PlainBits};
 use hecc_ir::program::{Instr, KeyPlan, Manifest, PlainUse, Port, Program, Reg};
@@ -88,7 +89,8 @@ fn fused_products(circuit: &Circuit) -> Vec<bool> {
     let mut fused = vec![false; circuit.nodes.len()];
     for node in &circuit.nodes {
         let Op::Add(values) = &node.op else { continue };
-        let products = || values.iter().filter(|value| uses[value.index()] == 1 && is_term(circuit, **value));
+        let products =
+            || values.iter().filter(|value| uses[value.index()] == 1 && term(circuit, **value).is_some());
         if products().count() > 1 {
             products().for_each(|value| fused[value.index()] = true);
         }
@@ -96,13 +98,6 @@ fn fused_products(circuit: &Circuit) -> Vec<bool> {
         products().filter(is_plain).for_each(|value| fused[value.index()] = true);
     }
     fused
-}
-
-/// Whether a value can be a term of an inner product.
-fn is_term(circuit: &Circuit, value: Value) -> bool {
-    let op = &circuit.node(value).op;
-    matches!(op, Op::MulPlain(..))
-        || matches!(op, Op::MulScalar(operand, _) if circuit.ty(*operand).degree == 1)
 }
 
 struct Emitter<'a> {

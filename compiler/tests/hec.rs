@@ -72,7 +72,8 @@ fn networks_to_be_grouped_have_the_shapes_of_their_paper() {
         let options = LoadOptions { accept_unfriendly: true, ..LoadOptions::default() };
         let path = repository().join(format!("examples/grouped/{name}.hec"));
         let model = load(&path, &options).unwrap_or_else(|d| panic!("{d}"));
-        assert_eq!((model.name.as_str(), &model.layer(model.output).shape.0[..]), (name, &[10][..]));
+        let stem = name.rsplit('/').next().unwrap();
+        assert_eq!((model.name.as_str(), &model.layer(model.output).shape.0[..]), (stem, &[10][..]));
         let convs = model.layers.iter().filter(|layer| matches!(layer.kind, LayerKind::Conv(_)));
         let flat = model.layers.iter().find(|layer| layer.name == "flat").unwrap();
         convs.chain([flat]).map(|layer| layer.shape.0[0]).collect::<Vec<usize>>()
@@ -80,6 +81,9 @@ fn networks_to_be_grouped_have_the_shapes_of_their_paper() {
     assert_eq!(shapes("lenet"), [64, 32, 32]);
     assert_eq!(shapes("vgg5"), [64, 128, 128, 8192]);
     assert_eq!(shapes("hefnet"), [256, 128, 64, 64, 256]);
+    for step in ["dense", "grouped", "pruned"] {
+        assert_eq!(shapes(&format!("lenet/{step}/lenet"))[1..], [32, 32]);
+    }
 }
 
 #[test]

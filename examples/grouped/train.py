@@ -87,7 +87,10 @@ def read(path):
     arrays = np.load(os.path.join(os.path.dirname(path), archive[1])) if archive else None
     layers, channels, side = {}, 3, 32
     calls = re.findall(r"^\s*(\w+) = (\w+)\((.*)\)\s*$", text, re.M)
+    before = re.search(r"input (\w+)", text)[1]
     for at, (name, kind, arguments) in enumerate(calls):
+        check(path, before, name, arguments)
+        before = name
         options = dict(re.findall(r"(\w+) = (\d+)", arguments))
         has_weights = arrays is not None and kind in ("conv", "dense")
         weight = arrays[f"{name}.weight"] if has_weights else None
@@ -120,6 +123,15 @@ def read(path):
                 load(layer, weight, arrays[f"{name}.bias"])
         layers[name] = layer
     return nn.Sequential(OrderedDict(layers)), text, arrays is not None
+
+
+def check(path, before, name, arguments):
+    """Ends where a layer reads another than the one before, or has an option that is not known here."""
+    operand, *options = re.split(r", (?=\w+ =|\[)", arguments)
+    known = r"(out_channels|features|kernel|padding|groups) = \d+|(weight|bias) = .*|\[[^,]*,[^,]*,[^,]*\]"
+    unknown = [option for option in options if not re.fullmatch(known, option)]
+    if operand != before or unknown:
+        raise SystemExit(f"{path}: {name} is of no chain of layers that are known here: {operand} {unknown}")
 
 
 def load(layer, weight, bias):
@@ -202,7 +214,6 @@ def train(model, data, test, options):
         right = accuracy(model, *test)
         print(f"epoch {epoch + 1} of {options.epochs}: {right:.2f} % of the test part, "
               f"{time.time() - start:.0f} s", flush=True)
-        write(model, options.text, options.model, options.output)
 
 
 def write(model, text, path, folder):
@@ -217,10 +228,13 @@ def write(model, text, path, folder):
             named = f'weight = "{name}.weight", bias = "{name}.bias"'
             text = re.sub(rf"(\s{name} = \w+\(\w+), (out_channels|features) = \d+", rf"\1, {named}", text)
             text = re.sub(rf"(\s{name} = \w+\(.*), kernel = \d+", r"\1", text)
-    text = re.sub(r"weights .*", f'weights "{stem}.npz"', text)
-    np.savez(os.path.join(folder, f"{stem}.npz"), **arrays)
-    with open(os.path.join(folder, f"{stem}.hec"), "w") as file:
+    text = re.sub(r"(?m)(?<=^  )weights .*", f'weights "{stem}.npz"', text)
+    path = os.path.join(folder, stem)
+    np.savez_compressed(f"{path}.npz", **arrays)
+    # The description last, and whole: where it is, so is all else.
+    with open(f"{path}.hec.part", "w") as file:
         file.write(re.sub(r"^#.*\n", "", text, flags=re.M))
+    os.replace(f"{path}.hec.part", f"{path}.hec")
 
 
 def main():
@@ -246,6 +260,7 @@ def main():
     else:
         begin(model)
     train(model, data, test, options)
+    write(model, options.text, options.model, options.output)
 
 
 if __name__ == "__main__":

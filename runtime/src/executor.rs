@@ -54,7 +54,7 @@ impl Executor {
     }
 
     /// The same, with most bytes that a run may keep. Programs whose ciphertexts take more are refused
-    /// before anything is encoded; what these leave is for plaintexts, where their budget is larger.
+    /// before anything is encoded; a budget for plaintexts is never more than what these leave.
     pub fn with_run_memory(self, bytes: Option<usize>) -> Executor {
         Executor { run_memory: bytes, ..self }
     }

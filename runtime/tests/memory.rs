@@ -112,6 +112,19 @@ fn servers_know_what_ciphertexts_take() {
     let refused = Server::load_with(&artifact::write_program(&program), &executor, &|_, _| ()).err();
     let error = Error::RunMemory { needed: expected, available: expected - 1 };
     assert_eq!(refused.map(|e| e.to_string()), Some(error.to_string()));
+    let kept = |run: usize, budget: usize| {
+        let memory = PlainMemory { budget: Some(budget), overflow: Overflow::Encode };
+        let executor = Executor::new(Some(1)).unwrap().with_plain_memory(memory).with_run_memory(Some(run));
+        let server = Server::load_with(&artifact::write_program(&program), &executor, &|_, _| ()).unwrap();
+        let session =
+            server.session(&Client::generate_insecure(&program.manifest).unwrap().eval_keys().unwrap());
+        session.unwrap().plain_bytes().resident
+    };
+    let all = kept(usize::MAX, usize::MAX);
+    assert!(all > 0);
+    assert_eq!(kept(expected, usize::MAX), 0, "ciphertexts leave nothing");
+    assert_eq!(kept(expected + all, usize::MAX), all);
+    assert!((1..all).contains(&kept(expected + all - 1, usize::MAX)), "weights keep to what is left");
 }
 
 fn run_with<B: Backend>(

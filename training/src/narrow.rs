@@ -84,7 +84,7 @@ pub fn narrow(
     for (width, units) in widths.iter().zip(&kept) {
         model = model.with_units(width, units);
     }
-    *trainee = trainee.with_model(model);
+    *trainee = trainee.regrouped(model);
     Ok(())
 }
 

@@ -52,12 +52,16 @@ pub fn executor(args: &MachineArgs) -> Result<Executor, Error> {
     Ok(Executor::new(args.threads)?.with_plain_memory(PlainMemory { budget, overflow }))
 }
 
-/// The same for runs on ciphertexts, which have to fit in what is free.
+/// The same for runs on ciphertexts, which have to fit in what is free beside evaluation keys of so many bytes
+/// in a file. Whoever wants all weights kept asks for no bound at all.
 ///
 /// # Errors
 /// As [`executor`].
-pub fn server_executor(args: &MachineArgs) -> Result<Executor, Error> {
-    Ok(executor(args)?.with_run_memory(free_memory()))
+pub fn server_executor(args: &MachineArgs, key_bytes: usize) -> Result<Executor, Error> {
+    // Residues are packed in files and words in memory.
+    let free = || Some(free_memory()?.saturating_sub(key_bytes.saturating_mul(2)));
+    let bound = if args.plain_memory == Some(Budget::All) { None } else { free() };
+    Ok(executor(args)?.with_run_memory(bound))
 }
 
 /// Memory of a run as scripts read it, in bytes; the last is that of the whole
@@ -124,10 +128,10 @@ pub fn free_memory() -> Option<usize> {
     Some(left().map_or(available, |left| left.min(available)))
 }
 
-/// What a container may still take: its caches go when they must.
+/// What a container may still take: caches of files go when they must.
 fn left(max: &str, current: &str, stat: &str) -> Option<usize> {
-    let caches = field(stat, "inactive_file").unwrap_or(0);
-    let taken = current.trim().parse::<usize>().ok()?.saturating_sub(caches);
+    let caches = ["inactive_file", "active_file"].map(|name| field(stat, name).unwrap_or(0));
+    let taken = current.trim().parse::<usize>().ok()?.saturating_sub(caches.iter().sum());
     Some(max.trim().parse::<usize>().ok()?.saturating_sub(taken))
 }
 
@@ -150,7 +154,7 @@ mod tests {
     #[test]
     fn containers_have_left_what_they_do_not_hold_but_for_caches() {
         let stat = "anon 700\nfile 300\ninactive_file 200\nactive_file 100\n";
-        assert_eq!(left("4000\n", "1000\n", stat), Some(3200));
+        assert_eq!(left("4000\n", "1000\n", stat), Some(3300));
         assert_eq!(left("4000\n", "1000\n", ""), Some(3000));
         assert_eq!(left("500\n", "1000\n", stat), Some(0));
         assert_eq!(left("max\n", "1000\n", stat), None);

@@ -73,6 +73,30 @@ impl<'a> Work<'a> {
         Ok(Checkpoints::new(self.args.output.join(format!("{name}-{step}.checkpoint")), identity))
     }
 
+    /// Trains, from the last checkpoint if there is one, and writes the result; `found` and `lines` are what
+    /// there is to say besides.
+    fn fit(
+        mut self,
+        (what, recipe, teacher): (&str, &Recipe, Option<&Trainee>),
+        mut checkpoints: Checkpoints,
+        (found, lines): (Value, &str),
+        form: Form,
+    ) -> Result<(), Diagnostics> {
+        let from: Option<Checkpoint> = checkpoints.find(self.args.restart, form)?;
+        let bar = Bar::new(what, recipe.epochs);
+        let mut watch = |event: Event| match event {
+            Event::Step(now) => bar.show(now),
+            Event::Epoch(checkpoint) => checkpoints.keep(&checkpoint),
+        };
+        let trained = self.trainee.fit_from(&self.data.train, recipe, teacher, from.as_ref(), &mut watch);
+        trained.map_err(|e| self.ended(e, &mut checkpoints))?;
+        bar.finish();
+        let model = self.trainee.model();
+        self.finish(&model, found, lines, form)?;
+        checkpoints.remove();
+        Ok(())
+    }
+
     /// Why work with checkpoints ended before its result.
     fn ended(&self, error: TrainError, checkpoints: &mut Checkpoints) -> Diagnostics {
         match error {
@@ -101,22 +125,10 @@ impl<'a> Work<'a> {
 
 fn train(args: &TrainArgs, form: Form) -> Result<(), Diagnostics> {
     let model = session::load(&args.model, true, form)?;
-    let mut work = Work::start(args, &model)?;
+    let work = Work::start(args, &model)?;
     let recipe = args.recipe(0.0);
-    let mut checkpoints = work.checkpoints("train", &model, &recipe)?;
-    let from: Option<Checkpoint> = checkpoints.find(args.restart, form)?;
-    let bar = Bar::new("training", args.epochs);
-    let mut watch = |event: Event| match event {
-        Event::Step(now) => bar.show(now),
-        Event::Epoch(checkpoint) => checkpoints.keep(&checkpoint),
-    };
-    let trained = work.trainee.fit_from(&work.data.train, &recipe, None, from.as_ref(), &mut watch);
-    trained.map_err(|e| work.ended(e, &mut checkpoints))?;
-    bar.finish();
-    let model = work.trainee.model();
-    work.finish(&model, Value::Null, "", form)?;
-    checkpoints.remove();
-    Ok(())
+    let checkpoints = work.checkpoints("train", &model, &recipe)?;
+    work.fit(("training", &recipe, None), checkpoints, (Value::Null, ""), form)
 }
 
 impl TrainArgs {

@@ -161,11 +161,11 @@ pub fn no_page() -> Diagnostics {
 
 /// A run that would hold more bytes than are free.
 fn no_memory(file: &Path, needed: usize, free: usize) -> Diagnostics {
-    let gigabytes = |bytes: usize| bytes as f64 / 1e9;
-    let said = format!("{:.1} GB of ciphertexts, {:.1} GB are free", gigabytes(needed), gigabytes(free));
+    let megabytes = |bytes: usize| bytes as f64 / 1e6;
+    let said = format!("{:.1} MB of ciphertexts, {:.1} MB are free", megabytes(needed), megabytes(free));
     Diagnostic::error(Code::NoMemory, Code::NoMemory.title())
         .label(Label::file(file.display().to_string(), said))
-        .help("compile with another `--packing`, with `--optimize memory` or for fewer inputs at once (`--batch`)")
+        .help("compile with another `--packing`, with `--optimize memory` or for fewer inputs at once (`--batch`); `--plain-memory all` tries it all the same")
         .into()
 }
 

@@ -223,16 +223,6 @@ impl Deployment {
         let DataArgs { model: args, machine, .. } = args;
         let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, &args.model, &e, "");
         let bytes = artifact::write_program(program);
-        let bar = progress::bar("encoding weights", 0);
-        let on_plain = |done: usize, total: usize| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        };
-        let executor = memory::server_executor(machine).map_err(failed)?;
-        let start = Instant::now();
-        let server = Server::load_with(&bytes, &executor, &on_plain).map_err(failed)?;
-        let encode_time = start.elapsed();
-        bar.finish_and_clear();
         let spinner = progress::spinner("making keys");
         let start = Instant::now();
         let generate = if args.insecure { Client::generate_insecure } else { Client::generate };
@@ -240,6 +230,16 @@ impl Deployment {
         let eval_keys = client.eval_keys().map_err(failed)?;
         let keygen_time = start.elapsed();
         spinner.finish_and_clear();
+        let bar = progress::bar("encoding weights", 0);
+        let on_plain = |done: usize, total: usize| {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        };
+        let executor = memory::server_executor(machine, eval_keys.len()).map_err(failed)?;
+        let start = Instant::now();
+        let server = Server::load_with(&bytes, &executor, &on_plain).map_err(failed)?;
+        let encode_time = start.elapsed();
+        bar.finish_and_clear();
         let session = server.session(&eval_keys).map_err(failed)?;
         Ok(Deployment { client, session, keygen_time, encode_time, key_bytes: eval_keys.len() })
     }

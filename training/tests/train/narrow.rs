@@ -1,10 +1,10 @@
 //! Networks with as many channels as asked for.
 
 use crate::nets::{Net, images, recipe, trained, vectors, weights};
-use crate::prune::learnt;
+use crate::prune::{learnt, pruned, pruning};
 use hecc_model::{LayerKind, Model, Nonlinear};
 use hecc_train::narrow::{Choice, NarrowError, check, narrow};
-use hecc_train::prune::Score;
+use hecc_train::prune::{ByCount, Score, blocks};
 use hecc_train::{TrainError, Trainee};
 
 fn choice(layer: &str, channels: usize) -> Choice {
@@ -60,6 +60,20 @@ fn groups_keep_as_many_channels_each() {
     assert_eq!((shape(&model, "first"), shape(&model, "second")), (vec![4, 6, 6], vec![2, 6, 6]));
     let LayerKind::Conv(conv) = &model.layers[3].kind else { panic!("{:?}", model.layers[3].kind) };
     assert_eq!((conv.groups, conv.weight_shape), (2, [2, 2, 3, 3]));
+}
+
+#[test]
+fn weights_that_were_pruned_stay_zero() {
+    let mut trainee = learnt(1);
+    let n_zeros =
+        |trainee: &Trainee| weights(&trainee.model(), "first").iter().filter(|w| **w == 0.0).count();
+    let planner = ByCount(blocks(&trainee.model(), "first", &[1, 1]).unwrap());
+    pruned(&mut trainee, &planner, &pruning(0.5, 1));
+    narrow(&mut trainee, &vectors(64, 1), &[choice("first", 12)], Score::Magnitude, 1).unwrap();
+    let before = n_zeros(&trainee);
+    assert!(before > 0);
+    trainee.fit(&vectors(160, 1), &recipe(2), None, &mut crate::nets::go_on).unwrap();
+    assert_eq!(n_zeros(&trainee), before);
 }
 
 #[test]

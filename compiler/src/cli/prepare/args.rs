@@ -114,8 +114,8 @@ pub struct GroupArgs {
     /// Put a convolution into so many groups: `conv2=8`. Only convolutions that are named
     /// are grouped then; else all but the first, into as many groups as a ciphertext
     /// holds of their input channels, or fewer where that costs too much accuracy.
-    #[arg(long = "groups", value_name = "LAYER=COUNT", value_parser = parse_groups)]
-    pub groups: Vec<GroupArg>,
+    #[arg(long = "groups", value_name = "LAYER=COUNT", value_parser = parse_count)]
+    pub groups: Vec<CountArg>,
     /// Deal channels that come out of groups to the next groups in turn. Encrypted
     /// programs take rotations for it.
     #[arg(long)]
@@ -131,27 +131,19 @@ pub struct GroupArgs {
     pub distill: f64,
 }
 
-/// A convolution and its groups.
+/// A layer and how many it is to have of something.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupArg {
+pub struct CountArg {
     /// Name of the layer.
     pub layer: String,
-    /// Number of groups.
-    pub groups: usize,
+    /// How many.
+    pub count: usize,
 }
 
-fn parse_groups(text: &str) -> Result<GroupArg, String> {
-    let (layer, groups) = count_of(text).ok_or("LAYER=COUNT, such as conv2=8")?;
-    Ok(GroupArg { layer, groups })
-}
-
-fn parse_channels(text: &str) -> Result<(String, usize), String> {
-    count_of(text).ok_or_else(|| String::from("LAYER=COUNT, such as conv1=64"))
-}
-
-fn count_of(text: &str) -> Option<(String, usize)> {
-    let (layer, count) = text.rsplit_once('=')?;
-    Some((layer.to_owned(), count.parse().ok()?))
+fn parse_count(text: &str) -> Result<CountArg, String> {
+    let found = text.rsplit_once('=').and_then(|(layer, count)| Some((layer, count.parse().ok()?)));
+    let (layer, count) = found.ok_or_else(|| String::from("LAYER=COUNT, such as conv2=8"))?;
+    Ok(CountArg { layer: layer.to_owned(), count })
 }
 
 /// Arguments of `prepare narrow`.
@@ -161,8 +153,8 @@ pub struct NarrowArgs {
     #[command(flatten)]
     pub train: TrainArgs,
     /// Channels, or features, that a layer keeps: `conv1=64`.
-    #[arg(long = "channels", value_name = "LAYER=COUNT", value_parser = parse_channels, required = true)]
-    pub channels: Vec<(String, usize)>,
+    #[arg(long = "channels", value_name = "LAYER=COUNT", value_parser = parse_count, required = true)]
+    pub channels: Vec<CountArg>,
     /// Which channels go first.
     #[arg(long, value_enum, default_value = "taylor")]
     pub score: ScoreArg,

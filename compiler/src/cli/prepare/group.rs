@@ -2,7 +2,7 @@
 
 mod interleaved;
 
-use super::args::{GroupArg, GroupArgs};
+use super::args::{CountArg, GroupArgs};
 use super::{Bar, Work, failure, percent, settled};
 use crate::cli::form::Form;
 use crate::cli::session;
@@ -51,7 +51,7 @@ pub fn group(args: &GroupArgs, form: Form) -> Result<(), Diagnostics> {
 fn offer(args: &GroupArgs, model: &Model, options: &Options) -> Result<Offer, Diagnostics> {
     if !args.groups.is_empty() {
         let choice =
-            |GroupArg { layer, groups }: &GroupArg| Choice { layer: layer.clone(), groups: vec![*groups] };
+            |CountArg { layer, count }: &CountArg| Choice { layer: layer.clone(), groups: vec![*count] };
         return Ok(Offer { choices: args.groups.iter().map(choice).collect(), left: Vec::new() });
     }
     let is_known = options.ring_degree.is_some_and(|degree| options.target.ring(degree).is_some());
