@@ -93,7 +93,7 @@ fn servers_know_what_ciphertexts_take() {
     let (a, b, _unread) = (draft.input(), draft.input(), draft.input());
     let squares: Vec<_> = (1..6)
         .map(|i| {
-            let term = |x, k: i32| (x, vec![f64::from(i * k) / 30.0]);
+            let term = |x, k: i32| (x, vec![f64::from(i * k) / 30.0, 0.5]);
             let sum = draft.inner_product(vec![term(a, 1), term(b, 2)]);
             let low = draft.rescale(sum);
             let square = draft.mul(low, low);
