@@ -4,7 +4,7 @@
 //! it prices with nominal ones: a chain of the network's depth at the ring
 //! degree under consideration. Costs come from the target's measurements.
 
-mod memory;
+pub(crate) mod memory;
 
 pub use memory::Memory;
 pub(crate) use memory::Sizes;

@@ -5,7 +5,7 @@ mod pack;
 
 pub use pack::Packed;
 
-use crate::cost::{self, Memory, Nominal, Objective};
+use crate::cost::{self, Memory, Nominal, Objective, memory};
 use crate::emit::emit;
 use crate::lower::{Ports, lower};
 use crate::model::Model;
@@ -163,9 +163,13 @@ pub fn compile(model: &Model, options: &Options) -> Result<Compiled, CompileErro
     if let Some(layer) = model.layers.iter().find(|layer| !layer.kind.is_he_friendly()) {
         return Err(CompileError::NotHeFriendly { layer: layer.name.clone() });
     }
-    let model = model.clone().narrowed();
-    let network = Network::of(&model);
-    Job { model: &model, network: &network, options, composes: true }.compile()
+    of_model(&model.clone().narrowed(), options, |job| job.compile())
+}
+
+/// Work on a model in its normal form, whose neighbouring maps may be composed.
+fn of_model<T>(model: &Model, options: &Options, work: impl FnOnce(&Job) -> T) -> T {
+    let network = Network::of(model);
+    work(&Job { model, network: &network, options, composes: true })
 }
 
 /// As [`compile`], of the normal form of a model or what has become of it, as it is.
@@ -186,31 +190,50 @@ pub fn compile_network(
 /// # Errors
 /// When the family of layouts asked for has no place for a layer.
 pub fn pack(model: &Model, options: &Options, ring: &RingCost) -> Result<Packed, Unplaced> {
-    let network = Network::of(model);
-    let job = Job { model, network: &network, options, composes: true };
-    let n_slots = job.n_slots(ring);
-    job.plan(&job.networks(ring, n_slots), ring, n_slots)
+    of_model(model, options, |job| {
+        let n_slots = job.n_slots(ring);
+        job.plan(&job.networks(ring, n_slots), ring, n_slots)
+    })
 }
 
 /// Slots that each input of a run has on a ring in the plan of [`pack`].
 pub fn n_slots(model: &Model, options: &Options, ring: &RingCost) -> usize {
-    let network = Network::of(model);
-    Job { model, network: &network, options, composes: true }.n_slots(ring)
+    of_model(model, options, |job| job.n_slots(ring))
 }
 
 /// What the plan of [`pack`] is estimated to take, nanoseconds on one thread; infinite when there
 /// is none.
 pub fn packed_cost(model: &Model, options: &Options, ring: &RingCost) -> f64 {
-    let network = Network::of(model);
-    let job = Job { model, network: &network, options, composes: true };
     match options.objective {
         Some(Objective::Memory) => {
             pack(model, options, ring).map_or(f64::INFINITY, |packed| packed.plan.cost_ns)
         }
         Some(Objective::Latency | Objective::Throughput | Objective::Balanced) | None => {
-            job.run_ns(ring, job.n_slots(ring))
+            of_model(model, options, |job| job.run_ns(ring, job.n_slots(ring)))
         }
     }
+}
+
+/// Bytes of ciphertexts that a run holds at least, where each element of a tensor takes a ciphertext of its
+/// own; 0 where elements share ciphertexts, or no ring has the levels. It is known before there is a
+/// circuit, which for a large network is itself too large to make.
+pub fn least_ct_bytes(model: &Model, options: &Options) -> usize {
+    if options.packing != Packing::Batch && lanes::are_chosen(options) {
+        return 0;
+    }
+    of_model(&model.clone().narrowed(), options, |job| {
+        let remaining = memory::least_remaining(job.network);
+        let depth = remaining.iter().copied().max().unwrap_or(0);
+        let carries = |ring: &&RingCost| {
+            hopeless(depth, options, ring).is_none() && n_slots_on(ring, options).is_some()
+        };
+        match job.rings().find(carries) {
+            Some(ring) if n_slots_on(ring, options) == Some(1) => {
+                memory::least_ct_bytes(job.network, &remaining, ring.ring_degree)
+            }
+            Some(_) | None => 0,
+        }
+    })
 }
 
 impl Job<'_> {

@@ -25,6 +25,29 @@ const MODEL: &str = "model small {
 }
 ";
 
+const WIDE_MODEL: &str = "model wide {
+  weights random(seed = 1)
+  input x: [1, 256, 256] in 0..1
+  c = conv(x, out_channels = 16, kernel = 1)
+  a = square(c)
+  p = avg_pool(a, kernel = 256)
+  f = flatten(p)
+  y = dense(f, features = 3)
+  output y
+}
+";
+
+const MOVED_MODEL: &str = "model moved {
+  weights random(seed = 1)
+  input x: [1, 12, 12] in 0..1
+  a = square(x)
+  r = reshape(a, shape = [1, 12, 12])
+  p = avg_pool(r, kernel = 2)
+  y = conv(p, out_channels = 1, kernel = 2, bias = [0])
+  output y
+}
+";
+
 /// Compares with a snapshot that holds messages alone.
 macro_rules! assert_messages {
     ($messages:expr) => {
@@ -236,6 +259,31 @@ fn results_do_not_depend_on_memory() {
     assert!(folder.prints("eval small.hecp").contains("peak memory"));
 }
 
+/// Rotations do the mean, whatever moved its operand without changing it.
+#[test]
+fn pools_of_reshaped_images_are_counted_once() {
+    let folder = Folder::new();
+    folder.write("moved.hec", MOVED_MODEL);
+    let page = folder.prints("inspect moved.hec --stage layout --html --packing multiplexed");
+    assert!(page.contains("\"model\":\"moved\""));
+    folder.prints("compile moved.hec --packing multiplexed -o .");
+}
+
+/// A tensor of a million ciphertexts, found before a circuit of as many values is made.
+#[test]
+fn batches_without_room_are_refused_before_they_are_compiled() {
+    let folder = Folder::new();
+    folder.write("wide.hec", WIDE_MODEL);
+    folder.samples("wide.npz", &[1, 256, 256], 0.5);
+    for command in ["bench", "run", "check --backend ckks"] {
+        for one_slot in ["--packing batch", "--batch 8192 --ring 16384"] {
+            let line = format!("{command} wide.hec --data wide.npz {one_slot}");
+            let refused = folder.refuses(&line);
+            assert!(refused.contains("error[H082]") && refused.contains("wide.hec"), "{refused}");
+        }
+    }
+}
+
 #[test]
 fn weights_are_kept_only_where_a_file_can_be() {
     let folder = Folder::deployed();
@@ -331,7 +379,9 @@ fn every_stage_is_inspected_in_every_form() {
     }
     let page = folder.prints("inspect small.hec --stage layout --html");
     assert!(page.starts_with("<!doctype html>") && page.contains("\"model\":\"small\""));
-    assert_eq!(folder.hecc("inspect small.hec --stage program --html").status.code(), Some(1));
+    for refused in ["--stage program --html", "--stage layout --html --json"] {
+        assert_eq!(folder.hecc(&format!("inspect small.hec {refused}")).status.code(), Some(1));
+    }
     assert!(folder.prints("inspect small.hecp").contains("InnerProduct"));
     assert!(folder.prints("inspect small.hecm").contains("\"keys\""));
 }

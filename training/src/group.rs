@@ -4,8 +4,8 @@
 //! groups needs no rotations between channels. One convolution after the other is put into as many
 //! groups as the caller asks for: channels are permuted so that groups keep the largest
 //! weights, the weights between groups go, and the network is trained on with the original as
-//! teacher. What does not keep the accuracy is undone, and fewer groups are tried where
-//! the caller names them.
+//! teacher. What does not keep the accuracy is undone, then tried with channels shuffled between groups, then in
+//! fewer groups where the caller names them.
 //!
 //! Grouping can stop after any epoch and go on from a [`Checkpoint`].
 
@@ -30,14 +30,26 @@ pub struct Choice {
     pub groups: Vec<usize>,
 }
 
+/// When a convolution in groups that follows another mixes channels of different groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shuffle {
+    /// Never.
+    Never,
+    /// Where a number of groups does not keep the accuracy without, before fewer are tried.
+    #[default]
+    WhereNeeded,
+    /// Always.
+    Always,
+}
+
 /// How to group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grouping {
     /// The convolutions, in the order in which they are grouped.
     pub choices: Vec<Choice>,
-    /// Whether channels that come out of groups are dealt to the groups of the next
+    /// When channels that come out of groups are dealt to the groups of the next
     /// convolution in turn, instead of the same ones staying together.
-    pub shuffle: bool,
+    pub shuffle: Shuffle,
     /// Share of the validation samples that must stay right.
     pub min_accuracy: f64,
     /// Training of each try.
@@ -53,6 +65,8 @@ pub struct Step {
     pub layer: String,
     /// Its groups.
     pub groups: usize,
+    /// Whether channels are shuffled before it.
+    pub is_shuffled: bool,
     /// Share of its squared weights that are within groups.
     pub share: f64,
     /// Share of validation samples that are right after training.
@@ -106,8 +120,8 @@ pub fn check(model: &Model, choices: &[Choice]) -> Result<(), GroupError> {
 }
 
 /// Puts convolutions into groups as long as that keeps the accuracy, from a checkpoint of the same
-/// grouping if there is one; returns all tries. Channels may stand in another order then, and with
-/// [`Grouping::shuffle`] the model has layers more. Weights that were pruned stay zero.
+/// grouping if there is one; returns all tries. Channels may stand in another order then, and where they are
+/// shuffled the model has layers more. Weights that were pruned stay zero.
 /// The samples are those to train on and those to validate with.
 ///
 /// # Errors
@@ -142,36 +156,66 @@ impl Grouping {
         [&self.between, &self.last].into_iter().try_for_each(Recipe::check)
     }
 
-    /// The convolution and number of groups to try after some steps, if any.
-    fn next(&self, steps: &[Step]) -> Option<(&str, usize)> {
-        self.choices.iter().find_map(|Choice { layer, groups }| {
-            let of_layer: Vec<&Step> = steps.iter().filter(|step| step.layer == *layer).collect();
-            let is_left = !of_layer.iter().any(|step| step.is_kept);
-            groups.get(of_layer.len()).filter(|_| is_left).map(|&groups| (layer.as_str(), groups))
+    /// What to try after some steps, if anything, on the network that they kept.
+    fn next(&self, steps: &[Step], kept: &Trainee) -> Option<Try<'_>> {
+        self.choices.iter().find_map(|choice| {
+            let of_layer = || steps.iter().filter(|step| step.layer == choice.layer);
+            match of_layer().any(|step| step.is_kept) {
+                true => None,
+                false => self.tries(choice, kept.model()).into_iter().nth(of_layer().count()),
+            }
         })
     }
 
-    /// The network with a convolution in groups, before training, and the share of its weights
-    /// that are left.
-    fn grouped(&self, trainee: &Trainee, layer: &str, groups: usize) -> Result<(Trainee, f64), TrainError> {
-        let (model, share) = regroup::regrouped(trainee.model(), layer, groups, self.shuffle)?;
-        Ok((trainee.regrouped(model), share))
+    /// All tries of a convolution, in order.
+    fn tries<'a>(&self, Choice { layer, groups }: &'a Choice, model: Model) -> Vec<Try<'a>> {
+        let shuffles: &[bool] = match (self.shuffle, regroup::follows_groups(&model, layer)) {
+            (Shuffle::Never, _) | (_, false) => &[false],
+            (Shuffle::WhereNeeded, true) => &[false, true],
+            (Shuffle::Always, true) => &[true],
+        };
+        let tries =
+            |&groups: &usize| shuffles.iter().map(move |&is_shuffled| Try { layer, groups, is_shuffled });
+        groups.iter().flat_map(tries).collect()
     }
 
     /// What had been kept of a trainee at a checkpoint.
     fn kept(&self, trainee: &Trainee, from: &Checkpoint) -> Result<Trainee, TrainError> {
         let mut kept = trainee.clone();
         for (at, step) in from.steps.iter().enumerate() {
-            let is_next = self.next(&from.steps[..at]) == Some((&step.layer, step.groups));
+            let is_next = self.next(&from.steps[..at], &kept) == Some(step.attempt());
             if !is_next || step.is_kept != (step.accuracy >= self.min_accuracy) {
                 return Err(TrainError::Checkpoint("its steps are none of this grouping"));
             }
             if step.is_kept {
-                (kept, _) = self.grouped(&kept, &step.layer, step.groups)?;
+                (kept, _) = step.attempt().grouped(&kept)?;
             }
         }
         kept.restore(&from.kept)?;
         Ok(kept)
+    }
+}
+
+/// A convolution, and how it is put into groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Try<'a> {
+    layer: &'a str,
+    groups: usize,
+    is_shuffled: bool,
+}
+
+impl Step {
+    fn attempt(&self) -> Try<'_> {
+        Try { layer: &self.layer, groups: self.groups, is_shuffled: self.is_shuffled }
+    }
+}
+
+impl Try<'_> {
+    /// The network with the convolution in groups, before training, and the share of its weights
+    /// that are left.
+    fn grouped(self, trainee: &Trainee) -> Result<(Trainee, f64), TrainError> {
+        let (model, share) = regroup::regrouped(trainee.model(), self.layer, self.groups, self.is_shuffled)?;
+        Ok((trainee.regrouped(model), share))
     }
 }
 
@@ -190,22 +234,18 @@ impl Work<'_> {
     /// Tries all that is left, then trains what was kept.
     fn run(&mut self, mut training: Option<crate::Checkpoint>) -> Result<(), TrainError> {
         let grouping = self.grouping;
-        while let Some((layer, groups)) = grouping.next(&self.steps) {
-            self.step(layer, groups, training.take().as_ref())?;
+        while let Some(next) = grouping.next(&self.steps, &self.kept) {
+            self.step(next, training.take().as_ref())?;
         }
         self.finish(training.as_ref())
     }
 
-    fn step(
-        &mut self,
-        layer: &str,
-        groups: usize,
-        from: Option<&crate::Checkpoint>,
-    ) -> Result<(), TrainError> {
-        let (mut trainee, share) = self.grouping.grouped(&self.kept, layer, groups)?;
+    fn step(&mut self, next: Try, from: Option<&crate::Checkpoint>) -> Result<(), TrainError> {
+        let (mut trainee, share) = next.grouped(&self.kept)?;
         let accuracy = self.train(&mut trainee, &self.grouping.between, from)?;
         let is_kept = accuracy >= self.grouping.min_accuracy;
-        let step = Step { layer: layer.to_owned(), groups, share, accuracy, is_kept };
+        let Try { layer, groups, is_shuffled } = next;
+        let step = Step { layer: layer.to_owned(), groups, is_shuffled, share, accuracy, is_kept };
         self.steps.push(step.clone());
         if is_kept {
             self.kept = trainee;

@@ -85,7 +85,7 @@ pub fn bench(args: &BenchArgs, form: Form) -> Result<(), Diagnostics> {
     }
     let BenchArgs { data: args, simulate: n_simulated, .. } = args;
     let data = session::samples(args)?;
-    let built = session::build(&args.model, Some(&data), form)?;
+    let built = session::build_to_run(args, &data, form)?;
     data.fits(&built.model)?;
     let deployment = Deployment::start(args, &built.compiled.program)?;
     let bar = progress::bar("evaluating", data.samples.len());

@@ -14,7 +14,10 @@ use std::sync::Arc;
 /// Runs the command.
 pub fn check(args: &CheckArgs, form: Form) -> Result<(), Diagnostics> {
     let data = session::samples(&args.data)?;
-    let built = session::build(&args.data.model, Some(&data), form)?;
+    let built = match args.backend {
+        BackendArg::Ckks => session::build_to_run(&args.data, &data, form)?,
+        BackendArg::Clear | BackendArg::Sim => session::build(&args.data.model, Some(&data), form)?,
+    };
     data.fits(&built.model)?;
     let evaluate = evaluator(args, &built)?;
     let bar = progress::bar("checking", data.samples.len());

@@ -45,7 +45,10 @@ pub fn inspect(args: &InspectArgs, form: Form) -> Result<(), Diagnostics> {
 /// The page of the stage that has one.
 fn html(args: &InspectArgs, form: Form) -> Result<String, Diagnostics> {
     if args.stage != StageArg::Packing {
-        return Err(problems::no_page());
+        return Err(problems::no_page("only layouts are shown as a page", "add `--stage layout`"));
+    }
+    if form == Form::Json {
+        return Err(problems::no_page("a page is no JSON", "leave `--html` or `--json` out"));
     }
     let built = session::build(&args.model, None, form)?;
     let nominal = built.compiled.nominal(&built.options.target);

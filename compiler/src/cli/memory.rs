@@ -59,9 +59,24 @@ pub fn executor(args: &MachineArgs) -> Result<Executor, Error> {
 /// As [`executor`].
 pub fn server_executor(args: &MachineArgs, key_bytes: usize) -> Result<Executor, Error> {
     // Residues are packed in files and words in memory.
-    let free = || Some(free_memory()?.saturating_sub(key_bytes.saturating_mul(2)));
-    let bound = if args.plain_memory == Some(Budget::All) { None } else { free() };
+    let bound = run_memory(args).map(|free| free.saturating_sub(key_bytes.saturating_mul(2)));
     Ok(executor(args)?.with_run_memory(bound))
+}
+
+/// Whether ciphertexts of so many bytes have room in runs.
+///
+/// # Errors
+/// [`Error::RunMemory`].
+pub fn has_room(args: &MachineArgs, needed: usize) -> Result<(), Error> {
+    match run_memory(args) {
+        Some(available) if available < needed => Err(Error::RunMemory { needed, available }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Bytes that runs may keep, if there is a bound and the system tells.
+fn run_memory(args: &MachineArgs) -> Option<usize> {
+    if args.plain_memory == Some(Budget::All) { None } else { free_memory() }
 }
 
 /// Memory of a run as scripts read it, in bytes; the last is that of the whole

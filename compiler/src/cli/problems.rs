@@ -1,7 +1,7 @@
 //! Turns refusals of the compiler and the runtime into diagnostics.
 
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
-use hecc::packing::{Family, Unplaced};
+use hecc::packing::Unplaced;
 use hecc::pipeline::CompileError;
 use hecc::rewrite::Saturation;
 use hecc::validate::Mismatch;
@@ -75,18 +75,17 @@ fn no_place(file: &str, unplaced: &Unplaced) -> Diagnostics {
 
 /// What a layer lacks in a packing, and what to do.
 pub fn why_no_place(unplaced: &Unplaced) -> (String, &'static str) {
-    let Unplaced { layer, family, needs_slots, n_slots } = unplaced;
-    match needs_slots {
-        Some(needed) => (
+    let Unplaced { layer, needs_slots, n_slots, n_inputs, .. } = unplaced;
+    match (needs_slots, n_inputs) {
+        (Some(needed), 0 | 1) => (
             format!("one plane of `{layer}` takes {needed} slots, a ciphertext has {n_slots}"),
-            match family {
-                Family::Multiplexed | Family::Interleaved => {
-                    "choose a larger ring with --ring, or `--packing tiles`, which divides planes"
-                }
-                Family::Tiles => "choose a larger ring with --ring, or leave --packing out",
-            },
+            "choose a larger ring with --ring, or `--packing tiles`, which divides planes",
         ),
-        None => (
+        (Some(needed), _) => (
+            format!("one plane of `{layer}` takes {needed} slots, each of {n_inputs} inputs has {n_slots}"),
+            "choose fewer inputs at once with --batch, a larger ring with --ring, or `--packing tiles`, which divides planes",
+        ),
+        (None, _) => (
             format!("the elements of `{layer}` form no image on the grid of the input"),
             "leave --packing out: vectors have a layout of their own",
         ),
@@ -150,22 +149,20 @@ fn unmappable() -> Diagnostics {
     Diagnostic::error(Code::BadArguments, Error::Unmappable.to_string()).label(place).help(help).into()
 }
 
-/// A page of a stage that has none.
-pub fn no_page() -> Diagnostics {
+/// A page that there is none of.
+pub fn no_page(title: &str, help: &str) -> Diagnostics {
     let place = Label::file("command line", "--html");
-    Diagnostic::error(Code::BadArguments, "only layouts are shown as a page")
-        .label(place)
-        .help("add `--stage layout`")
-        .into()
+    Diagnostic::error(Code::BadArguments, title).label(place).help(help).into()
 }
 
 /// A run that would hold more bytes than are free.
 fn no_memory(file: &Path, needed: usize, free: usize) -> Diagnostics {
     let megabytes = |bytes: usize| bytes as f64 / 1e6;
-    let said = format!("{:.1} MB of ciphertexts, {:.1} MB are free", megabytes(needed), megabytes(free));
+    let said =
+        format!("at least {:.1} MB of ciphertexts, {:.1} MB are free", megabytes(needed), megabytes(free));
     Diagnostic::error(Code::NoMemory, Code::NoMemory.title())
         .label(Label::file(file.display().to_string(), said))
-        .help("compile with another `--packing`, with `--optimize memory` or for fewer inputs at once (`--batch`); `--plain-memory all` tries it all the same")
+        .help("choose a packing other than `batch`, `--optimize memory`, or fewer inputs at once (`--batch`); `--plain-memory all` tries it all the same")
         .into()
 }
 

@@ -70,6 +70,20 @@ pub fn load(args: &ModelArgs, accept_unfriendly: bool, form: Form) -> Result<Mod
 pub fn build(args: &ModelArgs, data: Option<&DataSet>, form: Form) -> Result<Built, Diagnostics> {
     let model = load(args, false, form)?;
     let options = options(args, &model, data)?;
+    compile(args, model, options, form)
+}
+
+/// As [`build`], for runs on ciphertexts: what clearly has no room in this machine is not compiled.
+pub fn build_to_run(args: &DataArgs, data: &DataSet, form: Form) -> Result<Built, Diagnostics> {
+    let DataArgs { model: args, machine, .. } = args;
+    let model = load(args, false, form)?;
+    let options = options(args, &model, Some(data))?;
+    memory::has_room(machine, pipeline::least_ct_bytes(&model, &options))
+        .map_err(|e| problems::runtime(Code::RunFailed, &args.model, &e, ""))?;
+    compile(args, model, options, form)
+}
+
+fn compile(args: &ModelArgs, model: Model, options: Options, form: Form) -> Result<Built, Diagnostics> {
     let spinner = progress::spinner(format!("compiling {}", model.name));
     let start = Instant::now();
     let compiled = pipeline::compile(&model, &options).map_err(|e| problems::compile(&args.model, e))?;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 /// Runs the command.
 pub fn run(args: &DataArgs, form: Form) -> Result<(), Diagnostics> {
     let data = session::samples(args)?;
-    let built = session::build(&args.model, Some(&data), form)?;
+    let built = session::build_to_run(args, &data, form)?;
     data.fits(&built.model)?;
     if form == Form::Text {
         output(&headline(&built));

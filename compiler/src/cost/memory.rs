@@ -3,9 +3,11 @@
 //! The one estimate of it: rewriting, packing and commands all ask here. Keys and plaintexts
 //! are exact but for padding; ciphertexts are those alive when values are computed one after
 //! the other in the circuit's order. An executor with several threads may hold more, and one that
-//! finds a better order less.
+//! finds a better order less. Before there is a circuit there is a bound, of runs with an element in each
+//! ciphertext.
 
 use super::bases;
+use crate::sparsity::{Factor, Network, NodeId, NodeKind};
 use hecc_ir::circuit::{Circuit, Const, Op, Value};
 use hecc_ir::params::Params;
 use hecc_ir::scale::{Level, Step};
@@ -90,6 +92,55 @@ impl Sizes<'_> {
         };
         self.0.q.iter().take(level.n_limbs()).chain(special)
     }
+}
+
+/// Levels that are still needed from each node of a network on, however it is packed: neighbouring maps may be
+/// composed, so that one is needed between two activations.
+pub(crate) fn least_remaining(network: &Network) -> Vec<usize> {
+    let mut remaining = vec![0; network.nodes.len()];
+    for id in network.ids().collect::<Vec<_>>().into_iter().rev() {
+        let kind = &network.node(id).kind;
+        for operand in kind.operands() {
+            let levels = match (kind, &network.node(operand).kind) {
+                (NodeKind::Activation(activation), _) => activation.depth(),
+                (NodeKind::Linear(_), NodeKind::Linear(_)) | (NodeKind::Input, _) => 0,
+                (NodeKind::Linear(_), NodeKind::Input | NodeKind::Activation(_)) => 1,
+            };
+            remaining[operand.0] = remaining[operand.0].max(remaining[id.0] + levels);
+        }
+    }
+    remaining
+}
+
+/// Bytes of the largest tensor that a network computes, with each element that is read in a ciphertext
+/// of its own, at the level of [`least_remaining`]: activations, for maps may be composed.
+pub(crate) fn least_ct_bytes(network: &Network, remaining: &[usize], ring_degree: usize) -> usize {
+    let is_activation = |id: &NodeId| matches!(network.node(*id).kind, NodeKind::Activation(_));
+    let bytes = |id: NodeId| {
+        let ct = 2 * remaining[id.0].max(1) * ring_degree * size_of::<u64>();
+        n_read(network, id).saturating_mul(ct)
+    };
+    network.ids().filter(is_activation).map(bytes).max().unwrap_or(0)
+}
+
+/// Elements of a node that others read.
+fn n_read(network: &Network, id: NodeId) -> usize {
+    let n_elements = network.node(id).shape.n_elements();
+    let mut is_read = vec![id == network.output; n_elements];
+    for node in &network.nodes {
+        match &node.kind {
+            NodeKind::Linear(linear) => {
+                for term in linear.terms.iter().filter(|term| term.operand == id) {
+                    let Some(Factor { matrix, .. }) = term.factors.first() else { return n_elements };
+                    let columns = (0..matrix.n_rows()).flat_map(|row| matrix.row(row));
+                    columns.for_each(|(column, _)| is_read[column] = true);
+                }
+            }
+            NodeKind::Activation(activation) if activation.operand == id => return n_elements,
+            NodeKind::Activation(_) | NodeKind::Input => {}
+        }
+    }
+    is_read.into_iter().filter(|&is_read| is_read).count()
 }
 
 /// Most bytes of values alive at once: inputs from the start, outputs to the end, terms of sums never,

@@ -40,13 +40,34 @@ pub fn inputs(
     found
 }
 
-/// Phases per axis that an input may be dealt to.
-fn phases(family: Option<Family>) -> &'static [usize] {
+/// Phases per axis that are tried for every image.
+const PHASES: [usize; 3] = [1, 2, 4];
+
+/// Rows and columns of phases that an image of a family, of `base` pixels per channel, may be dealt to: few of
+/// them, or where no plane has room then, as few as give one that has.
+fn shapes(base: [usize; 2], family: Option<Family>, n_slots: usize) -> Vec<[usize; 2]> {
+    let fits = |shape: &[usize; 2]| dealt(base, *shape).block <= n_slots;
+    let is_asked = |shape: &[usize; 2]| match family {
+        None => true,
+        Some(Family::Multiplexed | Family::Interleaved) => *shape == [1, 1],
+        Some(Family::Tiles) => *shape != [1, 1],
+    };
+    let divides = |shape: &[usize; 2]| shape[0] <= base[0] && shape[1] <= base[1];
+    let all = PHASES.into_iter().flat_map(|rows| PHASES.map(|columns| [rows, columns]));
+    let found: Vec<_> = all.filter(|shape| is_asked(shape) && divides(shape) && fits(shape)).collect();
     match family {
-        None => &[1, 2, 4],
-        Some(Family::Multiplexed | Family::Interleaved) => &[1],
-        Some(Family::Tiles) => &[2, 4],
+        None | Some(Family::Tiles) if found.is_empty() => finer(base).find(fits).into_iter().collect(),
+        None | Some(_) => found,
     }
+}
+
+/// Ever more phases, along the longer side of a plane, until a plane is a pixel.
+fn finer(base: [usize; 2]) -> impl Iterator<Item = [usize; 2]> {
+    std::iter::successors(Some([1, 1]), move |&[rows, columns]| match dealt(base, [rows, columns]).base {
+        [0 | 1, 0 | 1] => None,
+        [height, width] if height > width => Some([2 * rows, columns]),
+        _ => Some([rows, 2 * columns]),
+    })
 }
 
 /// The grid of an image of `base` pixels per channel that is dealt to phases.
@@ -54,19 +75,16 @@ fn dealt(base: [usize; 2], phases: [usize; 2]) -> Grid {
     Grid::new([base[0].div_ceil(phases[0]), base[1].div_ceil(phases[1])], phases)
 }
 
-/// Slots of the smallest plane that an image of a family with `base` pixels per channel takes.
-pub fn smallest_plane(base: [usize; 2], family: Option<Family>) -> usize {
-    let blocks = phases(family).iter().map(|&n| dealt(base, [n, n]).block);
-    blocks.min().expect("a family has phases")
+/// Slots of a plane that is not divided.
+pub fn whole_plane(base: [usize; 2]) -> usize {
+    dealt(base, [1, 1]).block
 }
 
 /// One plane per channel and phase, the planes repeated as often as they fit.
 fn image_inputs(shape: &Shape, base: [usize; 2], family: Option<Family>, n_slots: usize) -> Vec<Placement> {
-    let &[channels, height, width] = shape.0.as_slice() else { return Vec::new() };
-    let phases = phases(family).iter().filter(|&&n| n <= height.max(width));
-    let grids = phases.map(|&n| dealt(base, [n.min(height), n.min(width)]));
+    let &[channels, ..] = shape.0.as_slice() else { return Vec::new() };
     let mut found = Vec::new();
-    for grid in grids.filter(|grid| grid.block <= n_slots) {
+    for grid in shapes(base, family, n_slots).into_iter().map(|shape| dealt(base, shape)) {
         let n_images = channels * grid.n_phases();
         let period = (n_images.next_power_of_two() * grid.block).min(n_slots);
         for placed in

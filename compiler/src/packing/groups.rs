@@ -47,6 +47,16 @@ pub struct WeightGroups {
     fixed_ns: f64,
 }
 
+/// How many layers of a term rotations have done before its map: up to the pool, where they do one. Moves
+/// before it change nothing, or there would be no pool that is done alone.
+fn n_folded(model: &Model, layers: &[LayerId], prefold: Option<&Prefold>) -> usize {
+    let is_pool = |id: &LayerId| matches!(model.layer(*id).kind, LayerKind::AvgPool(_));
+    match prefold.is_some_and(Prefold::is_pool) {
+        true => layers.iter().position(is_pool).map_or(0, |pool| pool + 1),
+        false => 0,
+    }
+}
+
 /// One map of a plan.
 #[derive(Clone, Debug)]
 struct Map {
@@ -69,7 +79,7 @@ impl WeightGroups {
                 let TermPlan::Map { prefold, split, .. } = planned_term else { continue };
                 let (operand, _) = planned_leg(network, &plan.placements, term, prefold.as_ref());
                 let result = &plan.placements[index].layout;
-                let layers = &term.layers[usize::from(prefold.as_ref().is_some_and(Prefold::is_pool))..];
+                let layers = &term.layers[n_folded(model, &term.layers, prefold.as_ref())..];
                 let place = |row, col| diagonal_of(row, col, &operand.layout, result, planned.fold);
                 let map = groups.maps.len();
                 groups.maps.push(Map { split: *split, price });

@@ -68,10 +68,12 @@ pub struct Unplaced {
     pub layer: String,
     /// What was asked for.
     pub family: Family,
-    /// Slots that the smallest plane takes, when a ciphertext has fewer.
+    /// Slots that a plane takes, when an input has fewer.
     pub needs_slots: Option<usize>,
-    /// Slots of a ciphertext.
+    /// Slots that each input has.
     pub n_slots: usize,
+    /// Inputs that share a ciphertext.
+    pub n_inputs: usize,
 }
 
 /// Levels needed from each node's value to the output.
@@ -251,12 +253,15 @@ impl<'a> Search<'a> {
     /// Says why no layout of the family asked for holds a node.
     fn unplaced(&self, id: NodeId) -> Unplaced {
         let node = self.network.node(id);
-        let block = self.image_base().map(|base| candidates::smallest_plane(base, self.family));
+        let family = self.family.expect("without a family there is a place for everything");
+        // Tiles are as small as they have to be.
+        let plane = self.image_base().map(candidates::whole_plane).filter(|_| family != Family::Tiles);
         Unplaced {
             layer: node.name.clone(),
-            family: self.family.expect("without a family there is a place for everything"),
-            needs_slots: block.filter(|&block| block > self.n_slots),
+            family,
+            needs_slots: plane.filter(|&plane| plane > self.n_slots),
             n_slots: self.n_slots,
+            n_inputs: self.nominal.params().ring_degree / 2 / self.n_slots,
         }
     }
 

@@ -25,9 +25,10 @@ struct Ring {
     digit_limbs: usize,
 }
 
-const RINGS: [Ring; 5] = [
+const RINGS: [Ring; 6] = [
     Ring { ring_degree: 8192, bits: 40, n_limbs: 4, special_bits: 50, digit_limbs: 1 },
     Ring { ring_degree: 8192, bits: 30, n_limbs: 6, special_bits: 36, digit_limbs: 1 },
+    Ring { ring_degree: 16384, bits: 28, n_limbs: 9, special_bits: 30, digit_limbs: 5 },
     Ring { ring_degree: 16384, bits: 40, n_limbs: 8, special_bits: 50, digit_limbs: 1 },
     Ring { ring_degree: 32768, bits: 40, n_limbs: 16, special_bits: 50, digit_limbs: 4 },
     Ring { ring_degree: 65536, bits: 40, n_limbs: 24, special_bits: 50, digit_limbs: 6 },
@@ -109,6 +110,19 @@ fn inner_product_of_64(bencher: Bencher, ring: Ring) {
     let pts = vec![world.pt.clone(); 64];
     let terms: Vec<_> = cts.iter().zip(&pts).collect();
     bencher.bench(|| world.evaluator.inner_product(black_box(&terms)));
+}
+
+/// Sixteen sums over the same ciphertexts, of weights that come from memory.
+#[divan::bench(args = [RINGS[2], RINGS[3]])]
+fn inner_products_of_24(bencher: Bencher, ring: Ring) {
+    const TERMS: usize = 24;
+    const ROWS: usize = 16;
+    let world = World::new(ring);
+    let cts: Vec<_> = (0..TERMS).map(|_| world.keygen.secret_key().encrypt(&world.pt).unwrap()).collect();
+    let encode = |_| world.encoder.encode(&world.values, world.level, world.scale).unwrap();
+    let pts: Vec<_> = (0..ROWS * TERMS).map(encode).collect();
+    let rows: Vec<Vec<_>> = pts.chunks(TERMS).map(|pts| cts.iter().zip(pts).collect()).collect();
+    bencher.bench(|| world.evaluator.inner_products(black_box(&rows)));
 }
 
 /// One limb; everything else is a multiple of it.

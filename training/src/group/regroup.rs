@@ -80,6 +80,12 @@ pub(super) fn regrouped(
     Ok((model, share))
 }
 
+/// Whether the channels that a convolution reads come out of groups.
+pub(super) fn follows_groups(model: &Model, name: &str) -> bool {
+    let found = model.layers.iter().position(|layer| layer.name == name);
+    found.is_some_and(|at| groups_before(model, LayerId(at)) > 1)
+}
+
 fn dense(model: &Model, id: LayerId) -> &Conv {
     match &model.layer(id).kind {
         LayerKind::Conv(conv) => conv,

@@ -3,7 +3,7 @@
 use crate::nets::{Net, go_on, images, recipe, trained, weights};
 use crate::prune::pruning;
 use hecc_model::{Conv, LayerKind, Model, Nonlinear};
-use hecc_train::group::{Checkpoint, Choice, Event, GroupError, Grouping, Step, check, group};
+use hecc_train::group::{Checkpoint, Choice, Event, GroupError, Grouping, Shuffle, Step, check, group};
 use hecc_train::prune::{ByCount, blocks, prune};
 use hecc_train::{Flow, Recipe, Samples, TrainError, Trainee};
 use serde_json::json;
@@ -30,7 +30,7 @@ fn choice(layer: &str, groups: &[usize]) -> Choice {
 /// A grouping that accepts anything and does not train.
 fn plain(choices: &[Choice]) -> Grouping {
     let choices = choices.to_vec();
-    Grouping { choices, shuffle: false, min_accuracy: 0.0, between: recipe(0), last: recipe(0) }
+    Grouping { choices, shuffle: Shuffle::Never, min_accuracy: 0.0, between: recipe(0), last: recipe(0) }
 }
 
 fn grouped(trainee: &mut Trainee, grouping: &Grouping) -> Vec<Step> {
@@ -180,13 +180,33 @@ fn shuffled_channels_are_dealt_in_turn() {
     let mut apart = Trainee::new(model.clone());
     assert!(grouped(&mut apart, &plain(&choices))[1].share < 0.9);
     let mut trainee = Trainee::new(model.clone());
-    let steps = grouped(&mut trainee, &Grouping { shuffle: true, ..plain(&choices) });
+    let steps = grouped(&mut trainee, &Grouping { shuffle: Shuffle::Always, ..plain(&choices) });
     let found = trainee.model();
     assert_eq!(found.layers.len(), model.layers.len() + 3);
     let names: Vec<&str> = found.layers.iter().map(|layer| layer.name.as_str()).collect();
     assert_eq!(names[6..10], ["third_shuffle1", "third_shuffle2", "third_shuffle3", "third"]);
     assert_eq!((steps[0].share, steps[1].share), (1.0, 1.0));
     assert_same(&model, &found);
+}
+
+/// Only after groups there is something to shuffle.
+#[test]
+fn groups_that_lose_accuracy_are_tried_shuffled_before_fewer_are() {
+    let mut trainee = Trainee::new(net(1));
+    let tried = |steps: &[Step]| -> Vec<(usize, bool)> {
+        steps.iter().map(|step| (step.groups, step.is_shuffled)).collect()
+    };
+    let before = trainee.model();
+    let strict = |layer: &str| Grouping {
+        shuffle: Shuffle::WhereNeeded,
+        min_accuracy: 1.0,
+        ..plain(&[choice(layer, &[4, 2])])
+    };
+    assert_eq!(tried(&grouped(&mut trainee, &strict("second"))), [(4, false), (2, false)]);
+    assert_eq!(trainee.model(), before);
+    grouped(&mut trainee, &plain(&[choice("second", &[2])]));
+    let steps = grouped(&mut trainee, &strict("third"));
+    assert_eq!(tried(&steps), [(4, false), (4, true), (2, false), (2, true)]);
 }
 
 /// A pruned layer whose channels are permuted has its zeros elsewhere.
@@ -260,6 +280,7 @@ fn broken_checkpoints_of_a_grouping_are_refused() {
         ("/steps", json!([])),
         ("/steps/0/layer", json!("third")),
         ("/steps/0/groups", json!(3)),
+        ("/steps/0/is_shuffled", json!(true)),
         ("/steps/0/is_kept", json!(!is_kept)),
         ("/kept/weights", json!([])),
         ("/kept/weights/0/values", json!([1.0])),

@@ -116,10 +116,11 @@ pub struct GroupArgs {
     /// holds of their input channels, or fewer where that costs too much accuracy.
     #[arg(long = "groups", value_name = "LAYER=COUNT", value_parser = parse_count)]
     pub groups: Vec<CountArg>,
-    /// Deal channels that come out of groups to the next groups in turn. Encrypted
-    /// programs take rotations for it.
-    #[arg(long)]
-    pub shuffle: bool,
+    /// Whether channels that come out of groups are dealt to the next groups in turn.
+    /// Encrypted programs take rotations for it.
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "needed", num_args = 0..=1,
+          default_missing_value = "always", require_equals = true)]
+    pub shuffle: ShuffleArg,
     /// Epochs of training at the end.
     #[arg(long, default_value_t = 3, value_name = "COUNT")]
     pub last_epochs: usize,
@@ -129,6 +130,17 @@ pub struct GroupArgs {
     /// Weight, 0 to 1, of the network before grouping in the loss.
     #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
     pub distill: f64,
+}
+
+/// When channels are shuffled between groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShuffleArg {
+    /// Channels of a group stay together.
+    Never,
+    /// Where a number of groups loses too much accuracy without, before fewer groups are tried.
+    Needed,
+    /// Between any two convolutions in groups.
+    Always,
 }
 
 /// A layer and how many it is to have of something.

@@ -2,14 +2,14 @@
 
 mod interleaved;
 
-use super::args::{CountArg, GroupArgs};
+use super::args::{CountArg, GroupArgs, ShuffleArg};
 use super::{Bar, Work, failure, percent, settled};
 use crate::cli::form::Form;
 use crate::cli::session;
 use hecc::diag::Diagnostics;
 use hecc::model::{LayerKind, Model};
 use hecc::pipeline::{Options, n_slots};
-use hecc_train::group::{self, Checkpoint, Choice, Event, Grouping, Step};
+use hecc_train::group::{self, Checkpoint, Choice, Event, Grouping, Shuffle, Step};
 use hecc_train::{Flow, Recipe, TrainError};
 use interleaved::{Left, Offer};
 use serde_json::{Value, json};
@@ -66,7 +66,11 @@ fn grouping(args: &GroupArgs, choices: Vec<Choice>, accuracy: f64) -> Grouping {
     let between = args.train.recipe(args.distill);
     Grouping {
         choices,
-        shuffle: args.shuffle,
+        shuffle: match args.shuffle {
+            ShuffleArg::Never => Shuffle::Never,
+            ShuffleArg::Needed => Shuffle::WhereNeeded,
+            ShuffleArg::Always => Shuffle::Always,
+        },
         min_accuracy: (accuracy - args.max_loss / 100.0).max(0.0),
         last: Recipe { epochs: args.last_epochs, ..between.clone() },
         between,
@@ -74,10 +78,13 @@ fn grouping(args: &GroupArgs, choices: Vec<Choice>, accuracy: f64) -> Grouping {
 }
 
 /// A try, as it is over.
-fn line(Step { layer, groups, share, accuracy, is_kept }: &Step) -> String {
+fn line(Step { layer, groups, is_shuffled, share, accuracy, is_kept }: &Step) -> String {
     let [share, accuracy] = [share, accuracy].map(|share| percent(*share));
     let verdict = if *is_kept { "" } else { ", which is too little" };
-    format!("{layer}: {groups} groups with {share} of its squared weights, accuracy {accuracy}{verdict}")
+    let shuffled = if *is_shuffled { "shuffled " } else { "" };
+    format!(
+        "{layer}: {groups} {shuffled}groups with {share} of its squared weights, accuracy {accuracy}{verdict}"
+    )
 }
 
 /// What has become of every convolution.

@@ -221,7 +221,7 @@ type KeyProducts = fn(&Modulus, &mut [[&mut [u64]; 2]], &[&[u64]], &[Residues], 
 #[ignore = "measures"]
 fn speedups() {
     const DEGREE: usize = 8192;
-    const TERMS: usize = 8;
+    const TERMS: usize = 24;
     for bits in [28, 30, 31, 32, 49] {
         let p = primes::below(bits, DEGREE, 1, &[]).unwrap()[0];
         let fill = |n: usize| -> Vec<Vec<u64>> {
@@ -230,16 +230,15 @@ fn speedups() {
         let (a, b, c, mut out, mut out1) = (fill(TERMS), fill(TERMS), fill(TERMS), fill(8), fill(1));
         let bytes: Vec<_> = a.iter().map(|limb| at_rest(limb, 4)).collect();
         let packed: Vec<_> = bytes.iter().map(|bytes| Residues { bytes, width: 4, rows: 1 }).collect();
-        let key_bytes: Vec<_> = (0..4).map(|_| at_rest(&fill(2 * TERMS).concat(), 4)).collect();
-        let keys: Vec<_> =
-            key_bytes.iter().map(|bytes| Residues { bytes, width: 4, rows: 2 * TERMS }).collect();
+        let key_bytes: Vec<_> = (0..4).map(|_| at_rest(&fill(16).concat(), 4)).collect();
+        let keys: Vec<_> = key_bytes.iter().map(|bytes| Residues { bytes, width: 4, rows: 16 }).collect();
         let words = |limbs: &'static [Vec<u64>]| {
             limbs.iter().map(|limb| Residues::of_words(limb)).collect::<Vec<_>>()
         };
         let [b, c]: [&'static [Vec<u64>]; 2] = [b.leak(), c.leak()];
         let (b_words, c_words) = (words(b), words(c));
         let map = Automorphism::new(DEGREE, 5);
-        let digits = slices(b);
+        let digits = slices(&b[..8]);
         let factor = Modulus::with(p, Vectors::None).factor(p / 3);
         let weights = &b[0][..5];
         let reciprocals = [1.0 / p as f64; 3];
@@ -268,11 +267,15 @@ fn speedups() {
         row("combine 4 long", &mut |m, x, _| kernels::combine(m, &mut x[0], &digits[..4], weights, NARROW));
         row("overflow 3", &mut |m, x, _| kernels::overflow(m.vectors, &mut x[0], &digits[..3], &reciprocals));
         row("dot 1", &mut |m, x, _| kernels::dot(m, &mut x[0], &b_words[..1], &c_words[..1]));
-        row("dot 8", &mut |m, x, _| kernels::dot(m, &mut x[0], &b_words, &c_words));
+        row("dot 8", &mut |m, x, _| kernels::dot(m, &mut x[0], &b_words[..8], &c_words[..8]));
         row("dot2 1", &mut |m, x, y| {
             kernels::dot2(m, 0, &mut x[0], y, &packed[..1], &b_words[..1], &c_words[..1])
         });
-        row("dot2 8", &mut |m, x, y| kernels::dot2(m, 0, &mut x[0], y, &packed, &b_words, &c_words));
+        for n in [8, 24] {
+            row(&format!("dot2 {n}"), &mut |m, x, y| {
+                kernels::dot2(m, 0, &mut x[0], y, &packed[..n], &b_words[..n], &c_words[..n])
+            });
+        }
         row("permute", &mut |m, x, _| kernels::permute(m.vectors, &mut x[0], &b[0], &map));
         for (name, n_keys) in [("key_products 1", 1), ("key_products 4", 4)] {
             row(name, &mut |m, x, _| {

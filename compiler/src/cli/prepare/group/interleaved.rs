@@ -57,9 +57,14 @@ impl fmt::Display for Why {
 /// slots of a ciphertext.
 pub fn offer(model: &Model, n_slots: usize) -> Offer {
     let (mut choices, mut left) = (Vec::new(), Vec::new());
+    let reads_input = reads_input(model);
     for (index, layer) in model.layers.iter().enumerate() {
         let LayerKind::Conv(conv) = &layer.kind else { continue };
-        match groups(model, LayerId(index), conv, n_slots) {
+        let found = match reads_input[index] {
+            true if conv.groups == 1 => Err(Why::ReadsInput),
+            true | false => groups(model, LayerId(index), conv, n_slots),
+        };
+        match found {
             Ok(groups) => choices.push(Choice { layer: layer.name.clone(), groups }),
             Err(why) => left.push(Left { layer: layer.name.clone(), why }),
         }
@@ -70,9 +75,6 @@ pub fn offer(model: &Model, n_slots: usize) -> Offer {
 fn groups(model: &Model, id: LayerId, conv: &Conv, n_slots: usize) -> Result<Vec<usize>, Why> {
     if conv.groups > 1 {
         return Err(Why::Grouped(conv.groups));
-    }
-    if reads_input(model, id) {
-        return Err(Why::ReadsInput);
     }
     let image = &model.layer(model.layer(id).inputs[0]).shape.0;
     let plane = Grid::new([image[1], image[2]], [1, 1]).block;
@@ -87,10 +89,14 @@ fn groups(model: &Model, id: LayerId, conv: &Conv, n_slots: usize) -> Result<Vec
     }
 }
 
-/// Whether no layer with weights stands between the input and a layer.
-fn reads_input(model: &Model, id: LayerId) -> bool {
-    let inputs = &model.layer(id).inputs;
-    inputs.iter().all(|&id| !model.layer(id).kind.has_weights() && reads_input(model, id))
+/// Of each layer, whether none with weights stands between the input and it.
+fn reads_input(model: &Model) -> Vec<bool> {
+    let mut found: Vec<bool> = Vec::new();
+    for layer in &model.layers {
+        let reads = |id: &LayerId| !model.layer(*id).kind.has_weights() && found[id.0];
+        found.push(layer.inputs.iter().all(reads));
+    }
+    found
 }
 
 #[cfg(test)]
