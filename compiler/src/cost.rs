@@ -16,11 +16,27 @@ use hecc_ir::target::{Basis, OpCost, RingCost, Target};
 use std::collections::HashSet;
 
 /// Measured costs of the engine on the machine it was developed on.
-pub const DEFAULT_TARGET: &str = include_str!("../targets/ckks-cpu.json");
+pub const DEFAULT_TARGET: &str = include_str!("../targets/ckks-avx512.json");
 
-/// The shipped target profile.
+/// The same on a machine without AVX-512, where wide primes take longer.
+const AVX2_TARGET: &str = include_str!("../targets/ckks-avx2.json");
+
+/// The shipped target profile that is taken where none is named.
 pub fn default_target() -> Target {
-    serde_json::from_str(DEFAULT_TARGET).expect("the shipped target profile is valid")
+    read_shipped(DEFAULT_TARGET)
+}
+
+/// A shipped target profile: `avx512`, which is the default, or `avx2`.
+pub fn shipped_target(name: &str) -> Option<Target> {
+    match name {
+        "avx512" => Some(default_target()),
+        "avx2" => Some(read_shipped(AVX2_TARGET)),
+        _ => None,
+    }
+}
+
+fn read_shipped(profile: &str) -> Target {
+    serde_json::from_str(profile).expect("the shipped target profiles are valid")
 }
 
 /// What a program is to be small in.
@@ -198,6 +214,24 @@ fn bases(circuit: &Circuit) -> Vec<Basis> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// All operations but additions take longer over wide primes, where a machine has no instructions for them.
+    #[test]
+    fn wide_primes_cost_what_a_profile_says() {
+        let price = |target: &Target, special: u64| {
+            let ring = &target.rings[0];
+            let mut params = Nominal::new(ring, 3).params().clone();
+            params.p.fill(special);
+            let ops = OpCost { ring, params: &params };
+            (ops.rotate(Level(2)), ops.mul_plain(Level(2), Basis::Extended), ops.add(Level(2), Basis::Extended))
+        };
+        let (narrow, wide) = (1 << 30, 1 << 49);
+        let avx512 = default_target();
+        assert_eq!(price(&avx512, narrow), price(&avx512, wide));
+        let avx2 = shipped_target("avx2").expect("it is shipped");
+        let (few, many) = (price(&avx2, narrow), price(&avx2, wide));
+        assert!(1.5 * few.0 < many.0 && 1.5 * few.1 < many.1 && few.2 == many.2);
+    }
 
     /// Profiles from before there was a time for products with numbers.
     #[test]

@@ -259,6 +259,21 @@ fn results_do_not_depend_on_memory() {
     assert!(folder.prints("eval small.hecp").contains("peak memory"));
 }
 
+/// Machines without AVX-512 take several times as long for wide primes.
+#[test]
+fn primes_are_as_wide_as_the_target_likes() {
+    let folder = Folder::new();
+    let widest = |target: &str| {
+        let bench = folder.prints_json(&format!("bench small.hec --data data.npz {target} --json"));
+        assert_eq!((bench["agree"].as_u64(), bench["n"].as_u64()), (Some(3), Some(3)));
+        let bits = ["q_bits", "p_bits"].map(|key| bench[key].as_array().unwrap().clone()).concat();
+        bits.iter().map(|bits| bits.as_f64().unwrap()).fold(0.0, f64::max)
+    };
+    assert!(widest("--target avx2") < 31.0);
+    assert!(widest("--target avx512") > 31.0);
+    assert_eq!(widest(""), widest("--target avx512"));
+}
+
 /// Rotations do the mean, whatever moved its operand without changing it.
 #[test]
 fn pools_of_reshaped_images_are_counted_once() {

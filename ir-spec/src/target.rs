@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// A machine and scheme to compile for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Target {
-    /// Name for messages, for example `ckks-cpu`.
+    /// Name for messages, for example `ckks-avx512`.
     pub name: String,
     /// Widest ciphertext prime the engine takes, in bits.
     pub max_prime_bits: u32,
@@ -38,6 +38,18 @@ pub struct RingCost {
     /// plaintexts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mul_scalar_ns: Option<f64>,
+    /// What wide primes take longer, if they do: the times are those of narrow ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wide: Option<WidePrimes>,
+}
+
+/// Primes that the vector instructions of a machine do not take.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WidePrimes {
+    /// Narrow primes have so many bits at most.
+    pub narrow_bits: u32,
+    /// How many times as long everything but additions takes for a limb of a wide prime.
+    pub factor: f64,
 }
 
 impl Target {
@@ -70,18 +82,19 @@ impl OpCost<'_> {
     /// Decomposing one ciphertext part for key switching; rotations of one
     /// ciphertext share it (hoisting).
     pub fn decompose(&self, level: Level) -> f64 {
-        let (limbs, extended) = (limbs(level), self.n_limbs(level, Basis::Extended));
+        let (n_limbs, extended) = (level.n_limbs() as f64, self.work(level, Basis::Extended));
         let digits = self.params.n_digits(level) as f64;
-        let foreign = extended - limbs.min(self.params.digit_limbs as f64);
-        digits * extended * self.ring.ntt_ns + limbs * foreign * self.ring.convert_ns
+        // Digits have their own limbs already.
+        let own = n_limbs.min(self.params.digit_limbs as f64) * self.work(level, Basis::Reduced) / n_limbs;
+        digits * extended * self.ring.ntt_ns + n_limbs * (extended - own) * self.ring.convert_ns
     }
 
     /// Key-switching an already decomposed part: products with the key and the
     /// permutation of a rotation. The result is extended.
     pub fn apply_key(&self, level: Level) -> f64 {
-        let extended = self.n_limbs(level, Basis::Extended);
         let digits = self.params.n_digits(level) as f64;
-        2.0 * digits * extended * self.ring.mul_acc_ns + (2.0 * extended + limbs(level)) * self.ring.add_ns
+        let products = 2.0 * digits * self.work(level, Basis::Extended) * self.ring.mul_acc_ns;
+        products + (2.0 * self.n_limbs(level, Basis::Extended) + level.n_limbs() as f64) * self.ring.add_ns
     }
 
     /// One rotation of a reduced ciphertext, or relinearisation, that leaves its
@@ -92,7 +105,7 @@ impl OpCost<'_> {
 
     /// Division of one extended part by the special modulus.
     pub fn divide(&self, level: Level) -> f64 {
-        self.divide_by(self.params.p.len(), level)
+        self.divide_by(self.params.p.len(), self.work_of(&self.params.p), level)
     }
 
     /// Division of an extended ciphertext by the special modulus.
@@ -108,20 +121,20 @@ impl OpCost<'_> {
 
     /// One product with an encoded plaintext, accumulated, besides [`OpCost::gather`].
     pub fn mul_plain(&self, level: Level, basis: Basis) -> f64 {
-        self.n_limbs(level, basis) * self.ring.mul_acc_ns
+        self.work(level, basis) * self.ring.mul_acc_ns
     }
 
     /// One product with a number, accumulated, besides [`OpCost::gather`].
     pub fn mul_scalar(&self, level: Level, basis: Basis) -> f64 {
         match self.ring.mul_scalar_ns {
-            Some(ns) => 2.0 * self.n_limbs(level, basis) * ns,
+            Some(ns) => 2.0 * self.work(level, basis) * ns,
             None => self.mul_plain(level, basis),
         }
     }
 
     /// One product of reduced ciphertexts without relinearisation.
     pub fn mul(&self, level: Level) -> f64 {
-        4.0 * limbs(level) * self.ring.mul_acc_ns
+        4.0 * self.work(level, Basis::Reduced) * self.ring.mul_acc_ns
     }
 
     /// One squaring with relinearisation and rescale.
@@ -143,28 +156,44 @@ impl OpCost<'_> {
     /// One rescale down to a level. An extended ciphertext is divided by the
     /// special modulus at the same time.
     pub fn rescale(&self, level: Level, basis: Basis) -> f64 {
+        let special: &[u64] = match basis {
+            Basis::Reduced => &[],
+            Basis::Extended => &self.params.p,
+        };
+        let dropped = self.params.q.get(level.n_limbs()).map_or(1.0, |&prime| self.work_of(&[prime]));
+        2.0 * self.divide_by(special.len() + 1, dropped + self.work_of(special), level)
+    }
+
+    /// Dividing one part by `n` primes of so much work: out of their transforms, conversion to
+    /// the primes that remain, back into theirs, and the difference to what was there.
+    fn divide_by(&self, n: usize, work: f64, level: Level) -> f64 {
+        let limbs = self.work(level, Basis::Reduced);
+        let conversions = n as f64 * limbs * self.ring.convert_ns;
+        (work + limbs) * self.ring.ntt_ns + conversions + level.n_limbs() as f64 * self.ring.add_ns
+    }
+
+    fn n_limbs(&self, level: Level, basis: Basis) -> f64 {
         let special = match basis {
             Basis::Reduced => 0,
             Basis::Extended => self.params.p.len(),
         };
-        2.0 * self.divide_by(special + 1, level)
+        (level.n_limbs() + special) as f64
     }
 
-    /// Dividing one part by `n` primes: out of their transforms, conversion to
-    /// the primes that remain, back into theirs, and the difference to what was there.
-    fn divide_by(&self, n: usize, level: Level) -> f64 {
-        let (n, limbs) = (n as f64, limbs(level));
-        (n + limbs) * self.ring.ntt_ns + n * limbs * self.ring.convert_ns + limbs * self.ring.add_ns
+    /// Limbs, each counted as many times as it takes longer than one of a narrow prime.
+    fn work(&self, level: Level, basis: Basis) -> f64 {
+        let special = match basis {
+            Basis::Reduced => 0.0,
+            Basis::Extended => self.work_of(&self.params.p),
+        };
+        // Levels above the chain are priced too, before it is chosen.
+        let chain = &self.params.q[..level.n_limbs().min(self.params.q.len())];
+        (level.n_limbs() - chain.len()) as f64 + self.work_of(chain) + special
     }
 
-    fn n_limbs(&self, level: Level, basis: Basis) -> f64 {
-        match basis {
-            Basis::Reduced => limbs(level),
-            Basis::Extended => limbs(level) + self.params.p.len() as f64,
-        }
+    fn work_of(&self, primes: &[u64]) -> f64 {
+        let Some(WidePrimes { narrow_bits, factor }) = self.ring.wide else { return primes.len() as f64 };
+        let n_wide = primes.iter().filter(|prime| **prime >> narrow_bits.min(63) > 0).count() as f64;
+        primes.len() as f64 + n_wide * (factor - 1.0)
     }
-}
-
-fn limbs(level: Level) -> f64 {
-    level.n_limbs() as f64
 }

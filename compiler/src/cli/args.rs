@@ -77,8 +77,9 @@ pub struct ModelArgs {
     /// Samples (`.npz`, or a folder with MNIST or CIFAR-10) that show how large values inside the network become.
     #[arg(long, value_name = "SAMPLES.npz")]
     pub calibrate: Option<PathBuf>,
-    /// Target profile (JSON) instead of the built-in one.
-    #[arg(long, value_name = "PROFILE.json")]
+    /// Machine to compile for: `avx512`, which is the default, `avx2` for machines without AVX-512 IFMA, or
+    /// a profile (JSON) that `hecc calibrate` measured.
+    #[arg(long, value_name = "TARGET")]
     pub target: Option<PathBuf>,
     /// Allow parameters without security, for experiments only.
     #[arg(long)]

@@ -6,7 +6,8 @@
 //! key-switching digit, so that transforms and conversions occur in different
 //! proportions. Each measurement is an equation for the primitives by the
 //! formula that [`OpCost`] prices the operation with, and the times that fit all
-//! equations best, by the squares of relative errors, make the profile.
+//! equations best, by the squares of relative errors, make the profile. A last measurement tells how many times as
+//! long primes take that are too wide for some vector instructions.
 
 use super::args::CalibrateArgs;
 use super::files::{self, Access};
@@ -16,7 +17,7 @@ use hecc::diag::Diagnostics;
 use hecc_ckks::{Ciphertext, Context, Encoder, Error, EvalKeys, Evaluator, KeyGenerator, Plaintext, primes};
 use hecc_ir::params::{Params, SecurityLevel};
 use hecc_ir::scale::Level;
-use hecc_ir::target::{Basis, OpCost, RingCost, Target};
+use hecc_ir::target::{Basis, OpCost, RingCost, Target, WidePrimes};
 use hecc_runtime::backend::ckks;
 use std::hint::black_box;
 use std::time::Instant;
@@ -25,11 +26,20 @@ use std::time::Instant;
 const SHAPES: [usize; 3] = [1, 2, 6];
 const TOP: Level = Level(5);
 const BELOW: Level = Level(4);
-const PRIME_BITS: u32 = 30;
-const SPECIAL_BITS: u32 = 34;
+/// Bits of primes, and of special ones, that all vector instructions take, and of some that not all do.
+const NARROW: [u32; 2] = [30, 30];
+const WIDE: [u32; 2] = [40, 49];
+/// Primes of so many bits have the fast forms of AVX2.
+const NARROW_BITS: u32 = 31;
+/// Wide primes that take less time than this, compared with narrow ones, are not worth telling apart.
+const LEAST_FACTOR: f64 = 1.25;
 const HOISTED: usize = 8;
 /// Times of a ring in a profile.
 const N_TIMES: usize = 5;
+/// Which of them is that of additions.
+const ADDITIONS: usize = 2;
+/// Primes per digit where wide ones are measured.
+const WIDE_SHAPE: usize = 2;
 /// Inner products with numbers that share operands.
 const NUMBER_ROWS: usize = 32;
 /// Inner products that share operands, and their operands.
@@ -81,9 +91,9 @@ struct Equation {
 }
 
 impl Bench {
-    fn new(ring_degree: usize, digit_limbs: usize) -> Result<Bench, Error> {
-        let q = primes::near(PRIME_BITS, ring_degree, TOP.n_limbs(), &[])?;
-        let p = primes::near(SPECIAL_BITS, ring_degree, digit_limbs, &q)?;
+    fn new(ring_degree: usize, digit_limbs: usize, [bits, special_bits]: [u32; 2]) -> Result<Bench, Error> {
+        let q = primes::near(bits, ring_degree, TOP.n_limbs(), &[])?;
+        let p = primes::near(special_bits, ring_degree, digit_limbs, &q)?;
         let params = Params { ring_degree, q, p, digit_limbs, security: SecurityLevel::Insecure };
         let ctx = Context::new(&ckks::params(&params))?;
         let mut generator = KeyGenerator::new(&ctx)?;
@@ -91,7 +101,7 @@ impl Bench {
         let steps: Vec<usize> = (1..=HOISTED.max(TERMS)).collect();
         let switched: Vec<(usize, usize)> = steps.iter().map(|&step| (step, top)).collect();
         let keys = generator.eval_keys(None, &switched)?;
-        let scale = 2f64.powi(PRIME_BITS as i32);
+        let scale = 2f64.powi(bits as i32);
         let values: Vec<f64> = (0..ring_degree / 2).map(|i| (i % 17) as f64 / 17.0).collect();
         let fresh = generator.secret_key().encrypt(&encoder.encode(&values, top, scale)?)?;
         let mut cts = vec![fresh];
@@ -177,15 +187,30 @@ fn ring_cost(
     [ntt_ns, mul_acc_ns, add_ns, convert_ns, mul_scalar_ns]: [f64; N_TIMES],
 ) -> RingCost {
     let mul_scalar_ns = Some(mul_scalar_ns);
-    RingCost { ring_degree, ntt_ns, mul_acc_ns, add_ns, convert_ns, mul_scalar_ns }
+    RingCost { ring_degree, ntt_ns, mul_acc_ns, add_ns, convert_ns, mul_scalar_ns, wide: None }
 }
 
 fn measure(ring_degree: usize, n_samples: usize) -> Result<RingCost, Error> {
     let mut equations = Vec::new();
     for digit_limbs in SHAPES {
-        equations.extend(Bench::new(ring_degree, digit_limbs)?.equations(n_samples)?);
+        equations.extend(Bench::new(ring_degree, digit_limbs, NARROW)?.equations(n_samples)?);
     }
-    Ok(ring_cost(ring_degree, solve(&equations)))
+    let times = solve(&equations);
+    let factor = factor(&times, &Bench::new(ring_degree, WIDE_SHAPE, WIDE)?.equations(n_samples)?);
+    let wide = WidePrimes { narrow_bits: NARROW_BITS, factor };
+    Ok(RingCost { wide: Some(wide).filter(|_| factor >= LEAST_FACTOR), ..ring_cost(ring_degree, times) })
+}
+
+/// How many times as long as the times say what was measured takes, without additions: the median.
+fn factor(times: &[f64; N_TIMES], measured: &[Equation]) -> f64 {
+    let factor = |Equation { counts, ns }: &Equation| {
+        let parts: Vec<f64> = counts.iter().zip(times).map(|(count, time)| count * time).collect();
+        let rest = parts.iter().sum::<f64>() - parts[ADDITIONS];
+        (rest > 0.0).then(|| (ns - parts[ADDITIONS]) / rest)
+    };
+    let mut factors: Vec<f64> = measured.iter().filter_map(factor).collect();
+    factors.sort_by(f64::total_cmp);
+    factors[factors.len() / 2]
 }
 
 /// Far more than coordinates take to settle.
@@ -217,12 +242,14 @@ mod tests {
         let wanted = [11e3, 2e3, 1e3, 3e3, 5e2];
         let mut equations = Vec::new();
         for digit_limbs in SHAPES {
-            let bench = Bench::new(1024, digit_limbs).unwrap();
+            let bench = Bench::new(1024, digit_limbs, NARROW).unwrap();
             let ring = ring_cost(1024, wanted);
             let ops = OpCost { ring: &ring, params: &bench.params };
             let equation = |(price, _): &Operation| Equation::of(&bench.params, price, price(&ops));
             equations.extend(bench.operations().iter().map(equation));
         }
+        let twice = |equation: &Equation| Equation { ns: 2.0 * equation.ns, ..*equation };
+        assert!((factor(&wanted, &equations.iter().map(twice).collect::<Vec<_>>()) - 2.0).abs() < 0.5);
         for (found, wanted) in solve(&equations).into_iter().zip(wanted) {
             assert!((found / wanted - 1.0).abs() < 1e-6, "{found} instead of {wanted}");
         }

@@ -3,7 +3,7 @@
 use super::args::{DataArgs, ModelArgs, OptimizeArg, PackingArg};
 use super::form::Form;
 use super::{files, memory, problems, progress};
-use hecc::cost::default_target;
+use hecc::cost::{default_target, shipped_target};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::DataSet;
 use hecc::front::{self, LoadOptions};
@@ -121,9 +121,10 @@ pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Resul
     Ok(options)
 }
 
-/// The target profile that was named, or the built-in one.
+/// The target profile that was named, a built-in one or a file, or the default.
 pub fn target_of(args: &ModelArgs) -> Result<Target, Diagnostics> {
-    args.target.as_deref().map_or_else(|| Ok(default_target()), target)
+    let named = |path: &Path| path.to_str().and_then(shipped_target).map_or_else(|| target(path), Ok);
+    args.target.as_deref().map_or_else(|| Ok(default_target()), named)
 }
 
 impl From<PackingArg> for Packing {
@@ -177,8 +178,13 @@ fn target_problem(target: &Target) -> Option<String> {
         let times = [ring.ntt_ns, ring.mul_acc_ns, ring.add_ns, ring.convert_ns];
         let mut costs = times.into_iter().chain(ring.mul_scalar_ns);
         let is_cost = |ns: f64| ns.is_finite() && ns >= 0.0;
+        let is_factor = ring.wide.is_none_or(|wide| {
+            prime_bits.contains(&wide.narrow_bits) && wide.factor.is_finite() && wide.factor >= 1.0
+        });
         if !degree.is_power_of_two() || max_log_qp_128(degree).is_none() {
             Some(format!("`ring_degree` {degree} is not in the security table"))
+        } else if !is_factor {
+            Some(format!("ring degree {degree} has wide primes that are not wide or take less time"))
         } else {
             (!costs.all(is_cost)).then(|| format!("ring degree {degree} has a negative time"))
         }

@@ -44,11 +44,13 @@ pub fn inputs(
 const PHASES: [usize; 3] = [1, 2, 4];
 
 /// Rows and columns of phases that an image of a family, of `base` pixels per channel, may be dealt to: few of
-/// them, or where no plane has room then, as few as give one that has.
+/// them, or where no plane has room then, as few as give one that has. Among all layouts only those of
+/// square tiles are tried: others are hardly ever less in price, and the rewriter finds less to do in them
+/// (grouped LeNet with any tiles: 315 instead of 320 ms in price, 314 instead of 270 ms in the end).
 fn shapes(base: [usize; 2], family: Option<Family>, n_slots: usize) -> Vec<[usize; 2]> {
     let fits = |shape: &[usize; 2]| dealt(base, *shape).block <= n_slots;
     let is_asked = |shape: &[usize; 2]| match family {
-        None => true,
+        None => PHASES.iter().any(|&n| *shape == base.map(|extent| n.min(extent))),
         Some(Family::Multiplexed | Family::Interleaved) => *shape == [1, 1],
         Some(Family::Tiles) => *shape != [1, 1],
     };

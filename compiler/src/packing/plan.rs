@@ -56,8 +56,9 @@ pub enum TermPlan {
     },
 }
 
-/// Partial plans kept while searching.
+/// Partial plans kept while searching, and among tiles, of which there are more shapes.
 const BEAM_WIDTH: usize = 8;
+const TILES_BEAM_WIDTH: usize = 16;
 
 pub use choice::{Candidate, Choice};
 
@@ -232,6 +233,7 @@ impl<'a> Search<'a> {
     /// The cheapest way to go on from what was decided for the first nodes.
     fn cheapest_after(&self, state: State) -> Result<State, Unplaced> {
         let n_decided = state.placements.len();
+        let width = if self.family == Some(Family::Tiles) { TILES_BEAM_WIDTH } else { BEAM_WIDTH };
         let mut beam = vec![state];
         for id in self.network.ids().skip(n_decided) {
             let mut next: Vec<State> =
@@ -239,7 +241,7 @@ impl<'a> Search<'a> {
             next.sort_by(|a, b| a.cost.total_cmp(&b.cost));
             beam = Vec::new();
             for state in next {
-                if beam.len() < BEAM_WIDTH && !beam.iter().any(|kept| self.same_frontier(kept, &state, id)) {
+                if beam.len() < width && !beam.iter().any(|kept| self.same_frontier(kept, &state, id)) {
                     beam.push(state);
                 }
             }

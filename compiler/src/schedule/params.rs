@@ -241,7 +241,7 @@ fn chains<'a>(placed: &'a Placed, request: &Request, ring: &RingCost, budget: f6
     let levels = assign_levels(circuit, Level(0));
     let depth = levels.depth();
     let magnitudes = Magnitudes::of(circuit, &levels, &placed.largest);
-    let found = candidates(depth, &magnitudes, request, budget).into_iter();
+    let found = candidates(depth, &magnitudes, request, ring, budget).into_iter();
     let built = found.filter_map(|candidate| build(candidate, depth, ring.ring_degree, request));
     let price_chain = |chain: Chain| {
         let levels = assign_levels(circuit, Level(chain.params.max_level().0 - depth));
@@ -254,22 +254,34 @@ fn chains<'a>(placed: &'a Placed, request: &Request, ring: &RingCost, budget: f6
 /// Samples the prediction runs on; errors hardly depend on the input.
 const PREDICTION_SAMPLES: usize = 2;
 
-fn candidates(depth: u32, magnitudes: &Magnitudes, request: &Request, budget: f64) -> Vec<Candidate> {
+fn candidates(
+    depth: u32,
+    magnitudes: &Magnitudes,
+    request: &Request,
+    ring: &RingCost,
+    budget: f64,
+) -> Vec<Candidate> {
+    let narrow = ring.wide.map(|wide| wide.narrow_bits.min(request.max_prime_bits));
     let mut found = Vec::new();
     for base_limbs in 1..=MAX_BASE_LIMBS {
         for last_plain_bits in LAST_PLAIN_BITS {
             for digit_limbs in 1..=MAX_DIGIT_LIMBS.min(base_limbs + depth as usize) {
                 let shape = (base_limbs, last_plain_bits, digit_limbs);
-                found.extend(widest(shape, depth, magnitudes, request, budget));
+                let special = std::iter::once(request.max_prime_bits).chain(narrow);
+                found.extend(
+                    special.filter_map(|bits| widest(shape, bits, depth, magnitudes, request, budget)),
+                );
             }
         }
     }
     found
 }
 
-/// The candidate of a shape with the largest scale that fits the budget.
+/// The candidate of a shape, with special primes of so many bits at most, with the largest scale that fits the
+/// budget.
 fn widest(
     (base_limbs, last_plain_bits, digit_limbs): (usize, f64, usize),
+    special_prime_bits: u32,
     depth: u32,
     magnitudes: &Magnitudes,
     request: &Request,
@@ -283,7 +295,7 @@ fn widest(
         let in_base = digit_limbs.min(base_limbs);
         let first_digit = limb * in_base as f64 + bits * (digit_limbs - in_base) as f64;
         let special_bits = first_digit.max(bits * digit_limbs as f64) + SPECIAL_MARGIN_BITS;
-        let special_limbs = (special_bits / (max_bits - 0.1)).ceil();
+        let special_limbs = (special_bits / (f64::from(special_prime_bits) - 0.1)).ceil();
         let fits = f64::from(depth) * bits + base_bits + special_bits < budget - 0.1;
         let in_range = limb >= MIN_SCALE_BITS && limb < max_bits - 0.1 && bits < max_bits - 0.1;
         (fits && in_range).then_some(Candidate {
