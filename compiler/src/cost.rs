@@ -223,7 +223,11 @@ mod tests {
             let mut params = Nominal::new(ring, 3).params().clone();
             params.p.fill(special);
             let ops = OpCost { ring, params: &params };
-            (ops.rotate(Level(2)), ops.mul_plain(Level(2), Basis::Extended), ops.add(Level(2), Basis::Extended))
+            (
+                ops.rotate(Level(2)),
+                ops.mul_plain(Level(2), Basis::Extended),
+                ops.add(Level(2), Basis::Extended),
+            )
         };
         let (narrow, wide) = (1 << 30, 1 << 49);
         let avx512 = default_target();

@@ -9,7 +9,7 @@ use crate::cost::{self, Memory, Nominal, Objective, memory};
 use crate::emit::emit;
 use crate::lower::{Ports, lower};
 use crate::model::Model;
-use crate::packing::{self, Packing, PackingPlan, Unplaced};
+use crate::packing::{self, Family, Packing, PackingPlan, Unplaced};
 use crate::rewrite::{self, Rewritten, Saturation, rewrite};
 use crate::schedule::{self, ParamsError, Placed, Policy, Prediction, Request, Scheduled};
 use crate::sparsity::Network;
@@ -218,7 +218,7 @@ pub fn packed_cost(model: &Model, options: &Options, ring: &RingCost) -> f64 {
 /// own; 0 where elements share ciphertexts, or no ring has the levels. It is known before there is a
 /// circuit, which for a large network is itself too large to make.
 pub fn least_ct_bytes(model: &Model, options: &Options) -> usize {
-    if options.packing != Packing::Batch && lanes::are_chosen(options) {
+    if !has_single_slots(options) {
         return 0;
     }
     of_model(&model.clone().narrowed(), options, |job| {
@@ -234,6 +234,19 @@ pub fn least_ct_bytes(model: &Model, options: &Options) -> usize {
             Some(_) | None => 0,
         }
     })
+}
+
+/// Whether inputs may have a slot each, and layouts for that are not ruled out.
+fn has_single_slots(options: &Options) -> bool {
+    let holds_vectors = match options.packing {
+        Packing::Batch => return true,
+        Packing::Only(family) => family == Family::Tiles,
+        Packing::Searched | Packing::Naive | Packing::ZeroSkipping | Packing::SharedSteps => true,
+    };
+    let rings = &options.target.rings;
+    holds_vectors
+        && !lanes::are_chosen(options)
+        && rings.iter().any(|ring| n_slots_on(ring, options) == Some(1))
 }
 
 impl Job<'_> {

@@ -48,6 +48,14 @@ const MOVED_MODEL: &str = "model moved {
 }
 ";
 
+const ONE_MODEL: &str = "model one {
+  weights random(seed = 1)
+  input x: [4] in 0..1
+  y = dense(x, features = 4)
+  output y
+}
+";
+
 /// Compares with a snapshot that holds messages alone.
 macro_rules! assert_messages {
     ($messages:expr) => {
@@ -272,6 +280,17 @@ fn primes_are_as_wide_as_the_target_likes() {
     assert!(widest("--target avx2") < 31.0);
     assert!(widest("--target avx512") > 31.0);
     assert_eq!(widest(""), widest("--target avx512"));
+}
+
+/// Two special primes that share what is a little too much for one would be narrower than engines take.
+#[test]
+fn special_primes_are_as_wide_as_engines_want() {
+    let folder = Folder::new();
+    folder.write("one.hec", ONE_MODEL);
+    folder.samples("one.npz", &[4], 0.5);
+    let line = "bench one.hec --data one.npz --target avx2 --ring 4096 --precision 1e-6 --json";
+    let bench = folder.prints_json(line);
+    assert_eq!((bench["agree"].as_u64(), bench["n"].as_u64()), (Some(3), Some(3)));
 }
 
 /// Rotations do the mean, whatever moved its operand without changing it.

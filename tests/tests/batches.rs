@@ -6,7 +6,7 @@
 use hecc::front::data::DataSet;
 use hecc::front::{LoadOptions, load};
 use hecc::model::Model;
-use hecc::pipeline::{CompileError, Compiled, Options, compile};
+use hecc::pipeline::{CompileError, Compiled, Options, compile, least_ct_bytes};
 use hecc_ir::{SecurityLevel, eval, verify};
 use hecc_runtime::{Executor, dry};
 use hecc_tests::compiling::options_for;
@@ -84,7 +84,7 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
 
-    /// On plain slots, whatever the number of slots and lanes.
+    /// On plain slots, whatever the number of slots and lanes; and what is known of the memory before holds.
     #[test]
     fn lanes_do_not_meet(
         model in models(),
@@ -96,6 +96,9 @@ proptest! {
         let compiled = compile(&model, &options).unwrap();
         verify(&compiled.leveled).unwrap();
         prop_assert_eq!(compiled.leveled.n_slots, n_slots);
+        let least = least_ct_bytes(&model, &options);
+        prop_assert!(least <= compiled.memory().cts, "{} of {}", least, compiled.memory().cts);
+        prop_assert!(n_slots == 1 || least == 0);
         let (program, executor) = (Arc::new(compiled.program), Executor::new(Some(1)).unwrap());
         let samples: Vec<_> = inputs.iter().map(std::slice::from_ref).collect();
         let together = dry::evaluate_batch(&executor, program, &samples).unwrap();

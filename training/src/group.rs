@@ -158,18 +158,18 @@ impl Grouping {
 
     /// What to try after some steps, if anything, on the network that they kept.
     fn next(&self, steps: &[Step], kept: &Trainee) -> Option<Try<'_>> {
-        self.choices.iter().find_map(|choice| {
-            let of_layer = || steps.iter().filter(|step| step.layer == choice.layer);
-            match of_layer().any(|step| step.is_kept) {
-                true => None,
-                false => self.tries(choice, kept.model()).into_iter().nth(of_layer().count()),
-            }
-        })
+        let model = kept.model();
+        let is_left = |choice: &&Choice| !steps.iter().any(|step| step.is_kept && step.layer == choice.layer);
+        let is_new = |next: &Try| steps.iter().all(|step| step.attempt() != *next);
+        self.choices
+            .iter()
+            .filter(is_left)
+            .find_map(|choice| self.tries(choice, &model).into_iter().find(is_new))
     }
 
     /// All tries of a convolution, in order.
-    fn tries<'a>(&self, Choice { layer, groups }: &'a Choice, model: Model) -> Vec<Try<'a>> {
-        let shuffles: &[bool] = match (self.shuffle, regroup::follows_groups(&model, layer)) {
+    fn tries<'a>(&self, Choice { layer, groups }: &'a Choice, model: &Model) -> Vec<Try<'a>> {
+        let shuffles: &[bool] = match (self.shuffle, regroup::follows_groups(model, layer)) {
             (Shuffle::Never, _) | (_, false) => &[false],
             (Shuffle::WhereNeeded, true) => &[false, true],
             (Shuffle::Always, true) => &[true],

@@ -7,7 +7,7 @@
 //! ciphertext.
 
 use super::bases;
-use crate::sparsity::{Factor, Network, NodeId, NodeKind};
+use crate::sparsity::{Factor, Network, Node, NodeId, NodeKind, Term};
 use hecc_ir::circuit::{Circuit, Const, Op, Value};
 use hecc_ir::params::Params;
 use hecc_ir::scale::{Level, Step};
@@ -95,7 +95,7 @@ impl Sizes<'_> {
 }
 
 /// Levels that are still needed from each node of a network on, however it is packed: neighbouring maps may be
-/// composed, so that one is needed between two activations.
+/// composed, so that one is needed between two activations, where elements are mixed.
 pub(crate) fn least_remaining(network: &Network) -> Vec<usize> {
     let mut remaining = vec![0; network.nodes.len()];
     for id in network.ids().collect::<Vec<_>>().into_iter().rev() {
@@ -104,7 +104,9 @@ pub(crate) fn least_remaining(network: &Network) -> Vec<usize> {
             let levels = match (kind, &network.node(operand).kind) {
                 (NodeKind::Activation(activation), _) => activation.depth(),
                 (NodeKind::Linear(_), NodeKind::Linear(_)) | (NodeKind::Input, _) => 0,
-                (NodeKind::Linear(_), NodeKind::Input | NodeKind::Activation(_)) => 1,
+                (NodeKind::Linear(linear), NodeKind::Input | NodeKind::Activation(_)) => {
+                    usize::from(linear.terms.iter().any(mixes))
+                }
             };
             remaining[operand.0] = remaining[operand.0].max(remaining[id.0] + levels);
         }
@@ -112,35 +114,91 @@ pub(crate) fn least_remaining(network: &Network) -> Vec<usize> {
     remaining
 }
 
-/// Bytes of the largest tensor that a network computes, with each element that is read in a ciphertext
-/// of its own, at the level of [`least_remaining`]: activations, for maps may be composed.
+/// Bytes of the largest tensor that is there as a whole, with each element that matters in a ciphertext
+/// of its own, at the level of [`least_remaining`]: an activation whose elements are mixed, for others go
+/// element by element, and maps may be composed.
 pub(crate) fn least_ct_bytes(network: &Network, remaining: &[usize], ring_degree: usize) -> usize {
-    let is_activation = |id: &NodeId| matches!(network.node(*id).kind, NodeKind::Activation(_));
-    let bytes = |id: NodeId| {
-        let ct = 2 * remaining[id.0].max(1) * ring_degree * size_of::<u64>();
-        n_read(network, id).saturating_mul(ct)
+    let (read, encrypted) = (read_elements(network), encrypted_elements(network));
+    let is_mixed = |id: NodeId| {
+        let mixed = |node: &Node| match &node.kind {
+            NodeKind::Linear(linear) => linear.terms.iter().any(|term| term.operand == id && mixes(term)),
+            NodeKind::Input | NodeKind::Activation(_) => false,
+        };
+        network.nodes.iter().any(mixed)
     };
-    network.ids().filter(is_activation).map(bytes).max().unwrap_or(0)
+    let is_whole = |id: &NodeId| matches!(network.node(*id).kind, NodeKind::Activation(_)) && is_mixed(*id);
+    let bytes = |id: NodeId| {
+        let elements = read[id.0].iter().zip(&encrypted[id.0]);
+        let n_elements = elements.filter(|&(&read, &encrypted)| read && encrypted).count();
+        n_elements.saturating_mul(2 * remaining[id.0].max(1) * ring_degree * size_of::<u64>())
+    };
+    network.ids().filter(is_whole).map(bytes).max().unwrap_or(0)
 }
 
-/// Elements of a node that others read.
-fn n_read(network: &Network, id: NodeId) -> usize {
-    let n_elements = network.node(id).shape.n_elements();
-    let mut is_read = vec![id == network.output; n_elements];
-    for node in &network.nodes {
-        match &node.kind {
+/// Whether a term computes elements from several: moves and factors on single ones are no reason to wait.
+fn mixes(term: &Term) -> bool {
+    term.factors.iter().any(|Factor { matrix, .. }| matrix.n_nonzeros() > matrix.n_rows())
+}
+
+/// Of each node the elements that the output depends on.
+fn read_elements(network: &Network) -> Vec<Vec<bool>> {
+    let mut read: Vec<Vec<bool>> =
+        network.nodes.iter().map(|node| vec![false; node.shape.n_elements()]).collect();
+    read[network.output.0].fill(true);
+    for id in network.ids().collect::<Vec<_>>().into_iter().rev() {
+        let rows = std::mem::take(&mut read[id.0]);
+        match &network.node(id).kind {
             NodeKind::Linear(linear) => {
-                for term in linear.terms.iter().filter(|term| term.operand == id) {
-                    let Some(Factor { matrix, .. }) = term.factors.first() else { return n_elements };
-                    let columns = (0..matrix.n_rows()).flat_map(|row| matrix.row(row));
-                    columns.for_each(|(column, _)| is_read[column] = true);
+                for term in &linear.terms {
+                    let columns = term.factors.iter().rev().fold(rows.clone(), columns_of);
+                    add(&mut read[term.operand.0], &columns);
                 }
             }
-            NodeKind::Activation(activation) if activation.operand == id => return n_elements,
-            NodeKind::Activation(_) | NodeKind::Input => {}
+            NodeKind::Activation(activation) => add(&mut read[activation.operand.0], &rows),
+            NodeKind::Input => {}
         }
+        read[id.0] = rows;
     }
-    is_read.into_iter().filter(|&is_read| is_read).count()
+    read
+}
+
+/// Of each node the elements that depend on the input.
+fn encrypted_elements(network: &Network) -> Vec<Vec<bool>> {
+    let mut encrypted: Vec<Vec<bool>> = Vec::new();
+    for node in &network.nodes {
+        let n_elements = node.shape.n_elements();
+        encrypted.push(match &node.kind {
+            NodeKind::Input => vec![true; n_elements],
+            NodeKind::Linear(linear) => {
+                let mut elements = vec![false; n_elements];
+                for term in &linear.terms {
+                    let rows = term.factors.iter().fold(encrypted[term.operand.0].clone(), rows_of);
+                    add(&mut elements, &rows);
+                }
+                elements
+            }
+            NodeKind::Activation(activation) => encrypted[activation.operand.0].clone(),
+        });
+    }
+    encrypted
+}
+
+/// The rows of a map that read some columns.
+fn rows_of(columns: Vec<bool>, Factor { matrix, .. }: &Factor) -> Vec<bool> {
+    (0..matrix.n_rows()).map(|row| matrix.row(row).any(|(column, _)| columns[column])).collect()
+}
+
+/// The columns that some rows of a map read.
+fn columns_of(rows: Vec<bool>, Factor { matrix, .. }: &Factor) -> Vec<bool> {
+    let mut columns = vec![false; matrix.n_cols()];
+    for row in (0..matrix.n_rows()).filter(|&row| rows[row]) {
+        matrix.row(row).for_each(|(column, _)| columns[column] = true);
+    }
+    columns
+}
+
+fn add(elements: &mut [bool], others: &[bool]) {
+    elements.iter_mut().zip(others).for_each(|(element, other)| *element |= other);
 }
 
 /// Most bytes of values alive at once: inputs from the start, outputs to the end, terms of sums never,

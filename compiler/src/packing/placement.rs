@@ -171,16 +171,19 @@ impl Grid {
         let fits = (rows - 1) * self.stride[0] < self.base[0] && (cols - 1) * self.stride[1] < self.base[1];
         let gaps_fit = rows * self.stride[0] <= self.base[0] && cols * self.stride[1] <= self.base[1];
         let n_gaps = self.stride[0] * self.stride[1];
-        let (n_images, n_planes) = (channels * self.n_phases(), period / self.block);
+        // Phases that no pixel is in take no plane.
+        let phases = [self.phases[0].min(height), self.phases[1].min(width)];
+        let n_phases = phases[0] * phases[1];
+        let (n_images, n_planes) = (channels * n_phases, period / self.block);
         let uses_gaps = n_gaps > 1 && (n_images > n_planes || self.order.gaps_first && n_images > 1);
         if !fits || (!gaps_fit && uses_gaps) {
             return None;
         }
         let sites = Sites { n_cts: n_images.div_ceil(n_planes * n_gaps), n_planes, n_gaps };
         let place = |channel: usize, y: usize, x: usize| {
-            let phase = y % self.phases[0] * self.phases[1] + x % self.phases[1];
+            let phase = y % self.phases[0] * phases[1] + x % self.phases[1];
             let image = match self.order.phases_first {
-                true => channel * self.n_phases() + phase,
+                true => channel * n_phases + phase,
                 false => phase * channels + channel,
             };
             let (ct, plane, gap) = sites.of(image, self.order);
@@ -260,5 +263,20 @@ impl Placement {
             placement.grid = None;
         }
         placement
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More phases than pixels leave none of them empty.
+    #[test]
+    fn phases_without_pixels_take_no_ciphertext() {
+        let grid = Grid::new([1, 1], [16, 16]);
+        let placed = grid.place(&Shape(vec![2, 9, 5]), 1, 1).expect("a pixel has room in a slot");
+        assert_eq!(placed.layout.n_cts, 2 * 9 * 5);
+        let places: std::collections::BTreeSet<u32> = placed.layout.home.iter().map(|at| at.ct).collect();
+        assert_eq!(places.len(), 2 * 9 * 5);
     }
 }

@@ -129,6 +129,9 @@ impl Magnitudes {
 /// widest digit.
 const SPECIAL_MARGIN_BITS: f64 = 2.0;
 const MIN_SCALE_BITS: f64 = 20.0;
+/// Special primes that engines take: none narrower, and no more of them.
+const MIN_SPECIAL_PRIME_BITS: f64 = 20.5;
+const MAX_SPECIAL_LIMBS: usize = 13;
 const LAST_PLAIN_BITS: [f64; 4] = [18.0, 22.0, 26.0, 36.0];
 const MAX_BASE_LIMBS: usize = 3;
 const MAX_DIGIT_LIMBS: usize = 8;
@@ -175,11 +178,9 @@ pub fn choose(
         variants.iter().flat_map(|placed| chains(placed, request, ring, f64::from(max_log_qp))).collect();
     priced.sort_by(|a, b| a.cost_ns.total_cmp(&b.cost_ns));
     let mut trials = Trials { samples, precision: request.precision, failed: Vec::new() };
-    if let Some(finest) = priced.iter().max_by(|a, b| a.chain.finest().total_cmp(&b.chain.finest())) {
-        let reached = trials.worst(&finest.typed()).relative();
-        if reached > request.precision {
-            return Err(ParamsError::TooCoarse { reached });
-        }
+    let reached = finest(&priced).map(|finest| trials.worst(&finest.typed()).relative());
+    if let Some(reached) = reached.reduce(f64::min).filter(|&reached| reached > request.precision) {
+        return Err(ParamsError::TooCoarse { reached });
     }
     for candidate in &priced {
         let circuit = candidate.typed();
@@ -190,6 +191,15 @@ pub fn choose(
     let depth =
         variants.iter().map(|placed| assign_levels(&placed.circuit, Level(0)).depth()).min().unwrap_or(0);
     Err(ParamsError::TooDeep { depth, max_log_qp })
+}
+
+/// Of the chains with each scale of the last weights, the one with the largest scale: if none of them is precise
+/// enough, no chain is.
+fn finest<'a, 'b>(priced: &'b [Priced<'a>]) -> impl Iterator<Item = &'b Priced<'a>> {
+    LAST_PLAIN_BITS.into_iter().filter_map(|bits| {
+        let alike = priced.iter().filter(|one| one.chain.last_plain == Scale::from_log2(bits));
+        alike.max_by(|a, b| a.chain.finest().total_cmp(&b.chain.finest()))
+    })
 }
 
 /// Predictions for chains until one is precise enough.
@@ -261,52 +271,77 @@ fn candidates(
     ring: &RingCost,
     budget: f64,
 ) -> Vec<Candidate> {
-    let narrow = ring.wide.map(|wide| wide.narrow_bits.min(request.max_prime_bits));
     let mut found = Vec::new();
     for base_limbs in 1..=MAX_BASE_LIMBS {
         for last_plain_bits in LAST_PLAIN_BITS {
             for digit_limbs in 1..=MAX_DIGIT_LIMBS.min(base_limbs + depth as usize) {
-                let shape = (base_limbs, last_plain_bits, digit_limbs);
-                let special = std::iter::once(request.max_prime_bits).chain(narrow);
-                found.extend(
-                    special.filter_map(|bits| widest(shape, bits, depth, magnitudes, request, budget)),
-                );
+                for widths in widths(request, ring) {
+                    let shape = Shape { base_limbs, last_plain_bits, digit_limbs, widths };
+                    let candidate = widest(shape, depth, magnitudes, request.headroom_bits, budget);
+                    found.extend(candidate.filter(|candidate| !found.contains(candidate)));
+                }
             }
         }
     }
     found
 }
 
-/// The candidate of a shape, with special primes of so many bits at most, with the largest scale that fits the
-/// budget.
+/// Most bits of primes.
+#[derive(Clone, Copy, Debug)]
+struct Widths {
+    chain: u32,
+    special: u32,
+}
+
+/// As wide as they may be, and where wide primes take longer, special ones or all of them narrow.
+fn widths(request: &Request, ring: &RingCost) -> Vec<Widths> {
+    let widest = request.max_prime_bits;
+    let narrow = ring.wide.map(|wide| wide.narrow_bits).filter(|&bits| bits < widest);
+    let narrower =
+        narrow.into_iter().flat_map(|special| [widest, special].map(|chain| Widths { chain, special }));
+    std::iter::once(Widths { chain: widest, special: widest }).chain(narrower).collect()
+}
+
+/// What candidates differ in but for the scale.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    base_limbs: usize,
+    last_plain_bits: f64,
+    digit_limbs: usize,
+    widths: Widths,
+}
+
+/// The candidate of a shape with the largest scale that fits the budget.
 fn widest(
-    (base_limbs, last_plain_bits, digit_limbs): (usize, f64, usize),
-    special_prime_bits: u32,
+    shape: Shape,
     depth: u32,
     magnitudes: &Magnitudes,
-    request: &Request,
+    headroom_bits: f64,
     budget: f64,
 ) -> Option<Candidate> {
-    let max_bits = f64::from(request.max_prime_bits);
-    let half_bits = (2.0 * MIN_SCALE_BITS) as u32..=2 * request.max_prime_bits;
+    let Shape { base_limbs, last_plain_bits, digit_limbs, widths } = shape;
+    let [chain_bits, special_prime_bits] = [widths.chain, widths.special].map(|bits| f64::from(bits) - 0.1);
+    let half_bits = (2.0 * MIN_SCALE_BITS) as u32..=2 * widths.chain;
     half_bits.rev().map(|half| f64::from(half) / 2.0).find_map(|bits| {
-        let base_bits = magnitudes.base_bits(bits, last_plain_bits, request.headroom_bits);
+        let base_bits = magnitudes.base_bits(bits, last_plain_bits, headroom_bits);
         let limb = base_bits / base_limbs as f64;
         let in_base = digit_limbs.min(base_limbs);
         let first_digit = limb * in_base as f64 + bits * (digit_limbs - in_base) as f64;
-        let special_bits = first_digit.max(bits * digit_limbs as f64) + SPECIAL_MARGIN_BITS;
-        let special_limbs = (special_bits / (f64::from(special_prime_bits) - 0.1)).ceil();
+        let needed = first_digit.max(bits * digit_limbs as f64) + SPECIAL_MARGIN_BITS;
+        let special_limbs = (needed / special_prime_bits).ceil() as usize;
+        let special_bits = needed.max(special_limbs as f64 * MIN_SPECIAL_PRIME_BITS);
         let fits = f64::from(depth) * bits + base_bits + special_bits < budget - 0.1;
-        let in_range = limb >= MIN_SCALE_BITS && limb < max_bits - 0.1 && bits < max_bits - 0.1;
-        (fits && in_range).then_some(Candidate {
+        let in_range = limb >= MIN_SCALE_BITS && limb < chain_bits && bits < chain_bits;
+        let candidate = Candidate {
             bits,
             base_bits,
             base_limbs,
             last_plain_bits,
             digit_limbs,
             special_bits,
-            special_limbs: special_limbs as usize,
-        })
+            special_limbs,
+        };
+        (fits && in_range && special_limbs <= MAX_SPECIAL_LIMBS).then_some(candidate)
     })
 }
 

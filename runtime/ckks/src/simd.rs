@@ -46,7 +46,7 @@ impl Vectors {
     /// | `reduce_offset` | 2.8 to 3.5 |
     /// | `combine` | 1.8 to 2.6 |
     /// | `overflow` | 4.3 to 5.2 |
-    /// | `dot`, `dot2` | 3.0 to 6.3 |
+    /// | `dot`, `dot2` (Zen 4) | 4.8 to 6.4 |
     /// | `key_products` | 3.5 to 5.2 |
     /// | `permute` (no prime) | 1.7 to 1.8 |
     pub fn best(p: u64, ring_degree: usize) -> Vectors {

@@ -448,7 +448,7 @@ fn combine_of<const LONG: bool>(m: &Modulus, out: &mut [u64], y: &[&[u64]], weig
     let size = terms_per_word(m, u64::from(u32::MAX));
     for (block, out) in out.chunks_exact_mut(4 * V).enumerate() {
         let at = 4 * V * block;
-        let mut sums = Sums::<V>::resume(out, true);
+        let mut sums = Sums::<V>::none();
         for (y, weights) in y.chunks(size).zip(weights.chunks(size)) {
             let mut products = zero();
             for (y, &weight) in y.iter().zip(weights) {

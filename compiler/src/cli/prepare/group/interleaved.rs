@@ -60,9 +60,10 @@ pub fn offer(model: &Model, n_slots: usize) -> Offer {
     let reads_input = reads_input(model);
     for (index, layer) in model.layers.iter().enumerate() {
         let LayerKind::Conv(conv) = &layer.kind else { continue };
-        let found = match reads_input[index] {
-            true if conv.groups == 1 => Err(Why::ReadsInput),
-            true | false => groups(model, LayerId(index), conv, n_slots),
+        let found = if conv.groups == 1 && reads_input[index] {
+            Err(Why::ReadsInput)
+        } else {
+            groups(model, LayerId(index), conv, n_slots)
         };
         match found {
             Ok(groups) => choices.push(Choice { layer: layer.name.clone(), groups }),
