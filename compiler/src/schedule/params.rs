@@ -178,8 +178,7 @@ pub fn choose(
         variants.iter().flat_map(|placed| chains(placed, request, ring, f64::from(max_log_qp))).collect();
     priced.sort_by(|a, b| a.cost_ns.total_cmp(&b.cost_ns));
     let mut trials = Trials { samples, precision: request.precision, failed: Vec::new() };
-    let reached = finest(&priced).map(|finest| trials.worst(&finest.typed()).relative());
-    if let Some(reached) = reached.reduce(f64::min).filter(|&reached| reached > request.precision) {
+    if let Some(reached) = trials.reached(&priced).filter(|&reached| reached > request.precision) {
         return Err(ParamsError::TooCoarse { reached });
     }
     for candidate in &priced {
@@ -191,15 +190,6 @@ pub fn choose(
     let depth =
         variants.iter().map(|placed| assign_levels(&placed.circuit, Level(0)).depth()).min().unwrap_or(0);
     Err(ParamsError::TooDeep { depth, max_log_qp })
-}
-
-/// Of the chains with each scale of the last weights, the one with the largest scale: if none of them is precise
-/// enough, no chain is.
-fn finest<'a, 'b>(priced: &'b [Priced<'a>]) -> impl Iterator<Item = &'b Priced<'a>> {
-    LAST_PLAIN_BITS.into_iter().filter_map(|bits| {
-        let alike = priced.iter().filter(|one| one.chain.last_plain == Scale::from_log2(bits));
-        alike.max_by(|a, b| a.chain.finest().total_cmp(&b.chain.finest()))
-    })
 }
 
 /// Predictions for chains until one is precise enough.
@@ -232,6 +222,24 @@ impl<'a> Trials<'a> {
             return None;
         }
         predictions.into_iter().max_by(|a, b| a.relative().total_cmp(&b.relative()))
+    }
+
+    /// A relative error that is small enough, if one of the finest chains has it; else the least of theirs. These are,
+    /// for each scale of the last weights, those with the largest scale: no other chain is taken to be more precise.
+    fn reached(&self, priced: &[Priced]) -> Option<f64> {
+        let finest = LAST_PLAIN_BITS.into_iter().filter_map(|bits| {
+            let alike = priced.iter().filter(|one| one.chain.last_plain == Scale::from_log2(bits));
+            alike.max_by(|a, b| a.chain.finest().total_cmp(&b.chain.finest()))
+        });
+        let mut least: Option<f64> = None;
+        for chain in finest {
+            let error = self.worst(&chain.typed()).relative();
+            least = Some(least.map_or(error, |least| least.min(error)));
+            if error <= self.precision {
+                break;
+            }
+        }
+        least
     }
 
     fn worst(&self, typed: &Circuit) -> Prediction {
