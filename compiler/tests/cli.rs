@@ -293,6 +293,26 @@ fn special_primes_are_as_wide_as_engines_want() {
     assert_eq!((bench["agree"].as_u64(), bench["n"].as_u64()), (Some(3), Some(3)));
 }
 
+/// Samples with far larger values than those that were shown to the compiler are counted, not computed wrongly.
+#[test]
+fn simulated_samples_that_outgrow_the_modulus_are_counted() {
+    let folder = Folder::new();
+    folder.write("steep.hec", MODEL.replace("square(h)", "poly(h, [0, 0, 100000])"));
+    let file = std::fs::File::create(folder.path("faint.npz")).unwrap();
+    let mut npz = npyz::npz::NpzWriter::new(std::io::BufWriter::new(file));
+    array(&mut npz, "x", &[1, 1, 4, 4], vec![1e-4; 16]);
+    array(&mut npz, "y", &[1], vec![0i64]);
+    drop(npz);
+    let line = "bench steep.hec --data data.npz --count 1 --simulate 3 --json";
+    let overflowed = |calibrate: &str| {
+        let bench = folder.hecc(&format!("{line} {calibrate}"));
+        let bench: Value = serde_json::from_slice(&bench.stdout).unwrap();
+        (bench["simulated"]["overflowed"].as_u64().unwrap(), bench["simulated"]["agree"].as_u64().unwrap())
+    };
+    assert_eq!(overflowed("--calibrate data.npz"), (0, 3));
+    assert_eq!(overflowed("--calibrate faint.npz"), (3, 0));
+}
+
 /// Rotations do the mean, whatever moved its operand without changing it.
 #[test]
 fn pools_of_reshaped_images_are_counted_once() {

@@ -139,6 +139,7 @@ struct MeasuredSimulation {
     correct: Option<usize>,
     plain_correct: Option<usize>,
     uncertain: usize,
+    overflowed: usize,
 }
 
 /// A model against the baseline. Factors are the baseline's figure over this one's.
@@ -257,11 +258,12 @@ const ROWS: [(&str, Cell); 22] = [
 type SimulationCell = fn(&MeasuredSimulation) -> String;
 
 /// Figures of simulations.
-const SIMULATION_ROWS: [(&str, SimulationCell); 4] = [
+const SIMULATION_ROWS: [(&str, SimulationCell); 5] = [
     ("accuracy, plain, simulated", |s| share(s.plain_correct, s.n)),
     ("accuracy, program, simulated", |s| share(s.correct, s.n)),
     ("same prediction, simulated", |s| share(Some(s.agree), s.n)),
     ("  uncertain under the expected error", |s| s.uncertain.to_string()),
+    ("  beyond the modulus", |s| s.overflowed.to_string()),
 ];
 
 /// A column for each model.

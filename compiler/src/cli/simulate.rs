@@ -28,6 +28,9 @@ pub struct Simulated {
     /// Samples whose two largest outputs are so near that the expected error may
     /// change their order.
     uncertain: usize,
+    /// Samples whose values outgrow the modulus, so that encryption would compute something else; they
+    /// count in no other figure of the program.
+    overflowed: usize,
     /// Largest difference between the program and plain arithmetic, both without error.
     max_abs_difference: f64,
     /// Largest error expected of an encrypted run.
@@ -36,11 +39,16 @@ pub struct Simulated {
     seconds: f64,
 }
 
-/// What is kept of one sample.
+/// What is kept of one sample: what the program predicts for it unless its values outgrow the modulus.
 #[derive(Clone)]
 struct Digest {
     plain: usize,
-    program: usize,
+    program: Option<Prediction>,
+}
+
+#[derive(Clone, Copy)]
+struct Prediction {
+    class: usize,
     is_uncertain: bool,
     difference: f64,
     expected_error: f64,
@@ -71,19 +79,41 @@ pub fn simulate(args: &DataArgs, built: &Built, n: usize) -> Result<Simulated, D
 
 /// Evaluates a batch.
 fn digests(built: &Built, simulation: &Simulation, samples: &[Vec<f64>]) -> Result<Vec<Digest>, Error> {
-    let forecasts = simulation.forecast_batch_here(&session::batch(samples))?;
-    Ok(samples.iter().zip(&forecasts).map(|(sample, forecast)| digest(built, sample, forecast)).collect())
+    let plain = |sample: &Vec<f64>| built.model.logits(sample);
+    match simulation.forecast_batch_here(&session::batch(samples)) {
+        Ok(forecasts) => {
+            let digest = |(sample, forecast)| Digest::of(&plain(sample), Some(forecast));
+            Ok(samples.iter().zip(&forecasts).map(digest).collect())
+        }
+        // Which of several samples it is, nobody knows.
+        Err(error) if samples.len() == 1 && is_overflow(&error) => {
+            Ok(vec![Digest::of(&plain(&samples[0]), None)])
+        }
+        Err(error) => Err(error),
+    }
 }
 
-fn digest(built: &Built, sample: &[f64], forecast: &Forecast) -> Digest {
-    let (plain, program) = (built.model.logits(sample), &forecast.tensors[0]);
-    let expected_error = forecast.errors.iter().map(|error| error.max).fold(0.0, f64::max);
-    Digest {
-        plain: argmax(&plain),
-        program: argmax(program),
-        is_uncertain: margin(program) <= 2.0 * expected_error,
-        difference: max_difference(&plain, program),
-        expected_error,
+fn is_overflow(error: &Error) -> bool {
+    match error {
+        Error::Overflow { .. } => true,
+        Error::Instruction { cause, .. } | Error::Sample { cause, .. } => is_overflow(cause),
+        _ => false,
+    }
+}
+
+impl Digest {
+    fn of(plain: &[f64], forecast: Option<&Forecast>) -> Digest {
+        let prediction = |forecast: &Forecast| {
+            let expected_error = forecast.errors.iter().map(|error| error.max).fold(0.0, f64::max);
+            let program = &forecast.tensors[0];
+            Prediction {
+                class: argmax(program),
+                is_uncertain: margin(program) <= 2.0 * expected_error,
+                difference: max_difference(plain, program),
+                expected_error,
+            }
+        };
+        Digest { plain: argmax(plain), program: forecast.map(prediction) }
     }
 }
 
@@ -95,20 +125,22 @@ fn margin(outputs: &[f64]) -> f64 {
 }
 
 fn summary(digests: &[Digest], data: &DataSet, seconds: f64) -> Simulated {
-    let count = |is: &dyn Fn(&Digest) -> bool| digests.iter().filter(|digest| is(digest)).count();
-    let correct = |prediction: fn(&Digest) -> usize| {
+    let predictions = || digests.iter().filter_map(|digest| digest.program);
+    let correct = |prediction: fn(&Digest) -> Option<usize>| {
         let pairs = digests.iter().zip(data.labels.as_ref()?);
-        Some(pairs.filter(|&(digest, &label)| prediction(digest) == label).count())
+        Some(pairs.filter(|&(digest, &label)| prediction(digest) == Some(label)).count())
     };
-    let largest = |of: fn(&Digest) -> f64| digests.iter().map(of).fold(0.0, f64::max);
+    let class = |digest: &Digest| digest.program.map(|prediction| prediction.class);
+    let largest = |of: fn(Prediction) -> f64| predictions().map(of).fold(0.0, f64::max);
     Simulated {
         n: digests.len(),
-        agree: count(&|digest| digest.plain == digest.program),
-        correct: correct(|digest| digest.program),
-        plain_correct: correct(|digest| digest.plain),
-        uncertain: count(&|digest| digest.is_uncertain),
-        max_abs_difference: largest(|digest| digest.difference),
-        expected_max_abs_err: largest(|digest| digest.expected_error),
+        agree: digests.iter().filter(|digest| class(digest) == Some(digest.plain)).count(),
+        correct: correct(class),
+        plain_correct: correct(|digest| Some(digest.plain)),
+        uncertain: predictions().filter(|prediction| prediction.is_uncertain).count(),
+        overflowed: digests.len() - predictions().count(),
+        max_abs_difference: largest(|prediction| prediction.difference),
+        expected_max_abs_err: largest(|prediction| prediction.expected_error),
         seconds,
     }
 }
