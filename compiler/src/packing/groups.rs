@@ -47,16 +47,6 @@ pub struct WeightGroups {
     fixed_ns: f64,
 }
 
-/// How many layers of a term rotations have done before its map: up to the pool, where they do one. Moves
-/// before it change nothing, or there would be no pool that is done alone.
-fn n_folded(model: &Model, layers: &[LayerId], prefold: Option<&Prefold>) -> usize {
-    let is_pool = |id: &LayerId| matches!(model.layer(*id).kind, LayerKind::AvgPool(_));
-    match prefold.is_some_and(Prefold::is_pool) {
-        true => layers.iter().position(is_pool).map_or(0, |pool| pool + 1),
-        false => 0,
-    }
-}
-
 /// One map of a plan.
 #[derive(Clone, Debug)]
 struct Map {
@@ -149,6 +139,16 @@ impl WeightGroups {
         bundles.sort();
         bundles.dedup();
         bundles
+    }
+}
+
+/// How many layers of a term rotations have done before its map: up to the pool, where they do one. Moves
+/// before it change nothing, or there would be no pool that is done alone.
+fn n_folded(model: &Model, layers: &[LayerId], prefold: Option<&Prefold>) -> usize {
+    let is_pool = |id: &LayerId| matches!(model.layer(*id).kind, LayerKind::AvgPool(_));
+    match prefold.is_some_and(Prefold::is_pool) {
+        true => layers.iter().position(is_pool).map_or(0, |pool| pool + 1),
+        false => 0,
     }
 }
 

@@ -3,7 +3,7 @@
 //! With as many groups as a ciphertext holds channels, it can hold one channel of each,
 //! and sums over the channels of a group are sums of ciphertexts.
 
-use hecc::model::{Conv, LayerId, LayerKind, Model};
+use hecc::model::{Conv, Layer, LayerId, LayerKind, Model};
 use hecc::packing::Grid;
 use hecc_train::group::Choice;
 use std::fmt;
@@ -60,12 +60,7 @@ pub fn offer(model: &Model, n_slots: usize) -> Offer {
     let reads_input = reads_input(model);
     for (index, layer) in model.layers.iter().enumerate() {
         let LayerKind::Conv(conv) = &layer.kind else { continue };
-        let found = if conv.groups == 1 && reads_input[index] {
-            Err(Why::ReadsInput)
-        } else {
-            groups(model, LayerId(index), conv, n_slots)
-        };
-        match found {
+        match groups(model, layer, conv, reads_input[index], n_slots) {
             Ok(groups) => choices.push(Choice { layer: layer.name.clone(), groups }),
             Err(why) => left.push(Left { layer: layer.name.clone(), why }),
         }
@@ -73,11 +68,20 @@ pub fn offer(model: &Model, n_slots: usize) -> Offer {
     Offer { choices, left }
 }
 
-fn groups(model: &Model, id: LayerId, conv: &Conv, n_slots: usize) -> Result<Vec<usize>, Why> {
+fn groups(
+    model: &Model,
+    layer: &Layer,
+    conv: &Conv,
+    reads_input: bool,
+    n_slots: usize,
+) -> Result<Vec<usize>, Why> {
     if conv.groups > 1 {
         return Err(Why::Grouped(conv.groups));
     }
-    let image = &model.layer(model.layer(id).inputs[0]).shape.0;
+    if reads_input {
+        return Err(Why::ReadsInput);
+    }
+    let image = &model.layer(layer.inputs[0]).shape.0;
     let plane = Grid::new([image[1], image[2]], [1, 1]).block;
     let [outputs, inputs, ..] = conv.weight_shape;
     let per_ciphertext = n_slots / plane;
