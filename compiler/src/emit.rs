@@ -8,12 +8,25 @@
 use crate::cost::term;
 use hecc_ir::circuit::{Circuit, CtType, Op, Value};
 use hecc_ir::plain::{Plain, PlainBits};
-use hecc_ir::program::{Instr, KeyPlan, Manifest, PlainUse, Port, Program, Reg};
+use hecc_ir::program::{Basis, Instr, KeyPlan, Manifest, PlainUse, Port, Program, Reg};
 use hecc_ir::scale::{Level, Scale, Step};
 use std::collections::HashMap;
 
-/// Emits a program. `output_bound` is the largest output magnitude expected.
-pub fn emit(circuit: &Circuit, output_bound: f64) -> Program {
+/// What a manifest says of the values of inputs and outputs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ranges {
+    /// Smallest and largest input element served.
+    pub served: (f64, f64),
+    /// Smallest and largest input element declared.
+    pub declared: (f64, f64),
+    /// How it is known that they have room.
+    pub basis: Basis,
+    /// Largest output magnitude expected.
+    pub output_bound: f64,
+}
+
+/// Emits a program.
+pub fn emit(circuit: &Circuit, ranges: &Ranges) -> Program {
     let mut emitter = Emitter {
         circuit,
         fused: fused_products(circuit),
@@ -22,7 +35,7 @@ pub fn emit(circuit: &Circuit, output_bound: f64) -> Program {
         consts: HashMap::new(),
         plains: HashMap::new(),
         program: Program {
-            manifest: manifest(circuit, output_bound),
+            manifest: manifest(circuit, ranges),
             consts: Vec::new(),
             plains: Vec::new(),
             types: Vec::new(),
@@ -44,7 +57,9 @@ pub fn emit(circuit: &Circuit, output_bound: f64) -> Program {
     program
 }
 
-fn manifest(circuit: &Circuit, output_bound: f64) -> Manifest {
+fn manifest(circuit: &Circuit, ranges: &Ranges) -> Manifest {
+    let &Ranges { served, declared, basis, output_bound } = ranges;
+    let expected = (-output_bound, output_bound);
     let input_type = |index: usize| {
         let of_input =
             |v: &Value| matches!(circuit.node(*v).op, Op::Input { input, .. } if input as usize == index);
@@ -54,13 +69,17 @@ fn manifest(circuit: &Circuit, output_bound: f64) -> Manifest {
         name: input.name.clone(),
         layout: input.layout.clone(),
         ty: input_type(index).expect("a declared input is read"),
-        range: input.range,
+        range: served,
+        declared,
+        basis,
     });
     let outputs = circuit.outputs.iter().map(|output| Port {
         name: output.name.clone(),
         layout: output.layout.clone(),
         ty: circuit.ty(output.values[0]),
-        range: (-output_bound, output_bound),
+        range: expected,
+        declared: expected,
+        basis,
     });
     Manifest {
         name: circuit.name.clone(),

@@ -57,15 +57,7 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
     })?;
     let refused = |e: Error| {
         let e = session::numbered(e, args.index, samples.len());
-        let help = match &e {
-            Error::Shape { .. } => "use samples of the model's input shape",
-            Error::Batch { .. } => "compile the model with a larger --batch, or encrypt batch by batch",
-            Error::Sample { cause, .. } if matches!(**cause, Error::Shape { .. }) => {
-                "use samples of the model's input shape"
-            }
-            _ => "scale the samples as in training (pixels of 0..255: divide by 255)",
-        };
-        problems::runtime(Code::BadInput, &args.data, &e, help)
+        problems::runtime(Code::BadInput, &args.data, &e, problems::input_help(&e))
     };
     let input = client.encrypt_batch(&session::batch(samples)).map_err(refused)?;
     files::write(&args.output, &input, Access::Normal)?;

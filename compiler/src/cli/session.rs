@@ -94,16 +94,13 @@ fn compile(args: &ModelArgs, model: Model, options: Options, form: Form) -> Resu
     Ok(Built { model, options, compiled, compile_time: start.elapsed() })
 }
 
-/// Samples that calibration looks at.
-const MAX_CALIBRATION_SAMPLES: usize = 16;
-
 /// What the arguments ask a compilation for.
 pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Result<Options, Diagnostics> {
     let named = args.calibrate.as_deref().map(DataSet::read).transpose()?;
     let mut samples = Vec::new();
     if let Some(data) = named.as_ref().or(data) {
         data.fits(model)?;
-        samples = data.samples.iter().take(MAX_CALIBRATION_SAMPLES).cloned().collect();
+        samples = pipeline::representative(model, &data.samples);
     }
     let security = if args.insecure { SecurityLevel::Insecure } else { SecurityLevel::Classical128 };
     let options = Options {
@@ -114,6 +111,7 @@ pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Resul
         samples,
         objective: objective(args.optimize),
         packing: args.packing.map_or_else(Packing::default, Packing::from),
+        range_bound: args.range_bound,
         validate: !args.no_validate,
         target: target_of(args)?,
         ..Options::default()
@@ -280,7 +278,7 @@ impl Deployment {
         let samples = &samples[first..samples.len().min(first + self.lanes())];
         let refused = |e: hecc_runtime::Error| {
             let e = numbered(e, first, samples.len());
-            problems::runtime(Code::BadInput, model, &e, "scale the samples as in training")
+            problems::runtime(Code::BadInput, model, &e, problems::input_help(&e))
         };
         let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, model, &e, "");
         let start = Instant::now();

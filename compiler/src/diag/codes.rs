@@ -147,6 +147,10 @@ codes! {
         "The ciphertexts of a run have to be in memory, while weights are encoded when needed where there is no room for them. Fewer inputs at once take less, and so do `--optimize memory` and layouts of other kinds.";
     BadChannels = "H083", "layer cannot have so many channels",
         "`--channels LAYER=COUNT` names a layer between two with weights and how many of its channels stay: no more than there are, and as many in each group where convolutions in groups compute or read them.";
+    ServesLess = "H094", "less than the declared range is served",
+        "A program has room for what calibration showed, with a margin, and clients refuse other inputs. Samples over the whole range, `--range-bound`, or a narrower declared range cover it.";
+    RangeBound = "H095", "no bound for the declared range",
+        "`--range-bound` asks for room for whatever any input of the declared range may give. Bounds through a deep network are wide, so that no ring may have that room; a range without an end has no bound at all.";
 }
 
 impl Code {

@@ -1,7 +1,7 @@
 //! Programs of random circuits.
 
 use crate::circuit::{Circuit, Op, Value};
-use crate::program::{Instr, KeyPlan, Manifest, PlainUse, Port, Program, Reg};
+use crate::program::{Basis, Instr, KeyPlan, Manifest, PlainUse, Port, Program, Reg};
 use crate::scale::{Level, Scale};
 use std::collections::BTreeMap;
 
@@ -56,6 +56,8 @@ fn input_ports(circuit: &Circuit) -> Vec<Port> {
             layout: input.layout.clone(),
             ty: types[&index],
             range: input.range,
+            declared: input.range,
+            basis: Basis::Samples,
         })
         .collect()
 }
@@ -68,6 +70,8 @@ fn output_ports(circuit: &Circuit) -> Vec<Port> {
             layout: output.layout.clone(),
             ty: circuit.ty(output.values[0]),
             range: (-1.0, 1.0),
+            declared: (-1.0, 1.0),
+            basis: Basis::Samples,
         })
         .collect()
 }

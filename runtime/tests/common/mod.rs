@@ -1,7 +1,7 @@
 //! Writes small programs by hand and runs them on any back end.
 #![allow(dead_code)]
 
-use hecc_ir::program::{PlainUse, Port};
+use hecc_ir::program::{Basis, PlainUse, Port};
 use hecc_ir::{CtType, Instr, KeyPlan, Layout, Level, Manifest, Params, Plain, Program, Reg};
 use hecc_ir::{Scale, SecurityLevel, Shape, Step};
 use hecc_runtime::{Backend, Error, Executor, RunReport, port};
@@ -90,7 +90,7 @@ impl Draft {
 
     fn port(&self, name: String, ty: CtType) -> Port {
         let layout = Layout::contiguous(Shape(vec![self.n_slots]), self.n_slots);
-        Port { name, layout, ty, range: (-1.0, 1.0) }
+        Port { name, layout, ty, range: (-1.0, 1.0), declared: (-1.0, 1.0), basis: Basis::Samples }
     }
 
     /// A new input of one ciphertext at the top level.

@@ -1,0 +1,114 @@
+//! When results outgrow the modulus: what the simulation says, and what encryption does.
+#![cfg(feature = "client")]
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Draft, params, values};
+use hecc_ir::{Program, artifact};
+use hecc_runtime::client::Client;
+use hecc_runtime::server::Server;
+use hecc_runtime::{Error, Executor, dry};
+use std::sync::Arc;
+
+/// The program with inputs of any size allowed.
+fn unlimited(draft: Draft) -> Program {
+    let mut program = draft.finish();
+    program.manifest.inputs.iter_mut().for_each(|port| port.range = (-1e9, 1e9));
+    program.manifest.inputs.iter_mut().for_each(|port| port.declared = port.range);
+    program
+}
+
+/// What encryption gives for a program with one input and one output.
+fn encrypted(program: &Program, input: &[f64]) -> Vec<f64> {
+    let client = Client::generate_insecure(&program.manifest).unwrap();
+    let server = Server::load(&artifact::write_program(program)).unwrap();
+    let session = server.session(&client.eval_keys().unwrap()).unwrap();
+    let sent = client.encrypt(&[input.to_vec()]).unwrap();
+    client.decrypt(&session.eval(&sent).unwrap().bundle).unwrap().remove(0)
+}
+
+/// Bits that the simulation says are left, or that there are none.
+fn headroom(program: &Program, input: &[f64]) -> Option<f64> {
+    let executor = Executor::new(Some(1)).unwrap();
+    match dry::forecast(&executor, Arc::new(program.clone()), &[input.to_vec()]) {
+        Ok(forecast) => Some(forecast.headroom),
+        Err(Error::Overflow { needed, available, .. }) => {
+            assert!(needed > available);
+            None
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max)
+}
+
+/// Decrypts its input at the lowest level, which has ten bits beyond the scale.
+fn narrow() -> Program {
+    let mut draft = Draft::new(&params(64, 2, 1));
+    let x = draft.input();
+    let y = draft.drop_level(x, 0);
+    draft.output(y);
+    unlimited(draft)
+}
+
+const N_SLOTS: usize = 32;
+
+#[test]
+fn coefficients_outgrow_the_modulus_and_slots_do_not() {
+    let program = narrow();
+    let peak: Vec<f64> = (0..N_SLOTS).map(|i| if i == 5 { 4096.0 } else { 0.25 }).collect();
+    let left = headroom(&program, &peak).unwrap();
+    assert!(left > 1.5 && left < 2.5, "{left}");
+    assert!(largest_difference(&encrypted(&program, &peak), &peak) < 1e-3);
+    let flat = vec![600.0; N_SLOTS];
+    assert_eq!(headroom(&program, &flat), None);
+    assert!(largest_difference(&encrypted(&program, &flat), &flat) > 100.0);
+}
+
+/// Inputs of many sizes: the simulation is right about each, on both sides.
+#[test]
+fn encryption_fails_exactly_where_the_simulation_says() {
+    let program = narrow();
+    let (mut n_right, mut n_wrong) = (0, 0);
+    for case in 0..48u64 {
+        let size = 2f64.powf(7.0 + case as f64 / 8.0);
+        let sign = |x: f64| if case % 3 == 0 { x.abs() } else { x };
+        let input: Vec<f64> = values(N_SLOTS, case + 1).into_iter().map(|x| sign(x) * size).collect();
+        let error = largest_difference(&encrypted(&program, &input), &input);
+        match headroom(&program, &input) {
+            Some(left) => {
+                n_right += 1;
+                assert!(error < 1e-3, "{left} bits left, error {error}");
+            }
+            None => {
+                n_wrong += 1;
+                assert!(error > 1.0, "outgrown, error {error}");
+            }
+        }
+    }
+    assert!(n_right > 10 && n_wrong > 10, "{n_right} right, {n_wrong} wrong");
+}
+
+/// All operations are those of the ring modulo Q: what wraps around unwraps.
+#[test]
+fn values_may_outgrow_the_modulus_on_the_way() {
+    let mut draft = Draft::new(&params(64, 2, 1));
+    let x = draft.input();
+    let huge = 2f64.powi(60);
+    let turned = |draft: &mut Draft, scalar: f64| {
+        let product = draft.mul_scalar(x, scalar);
+        let turned = draft.rotate(product, &[1])[0];
+        draft.rescale(turned)
+    };
+    let (a, b) = (turned(&mut draft, huge), turned(&mut draft, huge - 256.0));
+    let y = draft.sub(a, b);
+    draft.output(y);
+    let program = unlimited(draft);
+    let input = values(N_SLOTS, 7);
+    let expected: Vec<f64> = (0..N_SLOTS).map(|i| 256.0 * input[(i + 1) % N_SLOTS]).collect();
+    assert!(headroom(&program, &input).is_some());
+    assert!(largest_difference(&encrypted(&program, &input), &expected) < 1e-3);
+}
