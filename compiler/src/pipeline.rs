@@ -433,12 +433,13 @@ fn finish(
             Err(error) => return Ok(Err(Refusal::Params(error))),
         },
     };
-    let Fit { scheduled: Scheduled { circuit, prediction, cost_ns }, output_bound } = fit;
+    let Fit { scheduled: Scheduled { circuit, prediction, cost_ns }, largest, margin_bits } = fit;
     let leveled = verified("schedule", circuit);
-    let served = match options.range_bound {
-        true => calibration.bounded(),
+    let (served, extreme) = match options.range_bound {
+        true => (calibration.bounded(), 0.0),
         false => calibration.served(&leveled, options.headroom_bits),
     };
+    let output_bound = largest.max(extreme).min(f64::MAX) * margin_bits.exp2();
     let Served { range, declared, basis, .. } = served;
     let program = emit(&leveled, &Ranges { served: range, declared, basis, output_bound });
     let compiled = Compiled {
@@ -459,10 +460,11 @@ fn finish(
     Ok(Ok(if options.validate { compiled.validated()? } else { compiled }))
 }
 
-/// A circuit with levels, and the largest output that it has room for.
+/// A circuit with levels, the largest output it was scheduled for, and by how much that may grow.
 struct Fit {
     scheduled: Scheduled,
-    output_bound: f64,
+    largest: f64,
+    margin_bits: f64,
 }
 
 /// Bits beyond a bound, for errors and for primes that are not quite as wide as asked for.
@@ -482,15 +484,15 @@ fn schedule(
         return Err(not_finite(circuit, samples));
     }
     let variants = [Policy::Early, Policy::Late].map(|policy| schedule::place_rescales(circuit, policy));
-    let fit = |outputs: Outputs, headroom_bits: f64| {
+    let fit = |outputs: Outputs, margin_bits: f64| {
         let request = Request {
             precision: options.precision,
             security: options.security,
-            headroom_bits,
+            headroom_bits: margin_bits,
             max_prime_bits: options.target.max_prime_bits,
         };
         let scheduled = schedule::choose(&variants, &outputs, &evidence, &request, ring)?;
-        Ok(Fit { scheduled, output_bound: outputs.element * headroom_bits.exp2() })
+        Ok(Fit { scheduled, largest: outputs.element, margin_bits })
     };
     if options.range_bound {
         let bound = Outputs::at_most(circuit, circuit.inputs[0].range);

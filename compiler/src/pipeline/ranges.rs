@@ -103,8 +103,9 @@ impl Calibration {
         found
     }
 
-    /// What a scheduled circuit serves when its base has room for samples, and perhaps for extreme inputs.
-    pub fn served(&self, leveled: &Circuit, headroom_bits: f64) -> Served {
+    /// What a scheduled circuit serves when its base has room for samples, and perhaps for extreme inputs, and the largest
+    /// output of extreme inputs of it.
+    pub fn served(&self, leveled: &Circuit, headroom_bits: f64) -> (Served, f64) {
         let fits = |range: Range| {
             let stretched = self.samples.iter().take(N_STRETCHED).map(|sample| self.stretched(sample, range));
             self.extremes_of(range).into_iter().chain(stretched).all(|input| {
@@ -120,7 +121,8 @@ impl Calibration {
         };
         let extremes = Outputs::on(leveled, &self.extremes_of(range));
         let excess_bits = (-extremes.bits_left(leveled)).max(0.0);
-        Served { range, declared: self.declared, basis: Basis::Samples, excess_bits }
+        let served = Served { range, declared: self.declared, basis: Basis::Samples, excess_bits };
+        (served, extremes.element)
     }
 
     /// What a circuit serves that has room for a bound.

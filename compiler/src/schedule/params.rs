@@ -221,19 +221,21 @@ pub fn choose(
     let of_variant = |circuit| chains(circuit, outputs, request, ring, budget);
     let mut priced: Vec<Priced> = variants.iter().flat_map(of_variant).collect();
     priced.sort_by(|a, b| a.cost_ns.total_cmp(&b.cost_ns));
+    if priced.is_empty() {
+        let depth = variants.iter().map(|circuit| assign_levels(circuit, Level(0)).depth()).min().unwrap_or(0);
+        return Err(ParamsError::TooDeep { depth, max_log_qp });
+    }
     let precision = request.precision;
     let mut trials = Trials { evidence, precision, hardest: evidence.hardest(), failed: Vec::new() };
-    if let Some(reached) = trials.reached(&priced).filter(|&reached| reached > request.precision) {
-        return Err(ParamsError::TooCoarse { reached });
-    }
-    for candidate in &priced {
-        let circuit = candidate.typed();
-        if let Some(prediction) = trials.passes(candidate.circuit, &circuit) {
-            return Ok(Scheduled { circuit, prediction, cost_ns: candidate.cost_ns });
+    if trials.may_reach(&priced) {
+        for candidate in &priced {
+            let circuit = candidate.typed();
+            if let Some(prediction) = trials.passes(candidate.circuit, &circuit) {
+                return Ok(Scheduled { circuit, prediction, cost_ns: candidate.cost_ns });
+            }
         }
     }
-    let depth = variants.iter().map(|circuit| assign_levels(circuit, Level(0)).depth()).min().unwrap_or(0);
-    Err(ParamsError::TooDeep { depth, max_log_qp })
+    Err(ParamsError::TooCoarse { reached: trials.reached(&priced) })
 }
 
 /// Predictions for chains until one is precise enough.
@@ -271,23 +273,21 @@ impl<'a> Trials<'a> {
         None
     }
 
-    /// A relative error that is small enough, if one of the finest chains has it on a sample; else the least of theirs.
-    /// These are, for each scale of the last weights, those with the largest scale: no other chain is taken to be more precise.
-    fn reached(&self, priced: &[Priced]) -> Option<f64> {
-        let finest = LAST_PLAIN_BITS.into_iter().filter_map(|bits| {
-            let alike = priced.iter().filter(|one| one.chain.last_plain == Scale::from_log2(bits));
-            alike.max_by(|a, b| a.chain.finest().total_cmp(&b.chain.finest()))
-        });
-        let mut least: Option<f64> = None;
-        for chain in finest {
+    /// Whether one of the finest chains is precise enough on the hardest sample.
+    fn may_reach(&self, priced: &[Priced]) -> bool {
+        finest(priced).any(|chain| {
             let typed = chain.typed();
-            let error = self.relative(&typed, &own_errors(&typed), self.hardest);
-            least = Some(least.map_or(error, |least| least.min(error)));
-            if error <= self.precision {
-                break;
-            }
-        }
-        least
+            self.relative(&typed, &own_errors(&typed), self.hardest) <= self.precision
+        })
+    }
+
+    /// The least relative error over all samples among the finest chains.
+    fn reached(&mut self, priced: &[Priced]) -> f64 {
+        let mut error = |chain: &Priced| {
+            let typed = chain.typed();
+            self.worst(&typed, &own_errors(&typed)).relative
+        };
+        finest(priced).map(&mut error).fold(f64::INFINITY, f64::min)
     }
 
     fn relative(&self, typed: &Circuit, own: &[f64], sample: usize) -> f64 {
@@ -308,6 +308,14 @@ impl<'a> Trials<'a> {
             relative: relative(self.hardest),
         }
     }
+}
+
+/// For each scale of the last weights the chain with the largest scale: no other is taken to be more precise.
+fn finest<'a>(priced: &'a [Priced<'a>]) -> impl Iterator<Item = &'a Priced<'a>> {
+    LAST_PLAIN_BITS.into_iter().filter_map(move |bits| {
+        let alike = priced.iter().filter(|one| one.chain.last_plain == Scale::from_log2(bits));
+        alike.max_by(|a, b| a.chain.finest().total_cmp(&b.chain.finest()))
+    })
 }
 
 /// Every chain that fits the security bound, priced.
