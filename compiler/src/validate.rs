@@ -69,8 +69,7 @@ pub fn validate_program(
     for tensor in inputs_of(program) {
         let expected = Expected::of(model, &tensor, prediction);
         let Err(last) = expected.compare("emit", &emitted, &tensor) else { continue };
-        let passes =
-            [("lower", stages.lowered), ("rewrite", stages.rewritten), ("schedule", stages.leveled)];
+        let passes = [("lower", stages.lowered), ("rewrite", stages.rewritten), ("schedule", stages.leveled)];
         let found = passes.into_iter().map(|(pass, circuit)| expected.compare(pass, circuit, &tensor));
         let mut mismatch = found.filter_map(Result::err).next().unwrap_or(last);
         let before = match mismatch.pass {
@@ -247,9 +246,73 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use hecc_ir::circuit::{Builder, Input, Op, Output};
+    use crate::model::{Dense, LayerKind, ModelBuilder};
+    use crate::pipeline::{Compiled, Options, compile};
+    use hecc_ir::circuit::{Builder, Input, Op, Output, Plain};
     use hecc_ir::{Shape, Stage, testing};
     use proptest::prelude::*;
+
+    /// A compiled network of two dense layers around a square.
+    fn compiled() -> Compiled {
+        let mut builder = ModelBuilder::new();
+        let dense = |n: usize, m: usize| {
+            let weight = (0..n * m).map(|i| (i % 7) as f64 / 4.0 - 0.7).collect();
+            LayerKind::Dense(Dense { weight, bias: vec![0.25; m] })
+        };
+        let input = LayerKind::Input { range: (-1.0, 1.0) };
+        let square = LayerKind::Polynomial { coefficients: vec![0.0, 0.0, 1.0] };
+        let x = builder.push("x", input, &[], Some(Shape(vec![8]))).unwrap();
+        let h = builder.push("h", dense(8, 5), &[x], None).unwrap();
+        let a = builder.push("a", square, &[h], None).unwrap();
+        let y = builder.push("y", dense(5, 3), &[a], None).unwrap();
+        compile(&builder.finish("net", y), &Options::default()).unwrap()
+    }
+
+    fn first_to_differ(compiled: &Compiled) -> Result<(), &'static str> {
+        let Compiled { model, lowered, rewritten, leveled, program, prediction, .. } = compiled;
+        let stages = Stages { lowered, rewritten, leveled };
+        validate_program(model, stages, program, prediction).map_err(|mismatch| mismatch.pass)
+    }
+
+    /// One weight of a circuit changed a little.
+    fn change(consts: &mut [Plain]) {
+        let changed = consts.last_mut().unwrap();
+        let mut values = changed.values().into_owned();
+        *values.last_mut().unwrap() += 0.01;
+        *changed = Plain::new(values);
+    }
+
+    #[test]
+    fn programs_compute_the_model() {
+        assert_eq!(first_to_differ(&compiled()), Ok(()));
+    }
+
+    #[test]
+    fn the_first_stage_that_differs_is_named() {
+        let right = compiled();
+        let mut wrong = right.clone();
+        change(&mut wrong.program.consts);
+        assert_eq!(first_to_differ(&wrong), Err("emit"));
+        change(&mut wrong.leveled.consts);
+        assert_eq!(first_to_differ(&wrong), Err("schedule"));
+        change(&mut wrong.rewritten.consts);
+        assert_eq!(first_to_differ(&wrong), Err("rewrite"));
+        let LayerKind::Dense(dense) = &mut wrong.model.layers[1].kind else { panic!("it is dense") };
+        dense.bias[0] += 0.01;
+        assert_eq!(first_to_differ(&wrong), Err("lower"));
+    }
+
+    #[test]
+    fn values_that_are_not_finite_differ() {
+        let mut wrong = compiled();
+        wrong.program.consts.iter_mut().for_each(|plain| *plain = Plain::new(vec![f64::MAX]));
+        assert_eq!(first_to_differ(&wrong), Err("emit"));
+        let LayerKind::Polynomial { coefficients } = &mut wrong.model.layers[2].kind else {
+            panic!("it is one")
+        };
+        coefficients[2] = f64::INFINITY;
+        assert_eq!(first_to_differ(&wrong), Err("lower"));
+    }
 
     /// A circuit that turns its input.
     fn turning(step: i64) -> Circuit {

@@ -30,8 +30,20 @@ fn folder() -> Folder {
     let folder = Folder::new();
     folder.write("deep.hec", DEEP);
     write(&folder, "w.npz", "w", &[2, 16], (0..32).map(|i| if i < 16 { 1.0 } else { -1.0 }).collect());
-    write(&folder, "tenth.npz", "x", &[8, 16], (0..128).map(|i| f64::from(i * 37 % 101) / 50.0 - 1.0).collect());
-    write(&folder, "whole.npz", "x", &[8, 16], (0..128).map(|i| f64::from(i * 37 % 101) / 5.0 - 10.0).collect());
+    write(
+        &folder,
+        "tenth.npz",
+        "x",
+        &[8, 16],
+        (0..128).map(|i| f64::from(i * 37 % 101) / 50.0 - 1.0).collect(),
+    );
+    write(
+        &folder,
+        "whole.npz",
+        "x",
+        &[8, 16],
+        (0..128).map(|i| f64::from(i * 37 % 101) / 5.0 - 10.0).collect(),
+    );
     folder
 }
 
@@ -44,7 +56,8 @@ fn write(folder: &Folder, file: &str, name: &str, shape: &[u64], values: Vec<f64
 fn compile(folder: &Folder, options: &str) -> (Value, Vec<Value>) {
     let output = folder.hecc(&format!("compile deep.hec --precision 1e-3 --json {options}"));
     let warnings = String::from_utf8(output.stderr).unwrap();
-    let warnings: Vec<Value> = if warnings.is_empty() { vec![] } else { serde_json::from_str(&warnings).unwrap() };
+    let warnings: Vec<Value> =
+        if warnings.is_empty() { vec![] } else { serde_json::from_str(&warnings).unwrap() };
     (serde_json::from_slice(&output.stdout).unwrap(), warnings)
 }
 
@@ -61,7 +74,10 @@ fn calibration_that_covers_less_than_the_range_warns_and_its_inputs_are_refused(
     folder.prints("keygen deep.hecm");
     folder.prints("encrypt deep.hecm --data tenth.npz --index 2");
     let refused = folder.refuses("encrypt deep.hecm --data whole.npz --index 2 -o new.hect");
-    assert!(refused.contains("H074") && refused.contains("`x` is") && refused.contains("--range-bound"), "{refused}");
+    assert!(
+        refused.contains("H074") && refused.contains("`x` is") && refused.contains("--range-bound"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -101,8 +117,12 @@ fn bounded_programs_decrypt_right_at_the_ends_of_their_range() {
 #[test]
 fn bounds_that_no_ring_has_room_for_are_refused_with_numbers() {
     let folder = folder();
-    let deep = DEEP.replace("c = square(b)", "c2 = square(b)\n  c3 = square(c2)\n  c4 = square(c3)\n  c = square(c4)");
+    let deep = DEEP
+        .replace("c = square(b)", "c2 = square(b)\n  c3 = square(c2)\n  c4 = square(c3)\n  c = square(c4)");
     folder.write("deep.hec", deep.replace("-10..10", "-10000..10000"));
     let refused = folder.refuses("compile deep.hec --calibrate tenth.npz --range-bound --ring 16384");
-    assert!(refused.contains("H095") && refused.contains("without --range-bound: ring degree 16384"), "{refused}");
+    assert!(
+        refused.contains("H095") && refused.contains("without --range-bound: ring degree 16384"),
+        "{refused}"
+    );
 }

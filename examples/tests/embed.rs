@@ -17,7 +17,14 @@ fn rotation() -> Program {
     let params = Params { ring_degree: 8192, q, p, digit_limbs: 1, security: SecurityLevel::Classical128 };
     let ty = CtType { level: params.max_level(), scale: Scale::from_log2(40.0), degree: 1 };
     let layout = Layout::contiguous(Shape(vec![8]), params.n_slots());
-    let port = |name: &str| Port { name: name.into(), layout: layout.clone(), ty, range: (-10.0, 10.0), declared: (-10.0, 10.0), basis: Basis::Samples };
+    let port = |name: &str| Port {
+        name: name.into(),
+        layout: layout.clone(),
+        ty,
+        range: (-10.0, 10.0),
+        declared: (-10.0, 10.0),
+        basis: Basis::Samples,
+    };
     let (inputs, outputs) = (vec![port("x")], vec![port("y")]);
     let step = Step::new(1, params.n_slots());
     let keys = KeyPlan { rotations: [(step, ty.level)].into(), relin: None };

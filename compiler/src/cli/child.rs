@@ -67,8 +67,7 @@ fn options(args: &BenchArgs, packing: Option<PackingArg>) -> Vec<OsString> {
     option("plain-memory", plain_memory.as_ref().map(budget));
     option("plain-map", plain_map.as_ref().map(OsString::from));
     option("simulate", simulate.map(|n| n.to_string().into()));
-    let flags =
-        [("--insecure", *insecure), ("--no-validate", *no_validate), ("--range-bound", *range_bound)];
+    let flags = [("--insecure", *insecure), ("--no-validate", *no_validate), ("--range-bound", *range_bound)];
     words.extend(flags.into_iter().filter(|flag| flag.1).map(|flag| flag.0.into()));
     words
 }

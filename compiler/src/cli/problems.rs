@@ -73,11 +73,7 @@ pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
 }
 
 /// A program that no ring has room for, when it is to have room for all inputs.
-fn bound_too_large(
-    model: &Path,
-    cause: CompileError,
-    without_bound: Option<(Likeness, f64)>,
-) -> Diagnostics {
+fn bound_too_large(model: &Path, cause: CompileError, without_bound: Option<(Likeness, f64)>) -> Diagnostics {
     let Some((Likeness { ring_degree, log_qp, cost_ns, max_output }, bound)) = without_bound else {
         return compile(model, cause);
     };

@@ -145,7 +145,9 @@ fn ranges(compiled: &Compiled) -> String {
             "serves inputs from {low} to {high} like the samples; extreme ones outgrow the modulus by {excess_bits:.1} bits \
              or more (see --range-bound)\n"
         ),
-        Basis::Samples => format!("serves inputs from {low} to {high} like the samples, and extreme ones that were tried\n"),
+        Basis::Samples => {
+            format!("serves inputs from {low} to {high} like the samples, and extreme ones that were tried\n")
+        }
         Basis::Bound => {
             let without = compiled.without_bound.as_ref().map_or(String::new(), |without| {
                 let Likeness { ring_degree, log_qp, cost_ns, .. } = without;

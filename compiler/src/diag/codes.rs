@@ -108,7 +108,7 @@ codes! {
     BadTarget = "H063", "target profile not usable",
         "A target profile is a JSON file with measured costs by ring degree.";
     Mismatch = "H064", "a pass changed the meaning of the circuit",
-        "Circuits are run before and after every pass on random inputs, and gave different results. This is a defect of hecc, not of the model. `--no-validate` skips the comparison, but the program would be wrong.";
+        "Programs are compared with the model on inputs of the range that they serve, and gave different results. This is a defect of hecc, not of the model. `--no-validate` skips the comparison, but the program would be wrong.";
     BadCircuit = "H065", "circuit refused",
         "The text is no circuit, or the circuit breaks an invariant that passes rely on.";
     Bounded = "H066", "rewriting stopped at a bound",
@@ -128,7 +128,7 @@ codes! {
     BadCiphertext = "H073", "ciphertexts refused",
         "The file holds no ciphertexts for this program, or was damaged. Encrypt again with the program's own manifest.";
     BadInput = "H074", "input cannot be encrypted",
-        "Inputs must have the manifest's shape, be finite and lie within the declared range.";
+        "Inputs must have the manifest's shape, be finite and lie within the range that the program serves.";
     RunFailed = "H075", "evaluation failed",
         "The program could not be evaluated on these ciphertexts.";
     BadSharing = "H076", "results cannot be shared like this",

@@ -160,9 +160,7 @@ fn within((from, to): Range, (low, high): Range) -> Range {
 
 /// The widest of the ranges between two that fits, if any does; else the narrowest.
 fn widest(narrow: Range, wide: Range, fits: impl Fn(Range) -> bool) -> Range {
-    let between = |part: f64| {
-        (narrow.0 + (wide.0 - narrow.0) * part, narrow.1 + (wide.1 - narrow.1) * part)
-    };
+    let between = |part: f64| (narrow.0 + (wide.0 - narrow.0) * part, narrow.1 + (wide.1 - narrow.1) * part);
     if narrow == wide || fits(wide) {
         return wide;
     }

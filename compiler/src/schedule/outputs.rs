@@ -12,15 +12,11 @@ use hecc_ir::overflow::{coefficient_bound, room_bits};
 /// Largest magnitudes of outputs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outputs {
-    /// Bound of the coefficients of their ciphertexts, in slot units, with room for errors.
+    /// Bound of the coefficients of their ciphertexts, in slot units.
     pub coefficient: f64,
     /// Largest element.
     pub element: f64,
 }
-
-/// Errors of coefficients are below this part of the largest slot: those of slots are far below the slot, and
-/// spread over as many coefficients.
-const ERROR_SHARE: f64 = 1.0 / 256.0;
 
 impl Outputs {
     /// Nothing yet.
@@ -40,7 +36,14 @@ impl Outputs {
         let params = leveled.params.as_ref().expect("a leveled circuit has parameters");
         let values = leveled.outputs.iter().flat_map(|output| &output.values);
         let room = values.map(|&value| room_bits(params, leveled.ty(value))).fold(f64::INFINITY, f64::min);
-        room - self.coefficient.max(f64::MIN_POSITIVE).log2()
+        let needed = self.coefficient.max(f64::MIN_POSITIVE).log2();
+        if self.coefficient.is_nan() { f64::NEG_INFINITY } else { room - needed }
+    }
+
+    /// Bound of the coefficients with errors of a relative size, or of that size where outputs are zero.
+    pub(super) fn with_errors(&self, precision: f64) -> f64 {
+        let output = if self.element > 0.0 { self.element } else { 1.0 };
+        self.coefficient + precision.min(1.0) * output
     }
 
     /// True unless a value is infinite or no number.
@@ -52,9 +55,7 @@ impl Outputs {
         let mut found = Outputs::NONE;
         for (output, slots) in circuit.outputs.iter().zip(results) {
             for slots in slots {
-                let largest = slots.iter().fold(0.0, |max, x| larger(max, x.abs()));
-                let coefficient = coefficient_bound(slots) + largest * ERROR_SHARE;
-                found = found.or(Outputs { coefficient, element: 0.0 });
+                found.coefficient = larger(found.coefficient, coefficient_bound(slots));
             }
             let element = |p: &Position| slots[p.ct as usize][p.slot as usize].abs();
             found.element = output.layout.home.iter().map(element).fold(found.element, larger);
@@ -118,7 +119,8 @@ impl<'a> Evidence<'a> {
 
     /// The sample to look at first: larger outputs have larger errors, relative to the same.
     pub(super) fn hardest(&self) -> usize {
-        let largest = (0..self.samples.len()).max_by(|&a, &b| self.references[a].total_cmp(&self.references[b]));
+        let largest =
+            (0..self.samples.len()).max_by(|&a, &b| self.references[a].total_cmp(&self.references[b]));
         largest.expect("there is a sample")
     }
 }

@@ -97,7 +97,8 @@ struct Needs {
 
 impl Needs {
     /// Those of a circuit with rescales in place.
-    fn of(circuit: &Circuit, levels: &Levels, outputs: &Outputs, headroom_bits: f64) -> Needs {
+    fn of(circuit: &Circuit, levels: &Levels, outputs: &Outputs, request: &Request) -> Needs {
+        let largest = outputs.with_errors(request.precision);
         let rescaled = rescaled_values(circuit);
         let terminal_squares = has_terminal_squares(circuit, levels, &rescaled);
         let mut needs = Needs { largest: BTreeMap::new(), terminal_squares };
@@ -131,7 +132,7 @@ impl Needs {
                 | Op::DropLevel(..) => (),
             }
             if circuit.outputs.iter().any(|output| output.values.contains(&value)) {
-                needs.coefficient(outputs.coefficient, kind, 0, headroom_bits);
+                needs.coefficient(largest, kind, 0, request.headroom_bits);
             }
         }
         needs
@@ -222,7 +223,8 @@ pub fn choose(
     let mut priced: Vec<Priced> = variants.iter().flat_map(of_variant).collect();
     priced.sort_by(|a, b| a.cost_ns.total_cmp(&b.cost_ns));
     if priced.is_empty() {
-        let depth = variants.iter().map(|circuit| assign_levels(circuit, Level(0)).depth()).min().unwrap_or(0);
+        let depth =
+            variants.iter().map(|circuit| assign_levels(circuit, Level(0)).depth()).min().unwrap_or(0);
         return Err(ParamsError::TooDeep { depth, max_log_qp });
     }
     let precision = request.precision;
@@ -328,7 +330,7 @@ fn chains<'a>(
 ) -> Vec<Priced<'a>> {
     let levels = assign_levels(circuit, Level(0));
     let depth = levels.depth();
-    let needs = Needs::of(circuit, &levels, outputs, request.headroom_bits);
+    let needs = Needs::of(circuit, &levels, outputs, request);
     let found = candidates(depth, &needs, request, ring, budget).into_iter();
     let built = found.filter_map(|candidate| build(candidate, depth, ring.ring_degree, request));
     let price_chain = |chain: Chain| {
@@ -339,13 +341,7 @@ fn chains<'a>(
     built.filter(|chain| chain.params.log_qp() <= budget).map(price_chain).collect()
 }
 
-fn candidates(
-    depth: u32,
-    needs: &Needs,
-    request: &Request,
-    ring: &RingCost,
-    budget: f64,
-) -> Vec<Candidate> {
+fn candidates(depth: u32, needs: &Needs, request: &Request, ring: &RingCost, budget: f64) -> Vec<Candidate> {
     let mut found = Vec::new();
     for base_limbs in 1..=MAX_BASE_LIMBS {
         for last_plain_bits in LAST_PLAIN_BITS {

@@ -7,17 +7,15 @@ impl Program {
     /// The leveled circuit that the program runs, with inputs and outputs as its manifest has them:
     /// for looking at what a program means. Sums may have a single term. Expects a program that verifies.
     pub fn circuit(&self) -> Circuit {
-        let mut raising = Raising { program: self, nodes: Vec::new(), value_of: vec![None; self.types.len()] };
+        let mut raising =
+            Raising { program: self, nodes: Vec::new(), value_of: vec![None; self.types.len()] };
         for (instr, &source) in self.instrs.iter().zip(&self.source_of) {
             raising.instr(instr, Source::new(source as usize));
         }
         let (manifest, values) = (&self.manifest, &raising.value_of);
         let value = |reg: &Reg| values[reg.0 as usize].expect("registers are written before they are read");
-        let input = |port: &Port| Input {
-            name: port.name.clone(),
-            layout: port.layout.clone(),
-            range: port.range,
-        };
+        let input =
+            |port: &Port| Input { name: port.name.clone(), layout: port.layout.clone(), range: port.range };
         let output = |(port, regs): (&Port, &Vec<Reg>)| Output {
             name: port.name.clone(),
             layout: port.layout.clone(),

@@ -48,7 +48,9 @@ fn ports(errors: &mut Errors, manifest: &Manifest, ports: &[Port], place: fn(usi
         }
         for (low, high) in [port.range, port.declared] {
             let is_ordered = low <= high;
-            errors.require(is_ordered, ProgramRule::PortSound, place, || format!("{low} to {high} is no range"));
+            errors.require(is_ordered, ProgramRule::PortSound, place, || {
+                format!("{low} to {high} is no range")
+            });
         }
         let degree = port.ty.degree;
         errors.require(degree == 1, ProgramRule::PortSound, place, || format!("degree {degree} is not 1"));
