@@ -174,7 +174,7 @@ fn forecasts_say_what_runs_take() {
         cost.timings.iter().map(|row| (row.layer.clone(), row.mnemonic, row.count)).collect()
     };
     assert_eq!(kinds(&predicted), kinds(found));
-    // Wide, for other work may go on beside it; `examples/forecast.rs` shows how near it is.
+    // Wide, for other work may go on beside it; `hecc eval --json` shows how near it is.
     let ratio = predicted.wall.as_secs_f64() / found.wall.as_secs_f64();
     assert!((0.05..8.0).contains(&ratio), "{ratio}");
 }

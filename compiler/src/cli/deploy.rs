@@ -81,13 +81,14 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     let eval_keys = files::read(&args.eval_keys)?;
     let input = files::read(&args.input)?;
     let refused = |e: Error| problems::runtime(Code::BadProgram, &args.program, &e, COMPILE_AGAIN);
-    let executor = memory::server_executor(&args.machine, eval_keys.len()).map_err(refused)?;
+    let executor = memory::executor(&args.machine).map_err(refused)?;
     let spinner = progress::spinner("encoding weights");
     let server = Server::load_with(&program, &executor, &hecc_runtime::executor::silent).map_err(refused)?;
     spinner.finish_and_clear();
     let keys_refused = |e: Error| problems::runtime(Code::BadKeys, &args.eval_keys, &e, KEYS_AGAIN);
     let session = server.session(&eval_keys).map_err(keys_refused)?;
-    let bar = progress::bar("evaluating", 0);
+    let forecast = server.forecast();
+    let bar = progress::bar(format!("evaluating, about {:.1} s", forecast.wall.as_secs_f64()), 0);
     let on_instr = |done: usize, total: usize| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
@@ -100,6 +101,8 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     let report = json!(EvalReport {
         result: &args.output,
         latency_s: seconds,
+        predicted_latency_s: forecast.wall.as_secs_f64(),
+        predicted_run_bytes: forecast.memory.peak,
         threads: reply.cost.n_threads,
         memory: MemoryFigures::of(&reply.cost.memory),
     });
@@ -115,6 +118,9 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
 struct EvalReport<'a> {
     result: &'a Path,
     latency_s: f64,
+    /// From the program and from steps measured on this machine, before the run.
+    predicted_latency_s: f64,
+    predicted_run_bytes: usize,
     threads: usize,
     #[serde(flatten)]
     memory: MemoryFigures,

@@ -5,8 +5,11 @@ use hecc::packing::Unplaced;
 use hecc::pipeline::CompileError;
 use hecc::rewrite::Saturation;
 use hecc::validate::Mismatch;
+use hecc_ir::machine::Excess;
 use hecc_runtime::Error;
+use hecc_runtime::limits::Held;
 use std::path::Path;
+use std::time::Duration;
 
 /// A model that cannot be compiled.
 pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
@@ -44,6 +47,15 @@ pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
         CompileError::SampleShape { expected, found } => {
             let title = format!("calibration samples have {found} elements, the model takes {expected}");
             Diagnostic::error(Code::DataMismatch, title).label(Label::file(&file, ""))
+        }
+        CompileError::NoMemory(Excess { needed, available }) => {
+            let megabytes = |bytes: usize| bytes as f64 / 1e6;
+            let (needed, available) = (megabytes(needed), megabytes(available));
+            let said =
+                format!("compiling its weights takes at least {needed:.1} MB, {available:.1} MB are free");
+            Diagnostic::error(Code::NoMemory, Code::NoMemory.title())
+                .label(Label::file(&file, said))
+                .help("use a smaller model; `--memory SIZE` allows more, `--memory all` any")
         }
         CompileError::Mismatch(mismatch) => return changed_meaning(&file, &mismatch),
         CompileError::NotHeFriendly { layer } => {
@@ -128,7 +140,9 @@ pub fn runtime(code: Code, file: &Path, error: &Error, help: &str) -> Diagnostic
     match error {
         Error::Spill { folder, cause } => return spill(folder, cause),
         Error::Unmappable => return unmappable(),
-        Error::RunMemory { needed, available } => return no_memory(file, *needed, *available),
+        Error::Memory { what, needed, available } => return no_memory(file, *what, *needed, *available),
+        Error::Time { predicted, limit } => return no_time(file, *predicted, *limit),
+        Error::Deadline => return out_of_time(file),
         _ => {}
     }
     let place = Label::file(file.display().to_string(), error.to_string());
@@ -155,14 +169,48 @@ pub fn no_page(title: &str, help: &str) -> Diagnostics {
     Diagnostic::error(Code::BadArguments, title).label(place).help(help).into()
 }
 
-/// A run that would hold more bytes than are free.
-fn no_memory(file: &Path, needed: usize, free: usize) -> Diagnostics {
+/// Work that would hold more bytes than may be taken.
+fn no_memory(file: &Path, what: Held, needed: usize, available: usize) -> Diagnostics {
     let megabytes = |bytes: usize| bytes as f64 / 1e6;
-    let said =
-        format!("at least {:.1} MB of ciphertexts, {:.1} MB are free", megabytes(needed), megabytes(free));
+    let (needed, available) = (megabytes(needed), megabytes(available));
+    let said = format!("{what} take at least {needed:.1} MB, {available:.1} MB are free");
+    let help = match what {
+        Held::Ciphertexts => {
+            "compile with a packing other than `batch`, `--optimize memory`, or fewer inputs at once (`--batch`); \
+             `--memory SIZE` allows more, `--memory all` any"
+        }
+        Held::Ring | Held::Keys | Held::KeysAndCiphertexts => {
+            "compile with `--optimize memory`; `--memory SIZE` allows more, `--memory all` any"
+        }
+    };
     Diagnostic::error(Code::NoMemory, Code::NoMemory.title())
         .label(Label::file(file.display().to_string(), said))
-        .help("choose a packing other than `batch`, `--optimize memory`, or fewer inputs at once (`--batch`); `--plain-memory all` tries it all the same")
+        .help(help)
+        .into()
+}
+
+/// A run that would take longer than it may.
+fn no_time(file: &Path, predicted: Duration, limit: Duration) -> Diagnostics {
+    let (predicted, limit) = (predicted.as_secs_f64(), limit.as_secs_f64());
+    let said = format!("about {predicted:.1} s are predicted, {limit:.1} s are allowed");
+    Diagnostic::error(Code::TooLong, Code::TooLong.title())
+        .label(Label::file(file.display().to_string(), said))
+        .help("allow more with --time-limit, or use more --threads")
+        .into()
+}
+
+/// A run that did take longer than it may.
+fn out_of_time(file: &Path) -> Diagnostics {
+    let place = Label::file(file.display().to_string(), Error::Deadline.to_string());
+    let help = "allow more with --time-limit, or use more --threads";
+    Diagnostic::error(Code::TooLong, Code::TooLong.title()).label(place).help(help).into()
+}
+
+/// A command that Ctrl-C ended.
+pub fn interrupted() -> Diagnostics {
+    Diagnostic::error(Code::Stopped, Code::Stopped.title())
+        .label(Label::file("terminal", "Ctrl-C"))
+        .help("start it again; it left no file behind")
         .into()
 }
 

@@ -5,7 +5,7 @@ use super::form::Form;
 use super::{files, memory, problems, progress};
 use hecc::cost::{default_target, shipped_target};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
-use hecc::front::data::DataSet;
+use hecc::front::data::{DataSet, Part};
 use hecc::front::{self, LoadOptions};
 use hecc::model::Model;
 use hecc::packing::{Family, Packing};
@@ -40,15 +40,11 @@ pub fn samples(args: &DataArgs) -> Result<DataSet, Diagnostics> {
 
 /// The first samples of a data set, or all if it has fewer; at least one.
 pub fn first_samples(path: &Path, count: usize) -> Result<DataSet, Diagnostics> {
-    let mut data = DataSet::read(path)?;
+    let data = DataSet::read_first(path, Part::Test, count.max(1))?;
     if data.samples.is_empty() || count == 0 {
         let title = "there are no samples to run";
         let place = Label::file(path.display().to_string(), "");
         return Err(Diagnostic::error(Code::BadDataSet, title).label(place).into());
-    }
-    data.samples.truncate(count);
-    if let Some(labels) = &mut data.labels {
-        labels.truncate(count);
     }
     Ok(data)
 }
@@ -75,10 +71,10 @@ pub fn build(args: &ModelArgs, data: Option<&DataSet>, form: Form) -> Result<Bui
 
 /// As [`build`], for runs on ciphertexts: what clearly has no room in this machine is not compiled.
 pub fn build_to_run(args: &DataArgs, data: &DataSet, form: Form) -> Result<Built, Diagnostics> {
-    let DataArgs { model: args, machine, .. } = args;
+    let DataArgs { model: args, .. } = args;
     let model = load(args, false, form)?;
     let options = options(args, &model, Some(data))?;
-    memory::has_room(machine, pipeline::least_ct_bytes(&model, &options))
+    memory::has_room(pipeline::least_ct_bytes(&model, &options))
         .map_err(|e| problems::runtime(Code::RunFailed, &args.model, &e, ""))?;
     compile(args, model, options, form)
 }
@@ -99,7 +95,8 @@ const MAX_CALIBRATION_SAMPLES: usize = 16;
 
 /// What the arguments ask a compilation for.
 pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Result<Options, Diagnostics> {
-    let named = args.calibrate.as_deref().map(DataSet::read).transpose()?;
+    let first = |path: &Path| DataSet::read_first(path, Part::Test, MAX_CALIBRATION_SAMPLES);
+    let named = args.calibrate.as_deref().map(first).transpose()?;
     let mut samples = Vec::new();
     if let Some(data) = named.as_ref().or(data) {
         data.fits(model)?;
@@ -255,7 +252,7 @@ impl Deployment {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
         };
-        let executor = memory::server_executor(machine, eval_keys.len()).map_err(failed)?;
+        let executor = memory::executor(machine).map_err(failed)?;
         let start = Instant::now();
         let server = Server::load_with(&bytes, &executor, &on_plain).map_err(failed)?;
         let encode_time = start.elapsed();
