@@ -1,5 +1,6 @@
 //! What each command takes.
 
+use super::form::Form;
 use super::memory::{Budget, parse_budget};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;
@@ -12,9 +13,24 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// How to print.
+    #[command(flatten)]
+    pub form: FormArgs,
+}
+
+/// How to print results and errors.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct FormArgs {
     /// Print results, and errors, as JSON for scripts.
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+impl FormArgs {
+    /// The form asked for.
+    pub fn form(self) -> Form {
+        if self.json { Form::Json } else { Form::Text }
+    }
 }
 
 const EXAMPLES: &str = "Examples:
@@ -49,7 +65,6 @@ pub enum Command {
     /// Measure the engine on this machine and write a target profile.
     Calibrate(CalibrateArgs),
     /// Train a network for encrypted inference.
-    #[cfg(feature = "train")]
     Prepare(super::prepare::PrepareArgs),
     /// Explain a diagnostic code, or how a model is packed and why.
     Explain(ExplainArgs),

@@ -147,6 +147,10 @@ codes! {
         "The ciphertexts of a run have to be in memory, while weights are encoded when needed where there is no room for them. Fewer inputs at once take less, and so do `--optimize memory` and layouts of other kinds.";
     BadChannels = "H083", "layer cannot have so many channels",
         "`--channels LAYER=COUNT` names a layer between two with weights and how many of its channels stay: no more than there are, and as many in each group where convolutions in groups compute or read them.";
+    NoTrainer = "H084", "training is not installed",
+        "`hecc prepare` starts `hecc-prepare`, which is built apart because its tensors take longer to build than all the rest. It is looked for beside the command and then on the path.";
+    TrainerRefused = "H085", "training cannot be started",
+        "`hecc-prepare` is there, and the system refused to run it: it may lack the permission to execute, or be made for another machine.";
 }
 
 impl Code {

@@ -1,6 +1,6 @@
 //! Samples to train on, to watch and to test.
 
-use super::args::TrainArgs;
+use hecc::cli::prepare::TrainArgs;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::{DataSet, Part};
 use hecc::front::weights;
