@@ -40,8 +40,7 @@ impl Kind {
     /// The format number written and read.
     pub fn format(self) -> u16 {
         match self {
-            Kind::Program => 2,
-            Kind::Manifest => 1,
+            Kind::Program | Kind::Manifest => 3,
         }
     }
 

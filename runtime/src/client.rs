@@ -53,8 +53,7 @@ impl Client {
     /// When the manifest is invalid or its parameters give less than 128-bit
     /// security.
     pub fn generate(manifest: &Manifest) -> Result<Client, Error> {
-        refuse_insecure(manifest)?;
-        Client::generate_insecure(manifest)
+        Client::generate_demanding(SecurityLevel::Classical128, manifest)
     }
 
     /// Makes a secret key even if the manifest says that it gives no security:
@@ -63,7 +62,15 @@ impl Client {
     /// # Errors
     /// When the manifest is invalid.
     pub fn generate_insecure(manifest: &Manifest) -> Result<Client, Error> {
-        let context = checked_context(manifest)?;
+        Client::generate_demanding(SecurityLevel::Insecure, manifest)
+    }
+
+    /// Makes a secret key if the manifest promises `demanded` security or more.
+    ///
+    /// # Errors
+    /// [`Error::Security`] when it promises less, and when it is invalid.
+    pub fn generate_demanding(demanded: SecurityLevel, manifest: &Manifest) -> Result<Client, Error> {
+        let context = checked_context(demanded, manifest)?;
         let secret = SecretKey::generate(&context)?;
         Ok(Client::assemble(manifest, context, secret))
     }
@@ -92,8 +99,7 @@ impl Client {
     /// # Errors
     /// When the bytes are not such a file, and as [`Client::generate`].
     pub fn load(manifest: &Manifest, bytes: &[u8]) -> Result<Client, Error> {
-        refuse_insecure(manifest)?;
-        Client::load_insecure(manifest, bytes)
+        Client::load_demanding(SecurityLevel::Classical128, manifest, bytes)
     }
 
     /// As [`Client::load`] for parameters without security.
@@ -101,7 +107,19 @@ impl Client {
     /// # Errors
     /// When the bytes are not a key file for the manifest.
     pub fn load_insecure(manifest: &Manifest, bytes: &[u8]) -> Result<Client, Error> {
-        let context = checked_context(manifest)?;
+        Client::load_demanding(SecurityLevel::Insecure, manifest, bytes)
+    }
+
+    /// As [`Client::load`] for another level than 128 bits.
+    ///
+    /// # Errors
+    /// When the bytes are not a key file for the manifest, and as [`Client::generate_demanding`].
+    pub fn load_demanding(
+        demanded: SecurityLevel,
+        manifest: &Manifest,
+        bytes: &[u8],
+    ) -> Result<Client, Error> {
+        let context = checked_context(demanded, manifest)?;
         let mut reader = Reader::open(bytes, Kind::SecretKey, &Fingerprint::of(manifest))?;
         let secret = SecretKey::from_secret_bytes(&context, reader.bytes()?)?;
         reader.end()?;
@@ -195,14 +213,11 @@ impl Client {
     }
 }
 
-fn refuse_insecure(manifest: &Manifest) -> Result<(), Error> {
-    match manifest.params.security {
-        SecurityLevel::Classical128 => Ok(()),
-        SecurityLevel::Insecure => Err(Error::Insecure),
+fn checked_context(demanded: SecurityLevel, manifest: &Manifest) -> Result<Arc<Context>, Error> {
+    let promised = manifest.params.security;
+    if promised < demanded {
+        return Err(Error::Security { promised, demanded });
     }
-}
-
-fn checked_context(manifest: &Manifest) -> Result<Arc<Context>, Error> {
     manifest.verify().map_err(Error::Manifest)?;
     Ok(Context::new(&ckks::params(&manifest.params))?)
 }

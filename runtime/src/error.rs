@@ -2,7 +2,7 @@
 
 use hecc_ir::artifact::ArtifactError;
 use hecc_ir::program::ProgramError;
-use hecc_ir::{CtType, Level, Step};
+use hecc_ir::{CtType, Level, SecurityLevel, Step};
 use std::io;
 use std::path::PathBuf;
 
@@ -138,9 +138,18 @@ pub enum Error {
     /// The encryption scheme refused.
     #[error(transparent)]
     Ckks(#[from] hecc_ckks::Error),
-    /// Parameters below 128-bit security that nobody asked for by name.
-    #[error("the ring parameters do not give 128-bit security; only tests may use the insecure variant")]
-    Insecure,
+    /// Parameters that promise less security than a client demands.
+    #[error(
+        "the ring parameters promise {} bits of security, {} are demanded",
+        promised.bits(),
+        demanded.bits()
+    )]
+    Security {
+        /// What the manifest promises.
+        promised: SecurityLevel,
+        /// What the client demands.
+        demanded: SecurityLevel,
+    },
     /// Bytes that are no bundle, a damaged one, or one for something else.
     #[error(transparent)]
     Bundle(#[from] crate::bundle::BundleError),

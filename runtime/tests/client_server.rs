@@ -6,7 +6,8 @@
 mod common;
 
 use common::{Draft, params, rms, values};
-use hecc_ir::{Manifest, Program, SecurityLevel, artifact};
+use hecc_ir::primes::nearest_ntt_prime;
+use hecc_ir::{KeyPlan, Manifest, Params, Program, SecurityLevel, artifact};
 use hecc_runtime::bundle::BundleError;
 use hecc_runtime::client::{Client, Sharing};
 use hecc_runtime::server::{Server, Session};
@@ -179,7 +180,7 @@ fn damaged_promises_of_security_are_refused_everywhere() {
     let file = Client::generate_insecure(&manifest).unwrap().save();
     manifest.params.security = SecurityLevel::Classical128;
     let bytes = artifact::write_manifest(&program(64).manifest);
-    assert!(matches!(Client::from_manifest(&bytes), Err(Error::Insecure)));
+    assert!(matches!(Client::from_manifest(&bytes), Err(Error::Security { .. })));
     let refusals = [
         Client::generate(&manifest).unwrap_err(),
         Client::generate_insecure(&manifest).unwrap_err(),
@@ -198,12 +199,44 @@ fn a_client_prints_no_secret() {
 #[test]
 fn insecure_parameters_must_be_asked_for() {
     let manifest = program(64).manifest;
-    assert!(matches!(Client::generate(&manifest), Err(Error::Insecure)));
+    assert!(matches!(Client::generate(&manifest), Err(Error::Security { .. })));
     let file = Client::generate_insecure(&manifest).unwrap().save();
-    assert!(matches!(Client::load(&manifest, &file), Err(Error::Insecure)));
+    assert!(matches!(Client::load(&manifest, &file), Err(Error::Security { .. })));
     let mut promised = manifest;
     promised.params.security = SecurityLevel::Classical128;
     assert!(Client::generate(&promised).is_err());
+}
+
+/// The parameters keep 192 bits, whatever is promised.
+#[test]
+fn a_client_may_demand_more_security() {
+    let q = vec![nearest_ntt_prime(34.0, 4096, 50, &[]).unwrap()];
+    let p = vec![nearest_ntt_prime(36.0, 4096, 50, &q).unwrap()];
+    let manifest = |security| Manifest {
+        name: String::from("none"),
+        params: Params { ring_degree: 4096, q: q.clone(), p: p.clone(), digit_limbs: 1, security },
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        keys: KeyPlan::default(),
+    };
+    for promised in SecurityLevel::ALL {
+        let manifest = manifest(promised);
+        if promised == SecurityLevel::Classical256 {
+            assert!(matches!(Client::generate(&manifest), Err(Error::Manifest(_))));
+            continue;
+        }
+        let file = Client::generate_insecure(&manifest).unwrap().save();
+        for demanded in SecurityLevel::ALL {
+            let made = Client::generate_demanding(demanded, &manifest).map(drop);
+            let loaded = Client::load_demanding(demanded, &manifest, &file).map(drop);
+            for result in [made, loaded] {
+                assert_eq!(result.is_ok(), promised.bits() >= demanded.bits(), "{promised:?} {demanded:?}");
+                let refusal = result.err();
+                assert!(refusal.is_none_or(|e| matches!(e, Error::Security { promised: p, demanded: d }
+                    if (p, d) == (promised, demanded))));
+            }
+        }
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ impl Connected {
     /// # Panics
     /// If one of them refuses the program.
     pub fn new(program: &Program) -> Connected {
-        let secure = program.manifest.params.security == SecurityLevel::Classical128;
+        let secure = program.manifest.params.security >= SecurityLevel::Classical128;
         let generate = if secure { Client::generate } else { Client::generate_insecure };
         let client = generate(&program.manifest).expect("the manifest is sound");
         let server = Server::load(&artifact::write_program(program)).expect("the program is sound");

@@ -96,6 +96,9 @@ pub struct ModelArgs {
     /// a profile (JSON) that `hecc calibrate` measured.
     #[arg(long, value_name = "TARGET")]
     pub target: Option<PathBuf>,
+    /// Bits of security to keep against classical attacks.
+    #[arg(long, value_enum, default_value = "128", value_name = "BITS", conflicts_with = "insecure")]
+    pub security: SecurityArg,
     /// Allow parameters without security, for experiments only.
     #[arg(long)]
     pub insecure: bool,
@@ -108,6 +111,20 @@ pub struct ModelArgs {
     /// Do not compare circuits before and after every pass.
     #[arg(long)]
     pub no_validate: bool,
+}
+
+/// Levels of security, in bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SecurityArg {
+    /// As most deployments have it.
+    #[value(name = "128")]
+    Bits128,
+    /// More, for less depth on each ring.
+    #[value(name = "192")]
+    Bits192,
+    /// The most that there are tables for.
+    #[value(name = "256")]
+    Bits256,
 }
 
 /// What to make programs small in.
@@ -329,6 +346,9 @@ pub struct KeygenArgs {
     /// File for the evaluation keys, to be sent to the server.
     #[arg(long, default_value = "eval.heck")]
     pub eval_keys: PathBuf,
+    /// Refuse a manifest that promises fewer bits of security.
+    #[arg(long, value_enum, default_value = "128", value_name = "BITS", conflicts_with = "insecure")]
+    pub security: SecurityArg,
     /// Accept a manifest without security.
     #[arg(long)]
     pub insecure: bool,

@@ -9,7 +9,6 @@ use super::simulate::{Simulated, simulate};
 use super::{problems, progress, show};
 use hecc::diag::Diagnostics;
 use hecc::front::data::DataSet;
-use hecc_ir::params::SecurityLevel;
 use hecc_ir::program::OpCounts;
 use hecc_runtime::LayerTime;
 use serde::Serialize;
@@ -49,7 +48,10 @@ pub struct Figures {
     q_bits: Vec<f64>,
     p_bits: Vec<f64>,
     digit_limbs: usize,
+    /// Bits of security that ring and modulus leave, by estimate: against classical attacks, and
+    /// quantum ones.
     security_bits: u32,
+    quantum_security_bits: u32,
     rotation_keys: usize,
     key_bytes: usize,
     plaintext_bytes: usize,
@@ -105,7 +107,7 @@ pub fn bench(args: &BenchArgs, form: Form) -> Result<(), Diagnostics> {
 fn figures(built: &Built, deployment: &Deployment, data: &DataSet, outcomes: &[Outcome]) -> Figures {
     let program = &built.compiled.program;
     let params = &program.manifest.params;
-    let counts = program.op_counts();
+    let (strength, counts) = (params.strength(), program.op_counts());
     let plain: Vec<Vec<f64>> = data.samples.iter().map(|sample| built.model.logits(sample)).collect();
     let encrypted: Vec<Vec<f64>> = outcomes.iter().flat_map(|outcome| outcome.logits.clone()).collect();
     let latencies = sorted(outcomes.iter().map(|o| o.cost.wall));
@@ -139,7 +141,8 @@ fn figures(built: &Built, deployment: &Deployment, data: &DataSet, outcomes: &[O
         q_bits: bits(&params.q),
         p_bits: bits(&params.p),
         digit_limbs: params.digit_limbs,
-        security_bits: if params.security == SecurityLevel::Classical128 { 128 } else { 0 },
+        security_bits: strength.classical,
+        quantum_security_bits: strength.quantum,
         rotation_keys: program.manifest.keys.rotations.len(),
         key_bytes: deployment.key_bytes,
         plaintext_bytes: deployment.plain_bytes().total(),

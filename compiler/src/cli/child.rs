@@ -44,6 +44,7 @@ fn options(args: &BenchArgs, packing: Option<PackingArg>) -> Vec<OsString> {
         input_range,
         calibrate,
         target,
+        security,
         insecure,
         optimize,
         packing: _,
@@ -58,6 +59,8 @@ fn options(args: &BenchArgs, packing: Option<PackingArg>) -> Vec<OsString> {
     option("input-range", input_range.map(|(low, high)| format!("{low},{high}").into()));
     option("calibrate", calibrate.as_ref().map(OsString::from));
     option("target", target.as_ref().map(OsString::from));
+    let security = security.to_possible_value().filter(|_| !insecure);
+    option("security", security.map(|value| value.get_name().into()));
     option("optimize", optimize.to_possible_value().map(|value| value.get_name().into()));
     option("packing", packing.and_then(|p| Some(p.to_possible_value()?.get_name().into())));
     option("data", Some(data.into()));

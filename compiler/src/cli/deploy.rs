@@ -26,8 +26,8 @@ pub fn keygen(args: &KeygenArgs, form: Form) -> Result<(), Diagnostics> {
     let manifest = manifest(&args.manifest)?;
     let failed = |e: Error| problems::runtime(Code::BadProgram, &args.manifest, &e, COMPILE_AGAIN);
     let spinner = progress::spinner("making keys");
-    let generate = if args.insecure { Client::generate_insecure } else { Client::generate };
-    let client = generate(&manifest).map_err(failed)?;
+    let demanded = session::security(args.security, args.insecure);
+    let client = Client::generate_demanding(demanded, &manifest).map_err(failed)?;
     let eval_keys = client.eval_keys().map_err(failed)?;
     spinner.finish_and_clear();
     files::write(&args.secret, &client.save(), Access::Secret)?;
@@ -196,5 +196,8 @@ fn client(manifest_path: &Path, secret: &Path, insecure: bool) -> Result<Client,
     let manifest = manifest(manifest_path)?;
     let bytes = zeroize::Zeroizing::new(files::read(secret)?);
     let load = if insecure { Client::load_insecure } else { Client::load };
-    load(&manifest, &bytes).map_err(|e| problems::runtime(Code::BadKeys, secret, &e, KEYS_AGAIN))
+    load(&manifest, &bytes).map_err(|e| match e {
+        Error::Security { promised, demanded } => problems::weak(manifest_path, promised, demanded),
+        e => problems::runtime(Code::BadKeys, secret, &e, KEYS_AGAIN),
+    })
 }

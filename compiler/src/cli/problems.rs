@@ -5,6 +5,7 @@ use hecc::packing::Unplaced;
 use hecc::pipeline::CompileError;
 use hecc::rewrite::Saturation;
 use hecc::validate::Mismatch;
+use hecc_ir::SecurityLevel;
 use hecc_runtime::Error;
 use std::path::Path;
 
@@ -128,11 +129,27 @@ pub fn runtime(code: Code, file: &Path, error: &Error, help: &str) -> Diagnostic
     match error {
         Error::Spill { folder, cause } => return spill(folder, cause),
         Error::Unmappable => return unmappable(),
+        Error::Security { promised, demanded } => return weak(file, *promised, *demanded),
         Error::RunMemory { needed, available } => return no_memory(file, *needed, *available),
         _ => {}
     }
     let place = Label::file(file.display().to_string(), error.to_string());
     Diagnostic::error(code, code.title()).label(place).help(help).into()
+}
+
+/// A manifest that promises less than a client demands.
+pub fn weak(manifest: &Path, promised: SecurityLevel, demanded: SecurityLevel) -> Diagnostics {
+    let refusal = Error::Security { promised, demanded };
+    let compile_again = format!("compile the model with `--security {}`", demanded.bits());
+    Diagnostic::error(Code::Weak, Code::Weak.title())
+        .label(Label::file(manifest.display().to_string(), refusal.to_string()))
+        .help(match promised {
+            SecurityLevel::Insecure => format!("{compile_again}; `--insecure` accepts it, for experiments"),
+            SecurityLevel::Classical128 | SecurityLevel::Classical192 | SecurityLevel::Classical256 => {
+                compile_again
+            }
+        })
+        .into()
 }
 
 /// A folder that cannot hold a file of weights.

@@ -1,6 +1,6 @@
 //! Everything in one process: compile, make keys, encrypt, evaluate, decrypt.
 
-use super::args::{DataArgs, ModelArgs, OptimizeArg, PackingArg};
+use super::args::{DataArgs, ModelArgs, OptimizeArg, PackingArg, SecurityArg};
 use super::form::Form;
 use super::{files, memory, problems, progress};
 use hecc::cost::{default_target, shipped_target};
@@ -12,7 +12,7 @@ use hecc::packing::{Family, Packing};
 use hecc::pipeline::{self, Compiled, Options};
 use hecc::rewrite::Objective;
 use hecc_ir::limits::MAX_PRIME_BITS;
-use hecc_ir::params::{SecurityLevel, max_log_qp_128};
+use hecc_ir::params::SecurityLevel;
 use hecc_ir::{Program, Target, artifact};
 use hecc_runtime::client::Client;
 use hecc_runtime::server::{Server, Session};
@@ -105,10 +105,9 @@ pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Resul
         data.fits(model)?;
         samples = data.samples.iter().take(MAX_CALIBRATION_SAMPLES).cloned().collect();
     }
-    let security = if args.insecure { SecurityLevel::Insecure } else { SecurityLevel::Classical128 };
     let options = Options {
         precision: args.precision,
-        security,
+        security: security(args.security, args.insecure),
         ring_degree: args.ring,
         batch: args.batch.map(NonZeroUsize::get),
         samples,
@@ -119,6 +118,16 @@ pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Resul
         ..Options::default()
     };
     Ok(options)
+}
+
+/// The level that was asked for.
+pub fn security(level: SecurityArg, insecure: bool) -> SecurityLevel {
+    match level {
+        _ if insecure => SecurityLevel::Insecure,
+        SecurityArg::Bits128 => SecurityLevel::Classical128,
+        SecurityArg::Bits192 => SecurityLevel::Classical192,
+        SecurityArg::Bits256 => SecurityLevel::Classical256,
+    }
 }
 
 /// The target profile that was named, a built-in one or a file, or the default.
@@ -181,7 +190,7 @@ fn target_problem(target: &Target) -> Option<String> {
         let is_factor = ring.wide.is_none_or(|wide| {
             prime_bits.contains(&wide.narrow_bits) && wide.factor.is_finite() && wide.factor >= 1.0
         });
-        if !degree.is_power_of_two() || max_log_qp_128(degree).is_none() {
+        if SecurityLevel::Classical128.max_log_qp(degree) == 0 {
             Some(format!("`ring_degree` {degree} is not in the security table"))
         } else if !is_factor {
             Some(format!("ring degree {degree} has wide primes that are not wide or take less time"))
@@ -245,8 +254,8 @@ impl Deployment {
         let bytes = artifact::write_program(program);
         let spinner = progress::spinner("making keys");
         let start = Instant::now();
-        let generate = if args.insecure { Client::generate_insecure } else { Client::generate };
-        let client = generate(&program.manifest).map_err(failed)?;
+        let demanded = security(args.security, args.insecure);
+        let client = Client::generate_demanding(demanded, &program.manifest).map_err(failed)?;
         let eval_keys = client.eval_keys().map_err(failed)?;
         let keygen_time = start.elapsed();
         spinner.finish_and_clear();

@@ -9,6 +9,7 @@ use super::session::{self, Built, Deployment, Outcome};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hecc::diag::Diagnostics;
 use hecc::front::data::DataSet;
+use hecc_ir::params::{Params, SecurityLevel, Strength};
 use hecc_runtime::RunCost;
 use serde_json::{Value, json};
 
@@ -112,18 +113,28 @@ fn headline(built: &Built) -> String {
     };
     let (params, counts) = (&program.manifest.params, program.op_counts());
     format!(
-        "{}: ring degree {}, {:.0}-bit modulus, 128-bit security: {}\n\
+        "{}: ring degree {}, {:.0}-bit modulus, {}\n\
          {} rotations, {} plaintext products, {} scalar products, {} ciphertext products, depth {}{lanes}\n\n",
         built.model.name,
         params.ring_degree,
         params.log_qp(),
-        if params.security == hecc_ir::SecurityLevel::Classical128 { "yes" } else { "NO (insecure)" },
+        describe_security(params),
         counts.rotations,
         counts.mul_plain,
         counts.mul_scalar,
         counts.mul_ct,
         built.compiled.leveled.depth(),
     )
+}
+
+/// What parameters promise, and what an estimate says that they leave.
+fn describe_security(params: &Params) -> String {
+    let Strength { classical, quantum } = params.strength();
+    let promise = match params.security {
+        SecurityLevel::Insecure => String::from("NO security (insecure)"),
+        level => format!("{}-bit security", level.bits()),
+    };
+    format!("{promise}: an estimate of {classical} bits, {quantum} against quantum attacks")
 }
 
 fn closing(rows: &[Row], deployment: &Deployment) -> String {

@@ -151,6 +151,8 @@ codes! {
         "`hecc prepare` starts `hecc-prepare`, which is built apart because its tensors take longer to build than all the rest. It is looked for beside the command and then on the path.";
     TrainerRefused = "H085", "training cannot be started",
         "`hecc-prepare` is there, and the system refused to run it: it may lack the permission to execute, or be made for another machine.";
+    Weak = "H097", "less security than demanded",
+        "A manifest promises a level of security, 128 bits if not compiled for another with `--security`, or none with `--insecure`. A client demands 128 bits, or what it says.";
 }
 
 impl Code {
