@@ -12,6 +12,7 @@ pub mod circuit;
 pub mod eval;
 pub mod layout;
 pub mod limits;
+pub mod machine;
 pub mod noise;
 pub mod ops;
 pub mod params;
@@ -19,6 +20,7 @@ pub mod plain;
 pub mod primes;
 pub mod program;
 pub mod scale;
+pub mod size;
 pub mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
