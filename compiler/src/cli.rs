@@ -14,6 +14,7 @@ mod child;
 mod choice;
 mod compare;
 mod deploy;
+mod digits;
 mod files;
 mod form;
 mod inspect;

@@ -20,6 +20,7 @@ pub mod primes;
 pub mod program;
 pub mod scale;
 pub mod target;
+pub mod tensor;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "text")]
@@ -34,4 +35,5 @@ pub use params::{Params, SecurityLevel};
 pub use program::{Instr, KeyPlan, Manifest, OpCounts, Program, ProgramError, Reg};
 pub use scale::{Level, Scale, Step};
 pub use target::Target;
+pub use tensor::{Misfit, Tensor, TensorError};
 pub use verify::{VerifyError, verify};

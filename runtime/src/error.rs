@@ -2,7 +2,7 @@
 
 use hecc_ir::artifact::ArtifactError;
 use hecc_ir::program::ProgramError;
-use hecc_ir::{CtType, Level, Step};
+use hecc_ir::{CtType, Level, Shape, Step, TensorError};
 use std::io;
 use std::path::PathBuf;
 
@@ -75,15 +75,18 @@ pub enum Error {
         #[source]
         cause: Box<Error>,
     },
-    /// A tensor has another number of elements than its shape.
-    #[error("`{port}` has {expected} elements, found {found}")]
+    /// Elements that make no tensor.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// A tensor has a shape that cannot stand for its input's, see [`Shape::check`].
+    #[error("`{port}` takes tensors of shape {expected}, found {found}")]
     Shape {
         /// Name of the input.
         port: String,
-        /// Elements of the shape.
-        expected: usize,
-        /// Elements given.
-        found: usize,
+        /// Shape of the input.
+        expected: Shape,
+        /// Shape given.
+        found: Shape,
     },
     /// A tensor element is infinite or not a number.
     #[error("element {index} of `{port}` is {value}; only finite numbers can be encrypted")]
