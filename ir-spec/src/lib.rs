@@ -22,6 +22,7 @@ pub mod program;
 pub mod scale;
 pub mod size;
 pub mod target;
+pub mod tensor;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "text")]
@@ -36,4 +37,5 @@ pub use params::{Params, SecurityLevel, Strength};
 pub use program::{Instr, KeyPlan, Manifest, OpCounts, Program, ProgramError, Reg};
 pub use scale::{Level, Scale, Step};
 pub use target::Target;
+pub use tensor::{Misfit, Tensor, TensorError};
 pub use verify::{VerifyError, verify};

@@ -18,7 +18,7 @@ use crate::limits::{Held, Limits};
 use crate::{Error, port};
 use hecc_ckks::{Context, Encoder, KeyGenerator, SecretKey};
 use hecc_ir::program::Port;
-use hecc_ir::{KeyPlan, Manifest, SecurityLevel, artifact};
+use hecc_ir::{KeyPlan, Manifest, SecurityLevel, Tensor, artifact};
 use rayon::prelude::*;
 use std::fmt;
 use std::sync::Arc;
@@ -159,24 +159,24 @@ impl Client {
         Ok(writer.finish())
     }
 
-    /// Encrypts one row-major tensor for each input, as a bundle for the server.
+    /// Encrypts one tensor for each input, as a bundle for the server.
     ///
     /// # Errors
-    /// When a tensor does not have its input's number of elements, or an
-    /// element is not a number in the declared range; names the first such.
-    pub fn encrypt(&self, tensors: &[Vec<f64>]) -> Result<Vec<u8>, Error> {
+    /// When a tensor's shape cannot stand for its input's ([`Shape::check`](hecc_ir::Shape::check)), or
+    /// an element is not a number in the declared range; names the first such.
+    pub fn encrypt(&self, tensors: &[Tensor]) -> Result<Vec<u8>, Error> {
         self.allow_ports(&self.manifest.inputs)?;
         self.encrypt_slots(Zeroizing::new(port::pack_one(&self.manifest, tensors)?))
     }
 
-    /// Encrypts several samples, each of one row-major tensor for each input, as one bundle:
+    /// Encrypts several samples, each of one tensor for each input, as one bundle:
     /// the server computes them all at once. There are at most as many as
     /// [`Manifest::lanes`]; of fewer, the other lanes compute with zeros.
     ///
     /// # Errors
     /// [`Error::Batch`] for none or too many, [`Error::Sample`] with what
     /// [`Client::encrypt`] refuses of one.
-    pub fn encrypt_batch<S: AsRef<[Vec<f64>]>>(&self, samples: &[S]) -> Result<Vec<u8>, Error> {
+    pub fn encrypt_batch<S: AsRef<[Tensor]>>(&self, samples: &[S]) -> Result<Vec<u8>, Error> {
         self.allow_ports(&self.manifest.inputs)?;
         self.encrypt_slots(Zeroizing::new(port::pack_batch(&self.manifest, samples)?))
     }

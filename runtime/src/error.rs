@@ -3,7 +3,7 @@
 use crate::limits::Held;
 use hecc_ir::artifact::ArtifactError;
 use hecc_ir::program::ProgramError;
-use hecc_ir::{CtType, Level, SecurityLevel, Step};
+use hecc_ir::{CtType, Level, SecurityLevel, Shape, Step, TensorError};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -77,15 +77,18 @@ pub enum Error {
         #[source]
         cause: Box<Error>,
     },
-    /// A tensor has another number of elements than its shape.
-    #[error("`{port}` has {expected} elements, found {found}")]
+    /// Elements that make no tensor.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// A tensor has a shape that cannot stand for its input's, see [`Shape::check`].
+    #[error("`{port}` takes tensors of shape {expected}, found {found}")]
     Shape {
         /// Name of the input.
         port: String,
-        /// Elements of the shape.
-        expected: usize,
-        /// Elements given.
-        found: usize,
+        /// Shape of the input.
+        expected: Shape,
+        /// Shape given.
+        found: Shape,
     },
     /// A tensor element is infinite or not a number.
     #[error("element {index} of `{port}` is {value}; only finite numbers can be encrypted")]

@@ -1,5 +1,6 @@
 //! What each command takes.
 
+use super::accuracy::Task;
 use super::form::Form;
 use super::memory::{Budget, parse_budget};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -249,12 +250,16 @@ pub struct DataArgs {
     /// The model.
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Samples `x` [n, channels, height, width], labels `y` [n]; or a folder with the test files of MNIST or CIFAR-10.
+    /// Samples `x` [n, channels, height, width], labels `y` [n] or [n, outputs]; or a folder with the test files of MNIST or CIFAR-10.
     #[arg(long, value_name = "SAMPLES.npz")]
     pub data: PathBuf,
     /// How many samples to use.
     #[arg(long, default_value_t = 10)]
     pub count: usize,
+    /// How to compare results; by the class they name where each sample is labelled with one, else by
+    /// their values.
+    #[arg(long, value_enum, value_name = "TASK")]
+    pub task: Option<Task>,
     /// Threads and memory.
     #[command(flatten)]
     pub machine: MachineArgs,
@@ -429,6 +434,9 @@ pub struct DecryptArgs {
     /// How many samples were encrypted together.
     #[arg(long, default_value = "1", conflicts_with = "share")]
     pub count: NonZeroUsize,
+    /// What the outputs are for: `regress` names no class. One output never does.
+    #[arg(long, value_enum, value_name = "TASK", default_value = "classify")]
+    pub task: Task,
     /// Make the result fit for others to see: `flood:BITS` adds noise for BITS of
     /// security, `round:BITS` rounds BITS coarser than the error.
     #[arg(long, value_name = "HOW:BITS", value_parser = parse_share, requires = "error")]

