@@ -65,3 +65,4 @@ pub use keys::{EvalKeys, GaloisKey, GaloisKeys, KeyGenerator, KeySwitchKey, Publ
 pub use linear_map::LinearMap;
 pub use params::{Params, Security};
 pub use sampling::WideGaussian;
+pub use simd::Instructions;
