@@ -68,3 +68,4 @@ pub use linear_map::LinearMap;
 pub use measure::StepTimes;
 pub use params::Params;
 pub use sampling::WideGaussian;
+pub use simd::Instructions;
