@@ -14,6 +14,7 @@ mod child;
 mod choice;
 mod compare;
 mod deploy;
+mod digits;
 pub mod files;
 pub mod form;
 mod inspect;

@@ -18,7 +18,7 @@ use crate::limits::{Held, Limits};
 use crate::{Error, port};
 use hecc_ckks::{Context, Encoder, KeyGenerator, SecretKey};
 use hecc_ir::program::Port;
-use hecc_ir::{KeyPlan, Manifest, SecurityLevel, artifact};
+use hecc_ir::{KeyPlan, Manifest, SecurityLevel, Tensor, artifact};
 use rayon::prelude::*;
 use std::fmt;
 use std::sync::Arc;
@@ -58,8 +58,7 @@ impl Client {
     /// When the manifest is invalid or its parameters give less than 128-bit
     /// security.
     pub fn generate(manifest: &Manifest) -> Result<Client, Error> {
-        refuse_insecure(manifest)?;
-        Client::generate_insecure(manifest)
+        Client::generate_demanding(SecurityLevel::Classical128, manifest)
     }
 
     /// Makes a secret key even if the manifest says that it gives no security:
@@ -68,7 +67,15 @@ impl Client {
     /// # Errors
     /// When the manifest is invalid.
     pub fn generate_insecure(manifest: &Manifest) -> Result<Client, Error> {
-        let context = checked_context(manifest)?;
+        Client::generate_demanding(SecurityLevel::Insecure, manifest)
+    }
+
+    /// Makes a secret key if the manifest promises `demanded` security or more.
+    ///
+    /// # Errors
+    /// [`Error::Security`] when it promises less, and when it is invalid.
+    pub fn generate_demanding(demanded: SecurityLevel, manifest: &Manifest) -> Result<Client, Error> {
+        let context = checked_context(demanded, manifest)?;
         let secret = SecretKey::generate(&context)?;
         Ok(Client::assemble(manifest, context, secret))
     }
@@ -104,8 +111,7 @@ impl Client {
     /// # Errors
     /// When the bytes are not such a file, and as [`Client::generate`].
     pub fn load(manifest: &Manifest, bytes: &[u8]) -> Result<Client, Error> {
-        refuse_insecure(manifest)?;
-        Client::load_insecure(manifest, bytes)
+        Client::load_demanding(SecurityLevel::Classical128, manifest, bytes)
     }
 
     /// As [`Client::load`] for parameters without security.
@@ -113,7 +119,19 @@ impl Client {
     /// # Errors
     /// When the bytes are not a key file for the manifest.
     pub fn load_insecure(manifest: &Manifest, bytes: &[u8]) -> Result<Client, Error> {
-        let context = checked_context(manifest)?;
+        Client::load_demanding(SecurityLevel::Insecure, manifest, bytes)
+    }
+
+    /// As [`Client::load`] for another level than 128 bits.
+    ///
+    /// # Errors
+    /// When the bytes are not a key file for the manifest, and as [`Client::generate_demanding`].
+    pub fn load_demanding(
+        demanded: SecurityLevel,
+        manifest: &Manifest,
+        bytes: &[u8],
+    ) -> Result<Client, Error> {
+        let context = checked_context(demanded, manifest)?;
         let mut reader = Reader::open(bytes, Kind::SecretKey, &Fingerprint::of(manifest))?;
         let secret = SecretKey::from_secret_bytes(&context, reader.bytes()?)?;
         reader.end()?;
@@ -141,24 +159,24 @@ impl Client {
         Ok(writer.finish())
     }
 
-    /// Encrypts one row-major tensor for each input, as a bundle for the server.
+    /// Encrypts one tensor for each input, as a bundle for the server.
     ///
     /// # Errors
-    /// When a tensor does not have its input's number of elements, or an
-    /// element is not a number in the declared range; names the first such.
-    pub fn encrypt(&self, tensors: &[Vec<f64>]) -> Result<Vec<u8>, Error> {
+    /// When a tensor's shape cannot stand for its input's ([`Shape::check`](hecc_ir::Shape::check)), or
+    /// an element is not a number in the declared range; names the first such.
+    pub fn encrypt(&self, tensors: &[Tensor]) -> Result<Vec<u8>, Error> {
         self.allow_ports(&self.manifest.inputs)?;
         self.encrypt_slots(Zeroizing::new(port::pack_one(&self.manifest, tensors)?))
     }
 
-    /// Encrypts several samples, each of one row-major tensor for each input, as one bundle:
+    /// Encrypts several samples, each of one tensor for each input, as one bundle:
     /// the server computes them all at once. There are at most as many as
     /// [`Manifest::lanes`]; of fewer, the other lanes compute with zeros.
     ///
     /// # Errors
     /// [`Error::Batch`] for none or too many, [`Error::Sample`] with what
     /// [`Client::encrypt`] refuses of one.
-    pub fn encrypt_batch<S: AsRef<[Vec<f64>]>>(&self, samples: &[S]) -> Result<Vec<u8>, Error> {
+    pub fn encrypt_batch<S: AsRef<[Tensor]>>(&self, samples: &[S]) -> Result<Vec<u8>, Error> {
         self.allow_ports(&self.manifest.inputs)?;
         self.encrypt_slots(Zeroizing::new(port::pack_batch(&self.manifest, samples)?))
     }
@@ -223,14 +241,11 @@ impl Client {
     }
 }
 
-fn refuse_insecure(manifest: &Manifest) -> Result<(), Error> {
-    match manifest.params.security {
-        SecurityLevel::Classical128 => Ok(()),
-        SecurityLevel::Insecure => Err(Error::Insecure),
+fn checked_context(demanded: SecurityLevel, manifest: &Manifest) -> Result<Arc<Context>, Error> {
+    let promised = manifest.params.security;
+    if promised < demanded {
+        return Err(Error::Security { promised, demanded });
     }
-}
-
-fn checked_context(manifest: &Manifest) -> Result<Arc<Context>, Error> {
     manifest.verify().map_err(Error::Manifest)?;
     Limits::default().allow(Held::Ring, manifest.ring_bytes())?;
     Ok(Context::new(&ckks::params(&manifest.params))?)

@@ -3,7 +3,7 @@
 use crate::limits::Held;
 use hecc_ir::artifact::ArtifactError;
 use hecc_ir::program::ProgramError;
-use hecc_ir::{CtType, Level, Step};
+use hecc_ir::{CtType, Level, SecurityLevel, Shape, Step, TensorError};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -77,15 +77,18 @@ pub enum Error {
         #[source]
         cause: Box<Error>,
     },
-    /// A tensor has another number of elements than its shape.
-    #[error("`{port}` has {expected} elements, found {found}")]
+    /// Elements that make no tensor.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// A tensor has a shape that cannot stand for its input's, see [`Shape::check`].
+    #[error("`{port}` takes tensors of shape {expected}, found {found}")]
     Shape {
         /// Name of the input.
         port: String,
-        /// Elements of the shape.
-        expected: usize,
-        /// Elements given.
-        found: usize,
+        /// Shape of the input.
+        expected: Shape,
+        /// Shape given.
+        found: Shape,
     },
     /// A tensor element is infinite or not a number.
     #[error("element {index} of `{port}` is {value}; only finite numbers can be encrypted")]
@@ -140,9 +143,18 @@ pub enum Error {
     /// The encryption scheme refused.
     #[error(transparent)]
     Ckks(#[from] hecc_ckks::Error),
-    /// Parameters below 128-bit security that nobody asked for by name.
-    #[error("the ring parameters do not give 128-bit security; only tests may use the insecure variant")]
-    Insecure,
+    /// Parameters that promise less security than a client demands.
+    #[error(
+        "the ring parameters promise {} bits of security, {} are demanded",
+        promised.bits(),
+        demanded.bits()
+    )]
+    Security {
+        /// What the manifest promises.
+        promised: SecurityLevel,
+        /// What the client demands.
+        demanded: SecurityLevel,
+    },
     /// Bytes that are no bundle, a damaged one, or one for something else.
     #[error(transparent)]
     Bundle(#[from] crate::bundle::BundleError),

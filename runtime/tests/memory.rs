@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{Draft, inputs, params, values};
+use common::{Draft, inputs, params, tensors, values};
 use hecc_ckks::{Context, Encoder, EvalKeys, KeyGenerator, SecretKey};
-use hecc_ir::{CtType, Instr, Level, Plain, Program, Scale, artifact};
+use hecc_ir::{CtType, Instr, Level, Plain, Program, Scale, Shape, Tensor, artifact};
 use hecc_runtime::backend::PlainType;
 use hecc_runtime::backend::ckks::{self, CkksCt};
 use hecc_runtime::client::Client;
@@ -83,8 +83,9 @@ fn ciphertext_bytes(program: &Program) -> (usize, usize) {
         Server::load_with(&artifact::write_program(program), &Executor::new(Some(1)).unwrap(), &|_, _| ());
     let server = server.unwrap();
     let session = server.session(&client.eval_keys().unwrap()).unwrap();
-    let tensors: Vec<Vec<f64>> =
-        program.manifest.inputs.iter().map(|port| vec![0.5; port.layout.shape.n_elements()]).collect();
+    let shapes = program.manifest.inputs.iter().map(|port| &port.layout.shape);
+    let tensor = |shape: &Shape| Tensor::new(shape.clone(), vec![0.5; shape.n_elements()]).unwrap();
+    let tensors: Vec<Tensor> = shapes.map(tensor).collect();
     let reply = session.eval(&client.encrypt(&tensors).unwrap()).unwrap();
     (server.ciphertext_bytes(), reply.cost.memory.ciphertexts)
 }
@@ -328,7 +329,7 @@ fn servers_answer_alike_with_any_budget() {
     let program = example();
     let client = Client::generate_insecure(&program.manifest).unwrap();
     let (keys, bytes) = (client.eval_keys().unwrap(), artifact::write_program(&program));
-    let input = client.encrypt(&inputs(&program)).unwrap();
+    let input = client.encrypt(&tensors(&inputs(&program))).unwrap();
     let answer = |budget| {
         let memory = PlainMemory { budget, overflow: Overflow::Encode };
         let executor = Executor::new(Some(2)).unwrap().with_plain_memory(memory);

@@ -1,5 +1,6 @@
 //! What each command takes.
 
+use super::accuracy::Task;
 use super::form::Form;
 use super::memory::{parse_memory, parse_time};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -102,6 +103,9 @@ pub struct ModelArgs {
     /// a profile (JSON) that `hecc calibrate` measured.
     #[arg(long, value_name = "TARGET")]
     pub target: Option<PathBuf>,
+    /// Bits of security to keep against classical attacks.
+    #[arg(long, value_enum, default_value = "128", value_name = "BITS", conflicts_with = "insecure")]
+    pub security: SecurityArg,
     /// Allow parameters without security, for experiments only.
     #[arg(long)]
     pub insecure: bool,
@@ -114,6 +118,20 @@ pub struct ModelArgs {
     /// Do not compare circuits before and after every pass.
     #[arg(long)]
     pub no_validate: bool,
+}
+
+/// Levels of security, in bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SecurityArg {
+    /// As most deployments have it.
+    #[value(name = "128")]
+    Bits128,
+    /// More, for less depth on each ring.
+    #[value(name = "192")]
+    Bits192,
+    /// The most that there are tables for.
+    #[value(name = "256")]
+    Bits256,
 }
 
 /// What to make programs small in.
@@ -242,12 +260,16 @@ pub struct DataArgs {
     /// The model.
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Samples `x` [n, channels, height, width], labels `y` [n]; or a folder with the test files of MNIST or CIFAR-10.
+    /// Samples `x` [n, channels, height, width], labels `y` [n] or [n, outputs]; or a folder with the test files of MNIST or CIFAR-10.
     #[arg(long, value_name = "SAMPLES.npz")]
     pub data: PathBuf,
     /// How many samples to use.
     #[arg(long, default_value_t = 10)]
     pub count: usize,
+    /// How to compare results; by the class they name where each sample is labelled with one, else by
+    /// their values.
+    #[arg(long, value_enum, value_name = "TASK")]
+    pub task: Option<Task>,
     /// Threads and memory.
     #[command(flatten)]
     pub machine: MachineArgs,
@@ -339,6 +361,9 @@ pub struct KeygenArgs {
     /// File for the evaluation keys, to be sent to the server.
     #[arg(long, default_value = "eval.heck")]
     pub eval_keys: PathBuf,
+    /// Refuse a manifest that promises fewer bits of security.
+    #[arg(long, value_enum, default_value = "128", value_name = "BITS", conflicts_with = "insecure")]
+    pub security: SecurityArg,
     /// Accept a manifest without security.
     #[arg(long)]
     pub insecure: bool,
@@ -419,6 +444,9 @@ pub struct DecryptArgs {
     /// How many samples were encrypted together.
     #[arg(long, default_value = "1", conflicts_with = "share")]
     pub count: NonZeroUsize,
+    /// What the outputs are for: `regress` names no class. One output never does.
+    #[arg(long, value_enum, value_name = "TASK", default_value = "classify")]
+    pub task: Task,
     /// Make the result fit for others to see: `flood:BITS` adds noise for BITS of
     /// security, `round:BITS` rounds BITS coarser than the error.
     #[arg(long, value_name = "HOW:BITS", value_parser = parse_share, requires = "error")]

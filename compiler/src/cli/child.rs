@@ -36,7 +36,7 @@ pub fn bench(
 fn options(args: &BenchArgs, packing: Option<PackingArg>) -> Vec<OsString> {
     // What compares or ablates is not for the child.
     let BenchArgs { data, others: _, simulate, plot: _, packings: _, ablate: _, ablation: _ } = args;
-    let DataArgs { model, data, count, machine } = data;
+    let DataArgs { model, data, count, task, machine } = data;
     let ModelArgs {
         model: _,
         precision,
@@ -45,6 +45,7 @@ fn options(args: &BenchArgs, packing: Option<PackingArg>) -> Vec<OsString> {
         input_range,
         calibrate,
         target,
+        security,
         insecure,
         optimize,
         packing: _,
@@ -59,10 +60,13 @@ fn options(args: &BenchArgs, packing: Option<PackingArg>) -> Vec<OsString> {
     option("input-range", input_range.map(|(low, high)| format!("{low},{high}").into()));
     option("calibrate", calibrate.as_ref().map(OsString::from));
     option("target", target.as_ref().map(OsString::from));
+    let security = security.to_possible_value().filter(|_| !insecure);
+    option("security", security.map(|value| value.get_name().into()));
     option("optimize", optimize.to_possible_value().map(|value| value.get_name().into()));
     option("packing", packing.and_then(|p| Some(p.to_possible_value()?.get_name().into())));
     option("data", Some(data.into()));
     option("count", Some(count.to_string().into()));
+    option("task", task.and_then(|task| Some(task.to_possible_value()?.get_name().into())));
     option("threads", threads.map(|n| n.to_string().into()));
     option("memory", size(process_bound()));
     option("plain-memory", plain_memory.and_then(size));

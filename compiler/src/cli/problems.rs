@@ -5,6 +5,7 @@ use hecc::packing::Unplaced;
 use hecc::pipeline::CompileError;
 use hecc::rewrite::Saturation;
 use hecc::validate::Mismatch;
+use hecc_ir::SecurityLevel;
 use hecc_ir::machine::Excess;
 use hecc_runtime::Error;
 use hecc_runtime::limits::Held;
@@ -45,7 +46,7 @@ pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
                 .help(format!("the target has {}", available.join(", ")))
         }
         CompileError::SampleShape { expected, found } => {
-            let title = format!("calibration samples have {found} elements, the model takes {expected}");
+            let title = format!("calibration samples have shape {found}, the model takes {expected}");
             Diagnostic::error(Code::DataMismatch, title).label(Label::file(&file, ""))
         }
         CompileError::NoMemory(Excess { needed, available }) => {
@@ -143,10 +144,26 @@ pub fn runtime(code: Code, file: &Path, error: &Error, help: &str) -> Diagnostic
         Error::Memory { what, needed, available } => return no_memory(file, *what, *needed, *available),
         Error::Time { predicted, limit } => return no_time(file, *predicted, *limit),
         Error::Deadline => return out_of_time(file),
+        Error::Security { promised, demanded } => return weak(file, *promised, *demanded),
         _ => {}
     }
     let place = Label::file(file.display().to_string(), error.to_string());
     Diagnostic::error(code, code.title()).label(place).help(help).into()
+}
+
+/// A manifest that promises less than a client demands.
+pub fn weak(manifest: &Path, promised: SecurityLevel, demanded: SecurityLevel) -> Diagnostics {
+    let refusal = Error::Security { promised, demanded };
+    let compile_again = format!("compile the model with `--security {}`", demanded.bits());
+    Diagnostic::error(Code::Weak, Code::Weak.title())
+        .label(Label::file(manifest.display().to_string(), refusal.to_string()))
+        .help(match promised {
+            SecurityLevel::Insecure => format!("{compile_again}; `--insecure` accepts it, for experiments"),
+            SecurityLevel::Classical128 | SecurityLevel::Classical192 | SecurityLevel::Classical256 => {
+                compile_again
+            }
+        })
+        .into()
 }
 
 /// A folder that cannot hold a file of weights.
@@ -245,10 +262,10 @@ pub fn nothing_to_plot() -> Diagnostics {
 }
 
 /// A plot of accuracies that nobody can know.
-pub fn no_labels(data: &Path) -> Diagnostics {
-    Diagnostic::error(Code::BadDataSet, "samples without labels have no accuracy to plot")
+pub fn no_classes(data: &Path) -> Diagnostics {
+    Diagnostic::error(Code::BadDataSet, "samples without classes have no accuracy to plot")
         .label(Label::file(data.display().to_string(), ""))
-        .help("add labels `y` to the samples, or leave --plot out")
+        .help("label the samples with classes `y`, or leave --plot out")
         .into()
 }
 

@@ -5,7 +5,7 @@ use crate::memory::MappedBytes;
 use crate::{Cancel, Error, rules};
 use hecc_ckks::{Ciphertext, Context, Encoder, EvalKeys, Evaluator, Plaintext, StepTimes};
 use hecc_ir::target::{RingCost, WidePrimes};
-use hecc_ir::{CtType, KeyPlan, Level, Manifest, Params, Plain, Scale, SecurityLevel, Step};
+use hecc_ir::{CtType, KeyPlan, Level, Manifest, Params, Plain, Scale, Step};
 use std::sync::{Arc, OnceLock};
 
 /// The back end that computes on ciphertexts.
@@ -323,11 +323,7 @@ impl Backend for Ckks {
 
 /// Ring parameters in the scheme's terms.
 pub fn params(params: &Params) -> hecc_ckks::Params {
-    let security = match params.security {
-        SecurityLevel::Classical128 => hecc_ckks::Security::Classical128,
-        SecurityLevel::Insecure => hecc_ckks::Security::InsecureByName,
-    };
-    let Params { ring_degree, q, p, digit_limbs, .. } = params.clone();
+    let Params { ring_degree, q, p, digit_limbs, security } = params.clone();
     hecc_ckks::Params { ring_degree, q, p, digit_limbs, security }
 }
 
