@@ -18,6 +18,7 @@ use hecc_ir::circuit::Circuit;
 use hecc_ir::params::SecurityLevel;
 use hecc_ir::program::Program;
 use hecc_ir::target::{RingCost, Target};
+use hecc_ir::{Shape, Tensor};
 use lanes::n_slots_on;
 use pack::{Composed, Job, hopeless};
 
@@ -38,9 +39,9 @@ pub struct Options {
     /// has the slots that the others leave: the whole ring if there is one, a single slot if
     /// there are as many as slots, or [`Packing::Batch`] is asked for.
     pub batch: Option<usize>,
-    /// Inputs (row-major tensors) that show how large values become. Inputs
-    /// drawn evenly from the declared range are used when there are none.
-    pub samples: Vec<Vec<f64>>,
+    /// Inputs that show how large values become. Inputs drawn evenly from the declared range are
+    /// used when there are none.
+    pub samples: Vec<Tensor>,
     /// Bits that values may grow beyond what the samples showed.
     pub headroom_bits: f64,
     /// The machine compiled for.
@@ -130,12 +131,12 @@ pub enum CompileError {
         /// Ring degrees it has measurements for.
         available: Vec<usize>,
     },
-    /// Samples do not have the input's number of elements.
+    /// A sample has a shape that cannot stand for the input's, see [`Shape::check`].
     SampleShape {
-        /// Elements the model takes.
-        expected: usize,
-        /// Elements of the sample.
-        found: usize,
+        /// Shape of the input.
+        expected: Shape,
+        /// Shape of the sample.
+        found: Shape,
     },
     /// A pass changed what the circuit computes: a defect of the compiler.
     Mismatch(Box<Mismatch>),
@@ -470,12 +471,13 @@ const N_MADE_SAMPLES: usize = 4;
 
 fn samples(model: &Model, options: &Options) -> Result<Vec<Vec<f64>>, CompileError> {
     let (input, _) = model.input();
-    let expected = model.layer(input).shape.n_elements();
-    if let Some(wrong) = options.samples.iter().find(|s| s.len() != expected) {
-        return Err(CompileError::SampleShape { expected, found: wrong.len() });
+    let expected = &model.layer(input).shape;
+    if let Some(wrong) = options.samples.iter().find(|sample| expected.check(sample.shape()).is_err()) {
+        let (expected, found) = (expected.clone(), wrong.shape().clone());
+        return Err(CompileError::SampleShape { expected, found });
     }
     if !options.samples.is_empty() {
-        return Ok(options.samples.clone());
+        return Ok(options.samples.iter().map(|sample| sample.values().to_vec()).collect());
     }
     Ok((0..N_MADE_SAMPLES as u64).map(|seed| spread_over_input(model, seed)).collect())
 }

@@ -48,8 +48,7 @@ const STEPS: [Step; 5] = [
 /// Runs the command.
 pub fn ablate(args: &DataArgs, asked: &AblationArgs, form: Form) -> Result<(), Diagnostics> {
     let data = session::samples(args)?;
-    let built = session::build(&args.model, Some(&data), form)?;
-    data.fits(&built.model)?;
+    let built = session::build_for(args, &data, form)?;
     let options = built.compiled.settled(&built.options);
     let dense = &built.compiled;
     let bar = progress::bar("ablating", asked.sparsity.len() * (STEPS.len() - 1) + 1);
@@ -130,7 +129,7 @@ fn measure(runs: &mut [Run], args: &DataArgs, data: &DataSet) -> Result<(), Diag
     for first in (0..data.samples.len()).step_by(runs.iter().find_map(lanes).unwrap_or(1)) {
         for run in runs.iter_mut() {
             if let Some(deployment) = &run.deployment {
-                let outcome = deployment.predict(&args.model.model, &data.samples, first)?;
+                let outcome = deployment.predict(&args.model.model, data, first)?;
                 run.seconds.push(outcome.cost.wall.as_secs_f64());
             }
         }

@@ -1,5 +1,7 @@
 //! What each command takes.
 
+use super::accuracy::Task;
+use super::form::Form;
 use super::memory::{Budget, parse_budget};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;
@@ -12,9 +14,24 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// How to print.
+    #[command(flatten)]
+    pub form: FormArgs,
+}
+
+/// How to print results and errors.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct FormArgs {
     /// Print results, and errors, as JSON for scripts.
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+impl FormArgs {
+    /// The form asked for.
+    pub fn form(self) -> Form {
+        if self.json { Form::Json } else { Form::Text }
+    }
 }
 
 const EXAMPLES: &str = "Examples:
@@ -49,7 +66,6 @@ pub enum Command {
     /// Measure the engine on this machine and write a target profile.
     Calibrate(CalibrateArgs),
     /// Train a network for encrypted inference.
-    #[cfg(feature = "train")]
     Prepare(super::prepare::PrepareArgs),
     /// Explain a diagnostic code, or how a model is packed and why.
     Explain(ExplainArgs),
@@ -234,12 +250,16 @@ pub struct DataArgs {
     /// The model.
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Samples `x` [n, channels, height, width], labels `y` [n]; or a folder with the test files of MNIST or CIFAR-10.
+    /// Samples `x` [n, channels, height, width], labels `y` [n] or [n, outputs]; or a folder with the test files of MNIST or CIFAR-10.
     #[arg(long, value_name = "SAMPLES.npz")]
     pub data: PathBuf,
     /// How many samples to use.
     #[arg(long, default_value_t = 10)]
     pub count: usize,
+    /// How to compare results; by the class they name where each sample is labelled with one, else by
+    /// their values.
+    #[arg(long, value_enum, value_name = "TASK")]
+    pub task: Option<Task>,
     /// Threads and memory.
     #[command(flatten)]
     pub machine: MachineArgs,
@@ -414,6 +434,9 @@ pub struct DecryptArgs {
     /// How many samples were encrypted together.
     #[arg(long, default_value = "1", conflicts_with = "share")]
     pub count: NonZeroUsize,
+    /// What the outputs are for: `regress` names no class. One output never does.
+    #[arg(long, value_enum, value_name = "TASK", default_value = "classify")]
+    pub task: Task,
     /// Make the result fit for others to see: `flood:BITS` adds noise for BITS of
     /// security, `round:BITS` rounds BITS coarser than the error.
     #[arg(long, value_name = "HOW:BITS", value_parser = parse_share, requires = "error")]

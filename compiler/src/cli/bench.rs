@@ -1,6 +1,6 @@
 //! `hecc bench`: one table, or one JSON object, of everything worth measuring.
 
-use super::accuracy::Accuracy;
+use super::accuracy::{Accuracy, Judge};
 use super::args::BenchArgs;
 use super::form::Form;
 use super::memory::{self, MemoryFigures};
@@ -88,23 +88,28 @@ pub fn bench(args: &BenchArgs, form: Form) -> Result<(), Diagnostics> {
     let BenchArgs { data: args, simulate: n_simulated, .. } = args;
     let data = session::samples(args)?;
     let built = session::build_to_run(args, &data, form)?;
-    data.fits(&built.model)?;
+    let judge = Judge::of(args.task, &data, &built)?;
     let deployment = Deployment::start(args, &built.compiled.program)?;
     let bar = progress::bar("evaluating", data.samples.len());
     let mut outcomes = Vec::new();
     for first in (0..data.samples.len()).step_by(deployment.lanes()) {
-        outcomes.push(deployment.predict(&args.model.model, &data.samples, first)?);
+        outcomes.push(deployment.predict(&args.model.model, &data, first)?);
         bar.set_position((first + deployment.lanes()).min(data.samples.len()) as u64);
     }
     bar.finish_and_clear();
-    let mut figures = figures(&built, &deployment, &data, &outcomes);
+    let mut figures = figures((&built, &judge), &deployment, &data, &outcomes);
     figures.simulated = n_simulated.map(|n| simulate(args, &built, n.get())).transpose()?;
     let figures = serde_json::to_value(&figures).expect("figures serialise");
     form.result(&figures, || show::table(&figures));
     Ok(())
 }
 
-fn figures(built: &Built, deployment: &Deployment, data: &DataSet, outcomes: &[Outcome]) -> Figures {
+fn figures(
+    (built, judge): (&Built, &Judge),
+    deployment: &Deployment,
+    data: &DataSet,
+    outcomes: &[Outcome],
+) -> Figures {
     let program = &built.compiled.program;
     let params = &program.manifest.params;
     let (strength, counts) = (params.strength(), program.op_counts());
@@ -152,7 +157,7 @@ fn figures(built: &Built, deployment: &Deployment, data: &DataSet, outcomes: &[O
         predicted_max_abs_err: built.compiled.prediction.max_error,
         weights: weights().count(),
         zero_weights: weights().filter(|&&weight| weight == 0.0).count(),
-        accuracy: Accuracy::of(&plain, &encrypted, data.labels.as_deref()),
+        accuracy: Accuracy::of(&plain, &encrypted, judge),
         simulated: None,
         layers: layers(&outcomes[outcomes.len() - 1]),
     }

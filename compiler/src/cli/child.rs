@@ -35,7 +35,7 @@ pub fn bench(
 fn options(args: &BenchArgs, packing: Option<PackingArg>) -> Vec<OsString> {
     // What compares or ablates is not for the child.
     let BenchArgs { data, others: _, simulate, plot: _, packings: _, ablate: _, ablation: _ } = args;
-    let DataArgs { model, data, count, machine } = data;
+    let DataArgs { model, data, count, task, machine } = data;
     let ModelArgs {
         model: _,
         precision,
@@ -65,6 +65,7 @@ fn options(args: &BenchArgs, packing: Option<PackingArg>) -> Vec<OsString> {
     option("packing", packing.and_then(|p| Some(p.to_possible_value()?.get_name().into())));
     option("data", Some(data.into()));
     option("count", Some(count.to_string().into()));
+    option("task", task.and_then(|task| Some(task.to_possible_value()?.get_name().into())));
     option("threads", threads.map(|n| n.to_string().into()));
     option("plain-memory", plain_memory.as_ref().map(budget));
     option("plain-map", plain_map.as_ref().map(OsString::from));

@@ -1,12 +1,12 @@
 //! The commands a deployment runs on two machines: `keygen`, `encrypt` and
 //! `decrypt` on the client, `eval` on the server.
 
-use super::accuracy::argmax;
+use super::accuracy::{Task, argmax};
 use super::args::{DecryptArgs, EncryptArgs, EvalArgs, KeygenArgs, ShareArg};
 use super::files::{self, Access};
 use super::form::Form;
 use super::memory::{self, MemoryFigures};
-use super::{problems, progress, session};
+use super::{digits, problems, progress, session};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::DataSet;
 use hecc_ir::{Manifest, artifact};
@@ -46,7 +46,7 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
     let client = client(&args.manifest, &args.secret, args.insecure)?;
     let data = DataSet::read(&args.data)?;
     let end = args.index.saturating_add(args.count.get());
-    let samples = data.samples.get(args.index..end).ok_or_else(|| {
+    data.samples.get(args.index..end).ok_or_else(|| {
         let title = format!("there is no sample {}; the file holds {}", end - 1, data.samples.len());
         Diagnostic::error(Code::BadDataSet, title)
             .label(Label::file(args.data.display().to_string(), ""))
@@ -55,19 +55,16 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
                 None => format!("lower --count to at most {}", data.samples.len()),
             })
     })?;
+    client.manifest().inputs.iter().try_for_each(|port| data.has_shape(&port.layout.shape))?;
     let refused = |e: Error| {
-        let e = session::numbered(e, args.index, samples.len());
+        let e = session::numbered(e, args.index, args.count.get());
         let help = match &e {
-            Error::Shape { .. } => "use samples of the model's input shape",
-            Error::Batch { .. } => "compile the model with a larger --batch, or encrypt batch by batch",
-            Error::Sample { cause, .. } if matches!(**cause, Error::Shape { .. }) => {
-                "use samples of the model's input shape"
-            }
+            Error::Batch { .. } => "compile the model with a larger `hecc compile --batch`, or encrypt batch by batch",
             _ => "scale the samples as in training (pixels of 0..255: divide by 255)",
         };
         problems::runtime(Code::BadInput, &args.data, &e, help)
     };
-    let input = client.encrypt_batch(&session::batch(samples)).map_err(refused)?;
+    let input = client.encrypt_batch(&session::batch(&data, args.index, args.count.get())).map_err(refused)?;
     files::write(&args.output, &input, Access::Normal)?;
     form.result(&json!({ "input": args.output, "input_bytes": input.len() }), || {
         format!("wrote {} ({:.1} kB)\n", args.output.display(), input.len() as f64 / 1e3)
@@ -134,7 +131,7 @@ pub fn decrypt(args: &DecryptArgs, form: Form) -> Result<(), Diagnostics> {
     };
     for tensors in &samples {
         for (port, tensor) in client.manifest().outputs.iter().zip(tensors) {
-            show_tensor(&port.name, tensor, loss, form);
+            show_tensor(&port.name, tensor, (args.task, loss), form);
         }
     }
     Ok(())
@@ -152,7 +149,7 @@ fn decrypt_refused(args: &DecryptArgs, error: &Error) -> Diagnostics {
     match error {
         Error::Sharing(reason) => Diagnostic::error(Code::BadSharing, Code::BadSharing.title())
             .label(Label::file("command line", *reason))
-            .help("take --error from `hecc check --backend sim`, and fewer --releases, or round")
+            .help("take --error from `hecc check --backend sim`, and fewer --releases, or round with --share")
             .into(),
         Error::Batch { .. } => Diagnostic::error(Code::BadArguments, error.to_string())
             .label(Label::file("command line", "--count"))
@@ -165,16 +162,18 @@ fn decrypt_refused(args: &DecryptArgs, error: &Error) -> Diagnostics {
     }
 }
 
-fn show_tensor(name: &str, tensor: &[f64], loss: Option<Loss>, form: Form) {
-    let prediction = argmax(tensor);
-    let mut report = json!({ "output": name, "values": tensor, "prediction": prediction });
+fn show_tensor(name: &str, tensor: &[f64], (task, loss): (Task, Option<Loss>), form: Form) {
+    let class = argmax(tensor).filter(|_| task == Task::Classify && tensor.len() > 1);
+    let mut report = json!({ "output": name, "values": tensor, "prediction": class });
     if let Some(Loss { step, noise_std }) = loss {
         report["shared"] = json!({ "step": step, "noise_std": noise_std });
     }
     form.result(&report, || {
-        let values: Vec<String> = tensor.iter().map(|v| format!("{v:.4}")).collect();
+        let show = |&value: &f64| loss.map_or_else(|| digits::alone(value), |loss| digits::with_error(value, loss.step));
+        let values: Vec<String> = tensor.iter().map(show).collect();
         let shared = loss.map_or(String::new(), show_loss);
-        format!("{name} = [{}]\n{shared}prediction {prediction}\n", values.join(", "))
+        let class = class.map_or(String::new(), |class| format!("prediction {class}\n"));
+        format!("{name} = [{}]\n{shared}{class}", values.join(", "))
     });
 }
 

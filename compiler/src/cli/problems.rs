@@ -43,7 +43,7 @@ pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
                 .help(format!("the target has {}", available.join(", ")))
         }
         CompileError::SampleShape { expected, found } => {
-            let title = format!("calibration samples have {found} elements, the model takes {expected}");
+            let title = format!("calibration samples have shape {found}, the model takes {expected}");
             Diagnostic::error(Code::DataMismatch, title).label(Label::file(&file, ""))
         }
         CompileError::Mismatch(mismatch) => return changed_meaning(&file, &mismatch),
@@ -214,10 +214,10 @@ pub fn nothing_to_plot() -> Diagnostics {
 }
 
 /// A plot of accuracies that nobody can know.
-pub fn no_labels(data: &Path) -> Diagnostics {
-    Diagnostic::error(Code::BadDataSet, "samples without labels have no accuracy to plot")
+pub fn no_classes(data: &Path) -> Diagnostics {
+    Diagnostic::error(Code::BadDataSet, "samples without classes have no accuracy to plot")
         .label(Label::file(data.display().to_string(), ""))
-        .help("add labels `y` to the samples, or leave --plot out")
+        .help("label the samples with classes `y`, or leave --plot out")
         .into()
 }
 

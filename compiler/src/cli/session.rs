@@ -1,5 +1,6 @@
 //! Everything in one process: compile, make keys, encrypt, evaluate, decrypt.
 
+use super::accuracy::Task;
 use super::args::{DataArgs, ModelArgs, OptimizeArg, PackingArg, SecurityArg};
 use super::form::Form;
 use super::{files, memory, problems, progress};
@@ -13,7 +14,7 @@ use hecc::pipeline::{self, Compiled, Options};
 use hecc::rewrite::Objective;
 use hecc_ir::limits::MAX_PRIME_BITS;
 use hecc_ir::params::SecurityLevel;
-use hecc_ir::{Program, Target, artifact};
+use hecc_ir::{Program, Target, Tensor, artifact};
 use hecc_runtime::client::Client;
 use hecc_runtime::server::{Server, Session};
 use hecc_runtime::{PlainBytes, RunCost};
@@ -65,22 +66,35 @@ pub fn load(args: &ModelArgs, accept_unfriendly: bool, form: Form) -> Result<Mod
     Ok(model)
 }
 
-/// Loads and compiles a model. Samples that will be run also show how large
-/// its values become, unless others were named for that.
-pub fn build(args: &ModelArgs, data: Option<&DataSet>, form: Form) -> Result<Built, Diagnostics> {
+/// Loads and compiles a model.
+pub fn build(args: &ModelArgs, form: Form) -> Result<Built, Diagnostics> {
     let model = load(args, false, form)?;
-    let options = options(args, &model, data)?;
+    let options = options(args, &model, None)?;
     compile(args, model, options, form)
 }
 
-/// As [`build`], for runs on ciphertexts: what clearly has no room in this machine is not compiled.
+/// As [`build`], for samples that will be run and that fit the model. They also show how large its
+/// values become, unless others were named for that.
+pub fn build_for(args: &DataArgs, data: &DataSet, form: Form) -> Result<Built, Diagnostics> {
+    let (model, options) = fitting(args, data, form)?;
+    compile(&args.model, model, options, form)
+}
+
+/// As [`build_for`], for runs on ciphertexts: what clearly has no room in this machine is not compiled.
 pub fn build_to_run(args: &DataArgs, data: &DataSet, form: Form) -> Result<Built, Diagnostics> {
-    let DataArgs { model: args, machine, .. } = args;
-    let model = load(args, false, form)?;
-    let options = options(args, &model, Some(data))?;
-    memory::has_room(machine, pipeline::least_ct_bytes(&model, &options))
-        .map_err(|e| problems::runtime(Code::RunFailed, &args.model, &e, ""))?;
-    compile(args, model, options, form)
+    let (model, options) = fitting(args, data, form)?;
+    memory::has_room(&args.machine, pipeline::least_ct_bytes(&model, &options))
+        .map_err(|e| problems::runtime(Code::RunFailed, &args.model.model, &e, ""))?;
+    compile(&args.model, model, options, form)
+}
+
+/// The model and what to compile it with, if samples and their labels are for it.
+fn fitting(args: &DataArgs, data: &DataSet, form: Form) -> Result<(Model, Options), Diagnostics> {
+    let model = load(&args.model, false, form)?;
+    data.fits(&model)?;
+    Task::of(args.task, data, &model)?;
+    let options = options(&args.model, &model, Some(data))?;
+    Ok((model, options))
 }
 
 fn compile(args: &ModelArgs, model: Model, options: Options, form: Form) -> Result<Built, Diagnostics> {
@@ -103,7 +117,7 @@ pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Resul
     let mut samples = Vec::new();
     if let Some(data) = named.as_ref().or(data) {
         data.fits(model)?;
-        samples = data.samples.iter().take(MAX_CALIBRATION_SAMPLES).cloned().collect();
+        samples = data.tensors(0..data.samples.len().min(MAX_CALIBRATION_SAMPLES));
     }
     let options = Options {
         precision: args.precision,
@@ -229,9 +243,10 @@ pub struct Outcome {
     pub input_bytes: usize,
 }
 
-/// Samples as a batch: each has one input.
-pub fn batch(samples: &[Vec<f64>]) -> Vec<&[Vec<f64>]> {
-    samples.iter().map(std::slice::from_ref).collect()
+/// As many samples as share a run, from one on, as a batch: each has one input.
+pub fn batch(data: &DataSet, first: usize, lanes: usize) -> Vec<[Tensor; 1]> {
+    let end = data.samples.len().min(first.saturating_add(lanes));
+    data.tensors(first..end).into_iter().map(|tensor| [tensor]).collect()
 }
 
 /// What was refused of a batch, with the number that the sample has in its file; without one
@@ -285,15 +300,15 @@ impl Deployment {
 
     /// Encrypts, evaluates and decrypts together as many samples from the `first` on as one
     /// run takes.
-    pub fn predict(&self, model: &Path, samples: &[Vec<f64>], first: usize) -> Result<Outcome, Diagnostics> {
-        let samples = &samples[first..samples.len().min(first + self.lanes())];
+    pub fn predict(&self, model: &Path, data: &DataSet, first: usize) -> Result<Outcome, Diagnostics> {
+        let samples = batch(data, first, self.lanes());
         let refused = |e: hecc_runtime::Error| {
             let e = numbered(e, first, samples.len());
             problems::runtime(Code::BadInput, model, &e, "scale the samples as in training")
         };
         let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, model, &e, "");
         let start = Instant::now();
-        let input = self.client.encrypt_batch(&batch(samples)).map_err(refused)?;
+        let input = self.client.encrypt_batch(&samples).map_err(refused)?;
         let encrypt_time = start.elapsed();
         let reply = self.session.eval(&input).map_err(failed)?;
         let start = Instant::now();

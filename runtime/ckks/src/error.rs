@@ -150,6 +150,9 @@ pub enum Error {
         /// Level of the ciphertext.
         ciphertext: usize,
     },
+    /// The caller asked to stop; see [`Evaluator::until`](crate::Evaluator::until).
+    #[error("stopped when asked to")]
+    Stopped,
     /// Operands of different parameters.
     #[error("operand belongs to other parameters")]
     ForeignContext,

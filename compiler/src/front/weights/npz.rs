@@ -10,6 +10,7 @@ use crate::front::MAX_BYTES;
 use indexmap::IndexMap;
 use npyz::{DType, Endianness, NpyHeader, Order, TypeChar, TypeStr};
 use std::io::{self, Cursor, Read};
+use zip::ZipArchive;
 
 /// Longest array header; NumPy writes about a hundred bytes.
 const MAX_HEADER: usize = 4096;
@@ -22,14 +23,13 @@ pub(super) fn read(
     bytes: &[u8],
 ) -> Result<IndexMap<String, Result<Tensor, Diagnostic>>, Diagnostic> {
     let damaged = |message: String| malformed(path, None, message);
-    let mut archive = npyz::npz::NpzArchive::new(Cursor::new(bytes))
+    let mut zip = ZipArchive::new(Cursor::new(bytes))
         .map_err(|error| damaged(format!("not a readable archive: {error}")))?;
-    let zip = archive.zip_archive();
     let mut entries = IndexMap::new();
     let mut budget = MAX_BYTES;
     for index in 0..zip.len() {
         let mut file = zip.by_index(index).map_err(|error| damaged(error.to_string()))?;
-        let file_name = file.name().to_owned();
+        let file_name = file.name().map_err(|error| damaged(error.to_string()))?.into_owned();
         let Some(name) = npyz::npz::array_name_from_file_name(&file_name) else { continue };
         let array = Array { path, name };
         let tensor = array.read(&mut file, &mut budget)?;
