@@ -40,12 +40,11 @@ impl Kind {
     /// The format number written and read.
     pub fn format(self) -> u16 {
         match self {
-            Kind::Program => 2,
-            Kind::Manifest => 1,
+            Kind::Program | Kind::Manifest => 3,
         }
     }
 
-    fn tag(self) -> u8 {
+    pub(crate) fn tag(self) -> u8 {
         match self {
             Kind::Program => 1,
             Kind::Manifest => 2,

@@ -32,6 +32,8 @@ pub mod error;
 pub mod executor;
 mod map;
 pub mod memory;
+#[cfg(feature = "client")]
+pub mod notice;
 pub mod port;
 pub mod report;
 mod rules;

@@ -4,7 +4,8 @@
 //! a [`Session`] once per client, and both serve any number of threads.
 
 use crate::backend::ckks::{self, Ckks};
-use crate::bundle::{Fingerprint, Kind, Reader, cts};
+use crate::bundle::cts::{Asked, Binding};
+use crate::bundle::{Fingerprint, KeyId, Kind, Reader};
 use crate::executor::{Progress, silent};
 use crate::{Encoded, Error, Executor, PlainBytes, Prepared, RunCost};
 use hecc_ckks::{Context, EvalKeys};
@@ -57,10 +58,12 @@ impl Server {
     /// When the bytes are no such bundle for this program, or a key is missing.
     pub fn session(&self, eval_keys: &[u8]) -> Result<Session, Error> {
         let mut reader = Reader::open(eval_keys, Kind::EvalKeys, &self.fingerprint)?;
+        let (context, fingerprint) = (self.context.clone(), self.fingerprint);
+        let binding = Binding { context, fingerprint, keys: reader.keys() };
         let keys = EvalKeys::from_bytes(&self.context, reader.bytes()?)?;
         reader.end()?;
         let prepared = self.encoded.bind(backend(&self.context, self.manifest(), keys))?;
-        Ok(Session { context: self.context.clone(), fingerprint: self.fingerprint, prepared })
+        Ok(Session { binding, prepared })
     }
 }
 
@@ -70,8 +73,7 @@ fn backend(context: &Arc<Context>, manifest: &Manifest, keys: EvalKeys) -> Ckks 
 
 /// A program with the keys of one client.
 pub struct Session {
-    context: Arc<Context>,
-    fingerprint: Fingerprint,
+    binding: Binding,
     prepared: Prepared<Ckks>,
 }
 
@@ -85,10 +87,16 @@ pub struct Reply {
 }
 
 impl Session {
+    /// The key pair whose evaluation keys these are.
+    pub fn keys(&self) -> KeyId {
+        self.binding.keys
+    }
+
     /// Evaluates the program on a bundle of inputs.
     ///
     /// # Errors
-    /// When the bytes are no bundle of inputs for this program.
+    /// When the bytes are no bundle of inputs for this program, or were not encrypted with the secret
+    /// key that the evaluation keys are of.
     pub fn eval(&self, inputs: &[u8]) -> Result<Reply, Error> {
         self.eval_with(inputs, &silent)
     }
@@ -98,11 +106,11 @@ impl Session {
     /// # Errors
     /// As [`Session::eval`].
     pub fn eval_with(&self, inputs: &[u8], progress: Progress) -> Result<Reply, Error> {
-        let ports = &self.prepared.program().manifest.inputs;
-        let inputs = cts::read(&self.context, inputs, Kind::Inputs, &self.fingerprint, ports)?;
-        let report = self.prepared.run_with(inputs, progress)?;
-        let bundle = cts::write(&self.context, Kind::Results, &self.fingerprint, &report.outputs)?;
-        Ok(Reply { bundle, cost: report.cost })
+        let manifest = &self.prepared.program().manifest;
+        let Asked { question, ports } = self.binding.read(Kind::Inputs, inputs, manifest)?;
+        let report = self.prepared.run_with(ports, progress)?;
+        let results = Asked { question, ports: report.outputs };
+        Ok(Reply { bundle: self.binding.write(Kind::Results, &results)?, cost: report.cost })
     }
 
     /// The program with these keys, to run on ciphertexts directly.

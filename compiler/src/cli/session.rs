@@ -14,6 +14,7 @@ use hecc::rewrite::Objective;
 use hecc_ir::limits::MAX_PRIME_BITS;
 use hecc_ir::params::{SecurityLevel, max_log_qp_128};
 use hecc_ir::{Program, Target, artifact};
+use hecc_runtime::bundle::Question;
 use hecc_runtime::client::Client;
 use hecc_runtime::server::{Server, Session};
 use hecc_runtime::{PlainBytes, RunCost};
@@ -283,12 +284,14 @@ impl Deployment {
             problems::runtime(Code::BadInput, model, &e, "scale the samples as in training")
         };
         let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, model, &e, "");
+        let unlikely = |e: hecc_runtime::Error| problems::of_samples(failed(e), first, samples.len());
         let start = Instant::now();
         let input = self.client.encrypt_batch(&batch(samples)).map_err(refused)?;
         let encrypt_time = start.elapsed();
         let reply = self.session.eval(&input).map_err(failed)?;
+        let question = Question::of(&input).map_err(|e| failed(e.into()))?;
         let start = Instant::now();
-        let outputs = self.client.decrypt_batch(&reply.bundle, samples.len()).map_err(failed)?;
+        let outputs = self.client.decrypt_answer(&reply.bundle, &question).map_err(unlikely)?;
         let logits = outputs.into_iter().map(|mut outputs| outputs.remove(0)).collect();
         let decrypt_time = start.elapsed();
         Ok(Outcome { logits, encrypt_time, cost: reply.cost, decrypt_time, input_bytes: input.len() })

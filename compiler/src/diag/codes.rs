@@ -147,6 +147,12 @@ codes! {
         "The ciphertexts of a run have to be in memory, while weights are encoded when needed where there is no room for them. Fewer inputs at once take less, and so do `--optimize memory` and layouts of other kinds.";
     BadChannels = "H083", "layer cannot have so many channels",
         "`--channels LAYER=COUNT` names a layer between two with weights and how many of its channels stay: no more than there are, and as many in each group where convolutions in groups compute or read them.";
+    Implausible = "H086", "result refused as not plausible",
+        "Every result of a program has small imaginary parts, empty slots that are empty, and values in the range that was seen when the program was compiled. This one has not: values outgrew what the program was compiled for, the key is another one, or a ciphertext was damaged or replaced. Chances that a right result is refused for its imaginary parts or empty slots are below one in 2^40. Encrypt and evaluate again; if the same input is refused again, compile with `--calibrate` and samples that are as large.";
+    OtherKeys = "H087", "made with another key pair",
+        "Secret keys, evaluation keys, inputs and results carry the identity of the key pair they belong to. Only those of one pair work together.";
+    OtherInput = "H088", "result of another input",
+        "A result names the encryption that it answers. `hecc decrypt` compares it with `input.hect` beside the result, or with the file that `--answers` names.";
 }
 
 impl Code {
