@@ -35,8 +35,8 @@ fn sealed_seeds_are_read() {
     let asked = sealed(2, "bundle/inputs.bin", inputs);
     assert!(HALVES.session.eval(&asked).is_ok());
     let answered = sealed(3, "bundle/results.bin", || HALVES.session.eval(&inputs()).unwrap().bundle);
-    // It is of another key.
-    assert!(matches!(HALVES.client.decrypt(&answered), Err(Error::Implausible { .. })));
+    // It may be of another key: what it holds is no bundle's concern.
+    assert!(!matches!(HALVES.client.decrypt(&answered), Err(Error::Bundle(_))));
     let secret = sealed(4, "keys/secret.bin", || HALVES.client.save().to_vec());
     assert!(Client::load_insecure(HALVES.client.manifest(), &secret).is_ok());
 }

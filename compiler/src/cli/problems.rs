@@ -164,6 +164,14 @@ pub fn of_samples(problem: Diagnostics, first: usize, n_samples: usize) -> Diagn
     noted
 }
 
+/// How many results were refused.
+pub fn count_refused(model: &Path, n_refused: usize, n_samples: usize) -> Diagnostic {
+    let title = format!("{n_refused} of {n_samples} results were refused as not plausible");
+    Diagnostic::error(Code::Implausible, title)
+        .label(Label::file(model.display().to_string(), ""))
+        .help("show the compiler samples that are as large with --calibrate")
+}
+
 /// Files of two key pairs.
 fn other_keys(file: &Path, error: &Error) -> Diagnostics {
     let place = Label::file(file.display().to_string(), error.to_string());

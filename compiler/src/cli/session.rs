@@ -221,6 +221,35 @@ pub struct Outcome {
     pub input_bytes: usize,
 }
 
+/// What is made of every batch of samples, each named by its first. Where results are refused as not plausible,
+/// the others are made all the same, and there are none in the end: it is told how many were refused.
+pub fn each_batch<T>(
+    model: &Path,
+    n_samples: usize,
+    lanes: usize,
+    mut of: impl FnMut(usize) -> Result<T, Diagnostics>,
+) -> Result<Vec<T>, Diagnostics> {
+    let (mut made, mut refused, mut n_refused) = (Vec::new(), Diagnostics::new(), 0);
+    for first in (0..n_samples).step_by(lanes) {
+        match of(first) {
+            Ok(one) => made.push(one),
+            Err(problems) if problems.iter().all(|problem| problem.code == Code::Implausible) => {
+                n_refused += lanes.min(n_samples - first);
+                refused.extend(problems.into_iter().filter(|_| n_refused <= MAX_SHOWN * lanes));
+            }
+            Err(problems) => return Err(problems),
+        }
+    }
+    if n_refused == 0 {
+        return Ok(made);
+    }
+    refused.push(problems::count_refused(model, n_refused, n_samples));
+    Err(refused)
+}
+
+/// Refused results of which each is shown.
+const MAX_SHOWN: usize = 8;
+
 /// Samples as a batch: each has one input.
 pub fn batch(samples: &[Vec<f64>]) -> Vec<&[Vec<f64>]> {
     samples.iter().map(std::slice::from_ref).collect()

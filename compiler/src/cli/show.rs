@@ -21,19 +21,19 @@ pub fn run(args: &DataArgs, form: Form) -> Result<(), Diagnostics> {
         output(&headline(&built));
     }
     let deployment = Deployment::start(args, &built.compiled.program)?;
-    let mut rows = Vec::new();
-    for first in (0..data.samples.len()).step_by(deployment.lanes()) {
-        let Outcome { logits, cost, .. } = deployment.predict(&args.model.model, &data.samples, first)?;
+    let path = &args.model.model;
+    let rows = session::each_batch(path, data.samples.len(), deployment.lanes(), |first| {
+        let Outcome { logits, cost, .. } = deployment.predict(path, &data.samples, first)?;
         let n_together = logits.len();
-        for logits in logits {
-            let cost = cost.clone();
-            let row = Row::of(rows.len(), &data, &built, Decrypted { logits, n_together, cost });
-            if form == Form::Text {
-                output(&row.describe(&data));
-            }
-            rows.push(row);
+        let decrypted = logits.into_iter().map(|logits| Decrypted { logits, n_together, cost: cost.clone() });
+        let rows = decrypted.enumerate().map(|(i, outcome)| Row::of(first + i, &data, &built, outcome));
+        let rows: Vec<Row> = rows.collect();
+        if form == Form::Text {
+            rows.iter().for_each(|row| output(&row.describe(&data)));
         }
-    }
+        Ok(rows)
+    })?;
+    let rows: Vec<Row> = rows.into_iter().flatten().collect();
     let samples: Vec<Value> = rows.iter().map(Row::to_json).collect();
     form.result(&json!({ "model": built.model.name, "samples": samples }), || closing(&rows, &deployment));
     Ok(())
