@@ -29,7 +29,7 @@ fn sealed(kind: u8, seed: &str, bundle: impl Fn() -> Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn sealed_seeds_are_read() {
-    let inputs = || HALVES.client.encrypt(&[vec![0.5; 8]]).unwrap();
+    let inputs = || HALVES.client.encrypt(&[vec![0.5; 8].into()]).unwrap();
     let keys = sealed(1, "keys/eval.bin", || HALVES.client.eval_keys().unwrap());
     assert!(HALVES.server.session(&keys).is_ok());
     let asked = sealed(2, "bundle/inputs.bin", inputs);

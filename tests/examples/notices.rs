@@ -13,7 +13,7 @@ use hecc::front::{LoadOptions, hec};
 use hecc::pipeline::{Compiled, Options, compile};
 use hecc_ir::eval::eval_slots;
 use hecc_ir::noise::NoiseModel;
-use hecc_ir::{SecurityLevel, artifact};
+use hecc_ir::{SecurityLevel, Tensor, artifact};
 use hecc_runtime::client::Client;
 use hecc_runtime::server::{Server, Session};
 use hecc_tests::compiling::target_for;
@@ -166,7 +166,9 @@ impl Bench<'_> {
     }
 
     fn encrypt(&self, samples: &[Vec<f64>]) -> Result<Vec<u8>, hecc_runtime::Error> {
-        let batch: Vec<_> = samples.iter().map(std::slice::from_ref).collect();
+        let shape = &self.compiled.program.manifest.inputs[0].layout.shape;
+        let tensor = |sample: &Vec<f64>| Ok([Tensor::new(shape.clone(), sample.clone())?]);
+        let batch = samples.iter().map(tensor).collect::<Result<Vec<_>, hecc_runtime::Error>>()?;
         self.client.encrypt_batch(&batch)
     }
 

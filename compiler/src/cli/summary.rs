@@ -4,7 +4,7 @@ use super::args::CompileArgs;
 use super::files::{self, Access};
 use super::form::Form;
 use super::session::{self, Built};
-use super::show;
+use super::{digits, show};
 use comfy_table::Table;
 use hecc::diag::Diagnostics;
 use hecc::packing::{LayerSparsity, WeightGroups};
@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 /// Runs the command.
 pub fn compile(args: &CompileArgs, form: Form) -> Result<(), Diagnostics> {
-    let built = session::build(&args.model, None, form)?;
+    let built = session::build(&args.model, form)?;
     let program = &built.compiled.program;
     let path = |extension: &str| args.output.join(format!("{}.{extension}", file_name(&built.model.name)));
     let (program_path, manifest_path) = (path("hecp"), path("hecm"));
@@ -33,7 +33,7 @@ pub fn compile(args: &CompileArgs, form: Form) -> Result<(), Diagnostics> {
 }
 
 /// What zero weights save, by layer; nothing for a model that has none.
-fn sparsity(built: &Built) -> Vec<LayerSparsity> {
+pub fn sparsity(built: &Built) -> Vec<LayerSparsity> {
     let Built { model, options, compiled, .. } = built;
     let mut weights = model.layers.iter().filter_map(|layer| layer.kind.weights());
     if !weights.any(|weights| weights.contains(&0.0)) {
@@ -67,7 +67,7 @@ fn sparsity_table(layers: &[LayerSparsity]) -> String {
 }
 
 /// The model's name without what does not belong in a file name.
-pub(super) fn file_name(name: &str) -> String {
+pub fn file_name(name: &str) -> String {
     let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
     let name: String = name.chars().map(safe).collect();
     name.trim_start_matches('.').to_owned()
@@ -119,14 +119,14 @@ fn facts(built: &Built) -> String {
     };
     format!(
         "ring degree {}, log2(QP) {:.1}, {} + {} primes, {} rotation keys\n\
-         expected error {:.1e} of largest output {:.3}; expected time {:.0} ms on one thread, memory {:.1} MB\n{lanes}",
+         expected error {:.1e} of largest output {}; expected time {:.0} ms on one thread, memory {:.1} MB\n{lanes}",
         params.ring_degree,
         params.log_qp(),
         params.q.len(),
         params.p.len(),
         compiled.program.manifest.keys.rotations.len(),
         compiled.prediction.max_error,
-        compiled.prediction.max_output,
+        digits::alone(compiled.prediction.max_output),
         compiled.cost_ns * 1e-6,
         compiled.memory().total() as f64 / 1e6,
     )

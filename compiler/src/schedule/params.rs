@@ -12,7 +12,7 @@ use super::predict::{Prediction, own_errors, predict};
 use super::typing::{Chain, has_terminal_squares, rescaled_values, type_circuit};
 use crate::cost::price;
 use hecc_ir::circuit::{Circuit, Op};
-use hecc_ir::params::{Params, SecurityLevel, max_log_qp_128};
+use hecc_ir::params::{Params, SecurityLevel};
 use hecc_ir::primes::nearest_ntt_prime;
 use hecc_ir::program::{MIN_TESTED_SLOTS, SlotRun};
 use hecc_ir::scale::{Level, Scale};
@@ -174,10 +174,7 @@ pub fn choose(
     request: &Request,
     ring: &RingCost,
 ) -> Result<Scheduled, ParamsError> {
-    let max_log_qp = match request.security {
-        SecurityLevel::Classical128 => max_log_qp_128(ring.ring_degree).unwrap_or(0),
-        SecurityLevel::Insecure => u32::from(u16::MAX),
-    };
+    let max_log_qp = request.security.max_log_qp(ring.ring_degree);
     let zeros = variants.first().map_or_else(Zeros::new, |placed| zero_slots(&placed.circuit));
     let guarded = Request { headroom_bits: request.headroom_bits + guard_bits(&zeros), ..*request };
     let mut priced: Vec<Priced> =
