@@ -1,13 +1,14 @@
 //! Measures how often decryption takes for a result what is none, and refuses what is one.
 //!
 //! ```text
-//! cargo run --release -p hecc-tests --example notices -- 10000 100
+//! cargo run --release -p hecc-tests --bin notices -- --reduced 10000 --real 100
 //! ```
 //!
-//! The first number is of tries of each kind at reduced rings, which give no security, the second at real ones.
 //! Every try is made as by somebody who knows the formats: identities and checksums are right. Prints
 //! a table; every row counts tries, those that were refused, and those that were taken for results.
 
+use clap::Parser;
+use fastrand::Rng;
 use hecc::diag::Diagnostics;
 use hecc::front::{LoadOptions, hec};
 use hecc::pipeline::{Compiled, Options, compile};
@@ -17,6 +18,7 @@ use hecc_ir::{SecurityLevel, Tensor, artifact};
 use hecc_runtime::client::Client;
 use hecc_runtime::server::{Server, Session};
 use hecc_tests::compiling::target_for;
+use hecc_tests::models::tensor_for;
 use sha2::{Digest, Sha256};
 use std::error::Error;
 use std::f64::consts::PI;
@@ -43,7 +45,7 @@ struct Network {
 const NETWORKS: [Network; 4] = [
     Network {
         name: "convolution and square",
-        text: include_str!("../../examples/models/tiny.hec"),
+        text: include_str!("../../../examples/models/tiny.hec"),
         n_inputs: 16,
         calibrated: (0.0, 1.0),
         batch: 1,
@@ -92,22 +94,6 @@ const FULL: &str = "model full {
   output y
 }";
 
-/// Reproducible numbers from 0 to 1 (SplitMix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
-
 /// A network on a ring, with both halves of a deployment.
 struct Bench<'a> {
     network: &'a Network,
@@ -115,7 +101,7 @@ struct Bench<'a> {
     client: Client,
     server: Server,
     session: Session,
-    numbers: Numbers,
+    numbers: Rng,
 }
 
 /// What became of tries.
@@ -139,8 +125,8 @@ impl Bench<'_> {
         let model =
             hec::translate("model.hec", network.text, &mut read, &LoadOptions::default(), &mut problems);
         let model = model.ok_or("the model is sound")?;
-        let mut numbers = Numbers(1);
-        let samples = (0..16).map(|_| sample(network, &mut numbers)).collect();
+        let mut numbers = Rng::with_seed(1);
+        let samples = (0..16).map(|_| tensor_for(&model, &sample(network, &mut numbers))).collect();
         let batch = (network.batch > 1).then_some(network.batch);
         let mut options = Options { samples, batch, ..Options::default() };
         if reduced {
@@ -247,7 +233,7 @@ impl Bench<'_> {
         let mut tally = Tally::default();
         while tally.tries < tries {
             let samples = self.samples();
-            let factor = from * (to / from).powf(self.numbers.unit());
+            let factor = from * (to / from).powf(self.numbers.f64());
             let scaled = self.scaled(&samples, factor);
             if let Ok(input) = self.encrypt(&scaled) {
                 tally.count(self.client.decrypt(&self.session.eval(&input)?.bundle).is_err());
@@ -304,17 +290,17 @@ fn largest_coefficient(slots: &[f64]) -> f64 {
     (0..n).map(|k| coefficient(k).abs()).fold(0.0, f64::max)
 }
 
-fn sample(network: &Network, numbers: &mut Numbers) -> Vec<f64> {
+fn sample(network: &Network, numbers: &mut Rng) -> Vec<f64> {
     let (low, high) = network.calibrated;
-    (0..network.n_inputs).map(|_| low + (high - low) * numbers.unit()).collect()
+    (0..network.n_inputs).map(|_| low + (high - low) * numbers.f64()).collect()
 }
 
 /// Uniform residues of a prime, packed as ciphertexts have them.
-fn pack_random(prime: u64, n: usize, numbers: &mut Numbers, bytes: &mut Vec<u8>) {
+fn pack_random(prime: u64, n: usize, numbers: &mut Rng, bytes: &mut Vec<u8>) {
     let width = 64 - prime.leading_zeros();
     let (mut buffer, mut n_bits) = (0u128, 0);
     for _ in 0..n {
-        buffer |= u128::from(numbers.next() % prime) << n_bits;
+        buffer |= u128::from(numbers.u64(..prime)) << n_bits;
         n_bits += width;
         while n_bits >= 8 {
             bytes.push(buffer as u8);
@@ -355,14 +341,23 @@ fn report(bench: &mut Bench, tries: usize) -> Outcome<()> {
     Ok(())
 }
 
+/// How often decryption takes for a result what is none, and refuses what is one.
+#[derive(Parser)]
+struct Args {
+    /// Tries of each kind at reduced rings, which give no security.
+    #[arg(long, default_value_t = 100)]
+    reduced: usize,
+    /// Tries of each kind at rings that give 128 bits of security.
+    #[arg(long, default_value_t = 0)]
+    real: usize,
+}
+
 fn main() -> Outcome<()> {
-    let mut args = std::env::args().skip(1).map(|arg| arg.parse::<usize>());
-    let mut next = |default| args.next().unwrap_or(Ok(default));
-    let (reduced, real) = (next(100)?, next(0)?);
+    let args = Args::parse();
     println!(
         "| network | ring | what is decrypted | tries | refused | accepted |\n|---|---|---|---|---|---|"
     );
-    for (tries, is_reduced) in [(reduced, true), (real, false)] {
+    for (tries, is_reduced) in [(args.reduced, true), (args.real, false)] {
         for network in NETWORKS.iter().filter(|_| tries > 0) {
             report(&mut Bench::new(network, is_reduced)?, tries)?;
         }
