@@ -6,27 +6,26 @@
 //! level and scale.
 
 use crate::cost::term;
+use crate::schedule::Outlook;
 use hecc_ir::circuit::{Circuit, CtType, Op, Value};
 use hecc_ir::plain::{Plain, PlainBits};
-use hecc_ir::program::{Basis, Instr, KeyPlan, Manifest, PlainUse, Port, Program, Reg};
+use hecc_ir::program::{Instr, KeyPlan, Manifest, PlainUse, Port, Program, RangeBasis, Reg};
 use hecc_ir::scale::{Level, Scale, Step};
 use std::collections::HashMap;
 
-/// What a manifest says of the values of inputs and outputs.
+/// What a manifest says of the values of inputs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ranges {
-    /// Smallest and largest input element served.
+    /// Smallest and largest element served.
     pub served: (f64, f64),
-    /// Smallest and largest input element declared.
+    /// Smallest and largest element declared.
     pub declared: (f64, f64),
     /// How it is known that they have room.
-    pub basis: Basis,
-    /// Largest output magnitude expected.
-    pub output_bound: f64,
+    pub basis: RangeBasis,
 }
 
-/// Emits a program.
-pub fn emit(circuit: &Circuit, ranges: &Ranges) -> Program {
+/// Emits a program that serves a range of inputs, and of whose outputs it is known what decryption shows.
+pub fn emit(circuit: &Circuit, ranges: &Ranges, outlooks: &[Outlook]) -> Program {
     let mut emitter = Emitter {
         circuit,
         fused: fused_products(circuit),
@@ -35,7 +34,7 @@ pub fn emit(circuit: &Circuit, ranges: &Ranges) -> Program {
         consts: HashMap::new(),
         plains: HashMap::new(),
         program: Program {
-            manifest: manifest(circuit, ranges),
+            manifest: manifest(circuit, ranges, outlooks),
             consts: Vec::new(),
             plains: Vec::new(),
             types: Vec::new(),
@@ -57,9 +56,8 @@ pub fn emit(circuit: &Circuit, ranges: &Ranges) -> Program {
     program
 }
 
-fn manifest(circuit: &Circuit, ranges: &Ranges) -> Manifest {
-    let &Ranges { served, declared, basis, output_bound } = ranges;
-    let expected = (-output_bound, output_bound);
+fn manifest(circuit: &Circuit, ranges: &Ranges, outlooks: &[Outlook]) -> Manifest {
+    let &Ranges { served, declared, basis } = ranges;
     let input_type = |index: usize| {
         let of_input =
             |v: &Value| matches!(circuit.node(*v).op, Op::Input { input, .. } if input as usize == index);
@@ -72,14 +70,16 @@ fn manifest(circuit: &Circuit, ranges: &Ranges) -> Manifest {
         range: served,
         declared,
         basis,
+        expected: None,
     });
-    let outputs = circuit.outputs.iter().map(|output| Port {
+    let outputs = circuit.outputs.iter().zip(outlooks).map(|(output, outlook)| Port {
         name: output.name.clone(),
         layout: output.layout.clone(),
         ty: circuit.ty(output.values[0]),
-        range: expected,
-        declared: expected,
+        range: outlook.range,
+        declared: outlook.range,
         basis,
+        expected: Some(outlook.expected.clone()),
     });
     Manifest {
         name: circuit.name.clone(),

@@ -19,9 +19,11 @@ use crate::schedule::{self, Evidence, Outputs, ParamsError, Policy, Prediction, 
 use crate::sparsity::Network;
 use crate::validate::{Mismatch, Stages, validate_program, verified};
 use hecc_ir::circuit::Circuit;
+use hecc_ir::machine::{Bound, Excess};
 use hecc_ir::params::SecurityLevel;
 use hecc_ir::program::Program;
 use hecc_ir::target::{RingCost, Target};
+use hecc_ir::{Shape, Tensor};
 use lanes::n_slots_on;
 use pack::{Composed, Job, hopeless};
 use ranges::Calibration;
@@ -44,9 +46,9 @@ pub struct Options {
     /// has the slots that the others leave: the whole ring if there is one, a single slot if
     /// there are as many as slots, or [`Packing::Batch`] is asked for.
     pub batch: Option<usize>,
-    /// Inputs (row-major tensors) that show how large values become. Inputs
-    /// drawn evenly from the declared range are used when there are none.
-    pub samples: Vec<Vec<f64>>,
+    /// Inputs that show how large values become. Inputs drawn evenly from the declared range are
+    /// used when there are none.
+    pub samples: Vec<Tensor>,
     /// Bits that outputs may grow beyond what the samples showed.
     pub headroom_bits: f64,
     /// Whether no input of the declared range may outgrow the modulus, by a bound of what any gives, instead of by
@@ -159,15 +161,17 @@ pub enum CompileError {
         /// Ring degrees it has measurements for.
         available: Vec<usize>,
     },
-    /// Samples do not have the input's number of elements.
+    /// A sample has a shape that cannot stand for the input's, see [`Shape::check`].
     SampleShape {
-        /// Elements the model takes.
-        expected: usize,
-        /// Elements of the sample.
-        found: usize,
+        /// Shape of the input.
+        expected: Shape,
+        /// Shape of the sample.
+        found: Shape,
     },
     /// A pass changed what the circuit computes: a defect of the compiler.
     Mismatch(Box<Mismatch>),
+    /// The weights alone take more memory to compile than is free.
+    NoMemory(Excess),
     /// A layer has no encrypted form.
     NotHeFriendly {
         /// The layer.
@@ -201,7 +205,19 @@ pub fn compile(model: &Model, options: &Options) -> Result<Compiled, CompileErro
     if let Some(layer) = model.layers.iter().find(|layer| !layer.kind.is_he_friendly()) {
         return Err(CompileError::NotHeFriendly { layer: layer.name.clone() });
     }
+    has_room(model)?;
     of_model(&model.clone().narrowed(), options, |job| job.compile())
+}
+
+/// Bytes that a weight other than zero takes at least until there is a program: in the model and without its
+/// useless channels, with its place in a matrix, and in the plaintexts of circuits and program.
+const WEIGHT_BYTES: usize = 64;
+
+/// Refuses models whose weights clearly have no room.
+fn has_room(model: &Model) -> Result<(), CompileError> {
+    let weights = model.layers.iter().filter_map(|layer| layer.kind.weights()).flatten();
+    let n_weights = weights.filter(|&&weight| weight != 0.0).count();
+    Bound::Free.check(n_weights.saturating_mul(WEIGHT_BYTES)).map_err(CompileError::NoMemory)
 }
 
 /// Work on a model in its normal form, whose neighbouring maps may be composed.
@@ -433,15 +449,18 @@ fn finish(
             Err(error) => return Ok(Err(Refusal::Params(error))),
         },
     };
-    let Fit { scheduled: Scheduled { circuit, prediction, cost_ns }, largest, margin_bits } = fit;
+    let Fit { scheduled: Scheduled { circuit, prediction, cost_ns }, margin_bits } = fit;
     let leveled = verified("schedule", circuit);
-    let (served, extreme) = match options.range_bound {
-        true => (calibration.bounded(), 0.0),
+    let served = match options.range_bound {
+        true => calibration.bounded(),
         false => calibration.served(&leveled, options.headroom_bits),
     };
-    let output_bound = largest.max(extreme).min(f64::MAX) * margin_bits.exp2();
+    let outlooks = match options.range_bound {
+        true => schedule::bounded_outlooks(&leveled, served.declared, margin_bits),
+        false => schedule::outlooks(&leveled, &calibration.inputs_of(&served), margin_bits),
+    };
     let Served { range, declared, basis, .. } = served;
-    let program = emit(&leveled, &Ranges { served: range, declared, basis, output_bound });
+    let program = emit(&leveled, &Ranges { served: range, declared, basis }, &outlooks);
     let compiled = Compiled {
         model: model.clone(),
         network,
@@ -460,10 +479,9 @@ fn finish(
     Ok(Ok(if options.validate { compiled.validated()? } else { compiled }))
 }
 
-/// A circuit with levels, the largest output it was scheduled for, and by how much that may grow.
+/// A circuit with levels, and by how many bits its outputs may grow.
 struct Fit {
     scheduled: Scheduled,
-    largest: f64,
     margin_bits: f64,
 }
 
@@ -492,7 +510,7 @@ fn schedule(
             max_prime_bits: options.target.max_prime_bits,
         };
         let scheduled = schedule::choose(&variants, &outputs, &evidence, &request, ring)?;
-        Ok(Fit { scheduled, largest: outputs.element, margin_bits })
+        Ok(Fit { scheduled, margin_bits })
     };
     if options.range_bound {
         let bound = Outputs::at_most(circuit, circuit.inputs[0].range);
@@ -582,9 +600,12 @@ fn ports(model: &Model) -> Ports<'_> {
 
 fn check_samples(model: &Model, options: &Options) -> Result<(), CompileError> {
     let (input, _) = model.input();
-    let expected = model.layer(input).shape.n_elements();
-    match options.samples.iter().find(|sample| sample.len() != expected) {
-        Some(wrong) => Err(CompileError::SampleShape { expected, found: wrong.len() }),
+    let expected = &model.layer(input).shape;
+    match options.samples.iter().find(|sample| expected.check(sample.shape()).is_err()) {
+        Some(wrong) => {
+            let (expected, found) = (expected.clone(), wrong.shape().clone());
+            Err(CompileError::SampleShape { expected, found })
+        }
         None => Ok(()),
     }
 }

@@ -6,6 +6,7 @@
 //! in [`choose`] tries prime chains of one ring and takes the cheapest whose
 //! predicted error meets the requested precision.
 
+mod expect;
 mod levels;
 mod outputs;
 mod params;
@@ -13,6 +14,7 @@ mod place;
 mod predict;
 mod typing;
 
+pub use expect::{Outlook, bounded_outlooks, outlooks};
 pub use levels::{Levels, assign_levels};
 pub use outputs::{Evidence, Outputs, first_infinite};
 pub use params::{ParamsError, Request, Scheduled, choose};

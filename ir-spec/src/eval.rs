@@ -100,7 +100,11 @@ pub fn eval_values(circuit: &Circuit, inputs: &[Vec<Slots>]) -> Vec<Slots> {
 ///
 /// # Panics
 /// If the inputs do not have the shape the circuit declares.
-pub fn eval_each(circuit: &Circuit, inputs: &[Vec<Slots>], mut visit: impl FnMut(Value, &[f64])) {
+pub fn eval_each<T: Scalar>(
+    circuit: &Circuit,
+    inputs: &[Vec<Slots<T>>],
+    mut visit: impl FnMut(Value, &[T]),
+) {
     Machine::new(circuit, inputs).run(&mut visit);
 }
 

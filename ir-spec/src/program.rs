@@ -7,6 +7,7 @@
 //! keys to make. It holds no weights.
 
 mod check;
+mod expected;
 mod raise;
 mod stats;
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use check::{ProgramError, ProgramPlace, ProgramRule};
+pub use expected::{Expected, MIN_TESTED_SLOTS, SlotRun};
 pub use stats::OpCounts;
 
 /// A virtual register; each is written once.
@@ -204,12 +206,14 @@ pub struct Port {
     /// served; of an output as `range`.
     pub declared: (f64, f64),
     /// How it is known that values within `range` have room.
-    pub basis: Basis,
+    pub basis: RangeBasis,
+    /// Of an output, what its decryption shows; inputs have none.
+    pub expected: Option<Expected>,
 }
 
 /// How it is known that a program has room for the values of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Basis {
+pub enum RangeBasis {
     /// Sample inputs, with a margin: others of the range may outgrow the modulus.
     Samples,
     /// A bound of what any input of the range gives: none outgrows the modulus.

@@ -1,11 +1,12 @@
 //! `hecc bench --simulate`: predictions over many samples without encryption.
 
-use super::accuracy::{argmax, max_difference};
+use super::accuracy::{Judge, Task, max_difference};
 use super::args::DataArgs;
 use super::session::{self, Built};
 use super::{problems, progress};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::DataSet;
+use hecc_ir::Tensor;
 use hecc_ir::program::Port;
 use hecc_runtime::dry::{Forecast, Simulation};
 use hecc_runtime::{Error, Executor};
@@ -20,15 +21,15 @@ use std::time::Instant;
 pub struct Simulated {
     /// Samples evaluated.
     n: usize,
-    /// Predictions of the program that are the plain ones.
+    /// Results of the program that are the plain ones.
     agree: usize,
-    /// Predictions of the program that equal the label, where there are labels.
+    /// Predictions of the program that equal the label, where labels are classes.
     correct: Option<usize>,
     /// Plain predictions that equal the label.
     plain_correct: Option<usize>,
     /// Samples whose two largest outputs are so near that the expected error may
-    /// change their order.
-    uncertain: usize,
+    /// change their order, where the largest names a class.
+    uncertain: Option<usize>,
     /// Samples whose outputs outgrow the modulus, so that something else would be decrypted, or that share a batch with
     /// such; they count in no other figure of the program.
     overflowed: usize,
@@ -45,21 +46,21 @@ pub struct Simulated {
 /// What is kept of one sample.
 #[derive(Clone)]
 struct Digest {
-    plain: usize,
+    plain: Vec<f64>,
     program: Fate,
 }
 
 /// What the program makes of a sample.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Fate {
     Predicted(Prediction),
     Overflowed,
     Outside,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Prediction {
-    class: usize,
+    outputs: Vec<f64>,
     is_uncertain: bool,
     difference: f64,
     expected_error: f64,
@@ -70,6 +71,8 @@ pub fn simulate(args: &DataArgs, built: &Built, n: usize) -> Result<Simulated, D
     let path = &args.model.model;
     let failed = |e: Error| problems::runtime(Code::RunFailed, path, &e, "");
     let data = session::first_samples(&args.data, n)?;
+    data.fits(&built.model)?;
+    let judge = Judge::of(args.task, &data, built)?;
     let executor = Executor::new(args.machine.threads).map_err(failed)?;
     let program = Arc::new(built.compiled.program.clone());
     let simulation = Simulation::new(&executor, program).map_err(failed)?;
@@ -82,17 +85,17 @@ pub fn simulate(args: &DataArgs, built: &Built, n: usize) -> Result<Simulated, D
     let plain = executor.each(data.samples.len(), |i| built.model.logits(&data.samples[i]));
     let fates = executor.each(batches.len(), |index| {
         let batch = batches[index];
-        let fates = fates(&simulation, batch, &data.samples, &plain);
+        let fates = fates(&simulation, batch, &data, &plain);
         bar.inc(batch.len() as u64);
         fates.map_err(|e| refused(&args.data, batch, e))
     });
     let fates = fates.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
-    let digest = |plain: &Vec<f64>| Digest { plain: argmax(plain), program: Fate::Outside };
-    let mut digests: Vec<Digest> = plain.iter().map(digest).collect();
-    inside.iter().zip(fates).for_each(|(&i, fate)| digests[i].program = fate);
+    let digest = |plain: Vec<f64>| Digest { plain, program: Fate::Outside };
+    let mut digests: Vec<Digest> = plain.into_iter().map(digest).collect();
+    inside.into_iter().zip(fates).for_each(|(i, fate)| digests[i].program = fate);
     let seconds = started.elapsed().as_secs_f64();
     bar.finish_and_clear();
-    Ok(summary(&digests, &data, seconds))
+    Ok(summary(&digests, &judge, seconds))
 }
 
 fn is_served(port: &Port, sample: &[f64]) -> bool {
@@ -103,10 +106,10 @@ fn is_served(port: &Port, sample: &[f64]) -> bool {
 fn fates(
     simulation: &Simulation,
     batch: &[usize],
-    samples: &[Vec<f64>],
+    data: &DataSet,
     plain: &[Vec<f64>],
 ) -> Result<Vec<Fate>, Error> {
-    let tensors: Vec<&[Vec<f64>]> = batch.iter().map(|&i| std::slice::from_ref(&samples[i])).collect();
+    let tensors: Vec<Vec<Tensor>> = batch.iter().map(|&i| data.tensors(i..i + 1)).collect();
     match simulation.forecast_batch_here(&tensors) {
         Ok(forecasts) => {
             let predicted =
@@ -130,22 +133,27 @@ fn is_overflow(error: &Error) -> bool {
 impl Prediction {
     fn of(plain: &[f64], forecast: &Forecast) -> Prediction {
         let expected_error = forecast.errors.iter().map(|error| error.max).fold(0.0, f64::max);
-        let program = &forecast.tensors[0];
+        let outputs = forecast.tensors[0].clone();
         Prediction {
-            class: argmax(program),
-            is_uncertain: margin(program) <= 2.0 * expected_error,
-            difference: max_difference(plain, program),
+            is_uncertain: margin(&outputs) <= 2.0 * expected_error,
+            difference: max_difference(plain, &outputs),
+            outputs,
             expected_error,
         }
     }
 }
 
 impl Digest {
-    fn prediction(&self) -> Option<Prediction> {
-        match self.program {
+    fn prediction(&self) -> Option<&Prediction> {
+        match &self.program {
             Fate::Predicted(prediction) => Some(prediction),
             Fate::Overflowed | Fate::Outside => None,
         }
+    }
+
+    /// Outputs of the program; none if there would be no result.
+    fn outputs(&self) -> &[f64] {
+        self.prediction().map_or(&[], |prediction| &prediction.outputs)
     }
 }
 
@@ -156,20 +164,17 @@ fn margin(outputs: &[f64]) -> f64 {
     if let [first, second, ..] = descending[..] { first - second } else { f64::INFINITY }
 }
 
-fn summary(digests: &[Digest], data: &DataSet, seconds: f64) -> Simulated {
+fn summary(digests: &[Digest], judge: &Judge, seconds: f64) -> Simulated {
     let predictions = || digests.iter().filter_map(Digest::prediction);
-    let correct = |prediction: fn(&Digest) -> Option<usize>| {
-        let pairs = digests.iter().zip(data.labels.as_ref()?);
-        Some(pairs.filter(|&(digest, &label)| prediction(digest) == Some(label)).count())
-    };
-    let class = |digest: &Digest| digest.prediction().map(|prediction| prediction.class);
-    let largest = |of: fn(Prediction) -> f64| predictions().map(of).fold(0.0, f64::max);
+    let largest = |of: fn(&Prediction) -> f64| predictions().map(of).fold(0.0, f64::max);
+    let agrees = |digest: &&Digest| digest.prediction().is_some() && judge.agrees(&digest.plain, digest.outputs());
+    let uncertain = || predictions().filter(|prediction| prediction.is_uncertain).count();
     Simulated {
         n: digests.len(),
-        agree: digests.iter().filter(|digest| class(digest) == Some(digest.plain)).count(),
-        correct: correct(class),
-        plain_correct: correct(|digest| Some(digest.plain)),
-        uncertain: predictions().filter(|prediction| prediction.is_uncertain).count(),
+        agree: digests.iter().filter(agrees).count(),
+        correct: judge.n_correct(digests.iter().map(Digest::outputs)),
+        plain_correct: judge.n_correct(digests.iter().map(|digest| digest.plain.as_slice())),
+        uncertain: (judge.task == Task::Classify).then(uncertain),
         overflowed: digests.iter().filter(|digest| matches!(digest.program, Fate::Overflowed)).count(),
         outside: digests.iter().filter(|digest| matches!(digest.program, Fate::Outside)).count(),
         max_abs_difference: largest(|prediction| prediction.difference),

@@ -4,20 +4,20 @@ use super::args::CompileArgs;
 use super::files::{self, Access};
 use super::form::Form;
 use super::session::{self, Built};
-use super::{problems, show};
+use super::{digits, problems, show};
 use comfy_table::Table;
 use hecc::diag::Diagnostics;
 use hecc::packing::{LayerSparsity, WeightGroups};
 use hecc::pipeline::{Compiled, Likeness, Served};
 use hecc_ir::artifact;
-use hecc_ir::program::{Basis, OpCounts, Program};
+use hecc_ir::program::{OpCounts, Program, RangeBasis};
 use serde::Serialize;
 use serde_json::json;
 use std::path::PathBuf;
 
 /// Runs the command.
 pub fn compile(args: &CompileArgs, form: Form) -> Result<(), Diagnostics> {
-    let built = session::build(&args.model, None, form)?;
+    let built = session::build(&args.model, form)?;
     let served = &built.compiled.served;
     if !served.is_whole() {
         form.diagnostics(&problems::serves_less(&args.model.model, served));
@@ -38,7 +38,7 @@ pub fn compile(args: &CompileArgs, form: Form) -> Result<(), Diagnostics> {
 }
 
 /// What zero weights save, by layer; nothing for a model that has none.
-fn sparsity(built: &Built) -> Vec<LayerSparsity> {
+pub fn sparsity(built: &Built) -> Vec<LayerSparsity> {
     let Built { model, options, compiled, .. } = built;
     let mut weights = model.layers.iter().filter_map(|layer| layer.kind.weights());
     if !weights.any(|weights| weights.contains(&0.0)) {
@@ -72,7 +72,7 @@ fn sparsity_table(layers: &[LayerSparsity]) -> String {
 }
 
 /// The model's name without what does not belong in a file name.
-pub(super) fn file_name(name: &str) -> String {
+pub fn file_name(name: &str) -> String {
     let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
     let name: String = name.chars().map(safe).collect();
     name.trim_start_matches('.').to_owned()
@@ -124,14 +124,14 @@ fn facts(built: &Built) -> String {
     };
     format!(
         "ring degree {}, log2(QP) {:.1}, {} + {} primes, {} rotation keys\n\
-         expected error {:.1e} of largest output {:.3}; expected time {:.0} ms on one thread, memory {:.1} MB\n{lanes}",
+         expected error {:.1e} of largest output {}; expected time {:.0} ms on one thread, memory {:.1} MB\n{lanes}",
         params.ring_degree,
         params.log_qp(),
         params.q.len(),
         params.p.len(),
         compiled.program.manifest.keys.rotations.len(),
         compiled.prediction.max_error,
-        compiled.prediction.max_output,
+        digits::alone(compiled.prediction.max_output),
         compiled.cost_ns * 1e-6,
         compiled.memory().total() as f64 / 1e6,
     ) + &ranges(compiled)
@@ -141,14 +141,14 @@ fn facts(built: &Built) -> String {
 fn ranges(compiled: &Compiled) -> String {
     let Served { range: (low, high), basis, excess_bits, .. } = compiled.served;
     match basis {
-        Basis::Samples if excess_bits > 0.0 => format!(
+        RangeBasis::Samples if excess_bits > 0.0 => format!(
             "serves inputs from {low} to {high} like the samples; extreme ones outgrow the modulus by {excess_bits:.1} bits \
              or more (see --range-bound)\n"
         ),
-        Basis::Samples => {
+        RangeBasis::Samples => {
             format!("serves inputs from {low} to {high} like the samples, and extreme ones that were tried\n")
         }
-        Basis::Bound => {
+        RangeBasis::Bound => {
             let without = compiled.without_bound.as_ref().map_or(String::new(), |without| {
                 let Likeness { ring_degree, log_qp, cost_ns, .. } = without;
                 format!(

@@ -6,7 +6,7 @@ use crate::schedule::Outputs;
 use crate::sparsity::{Network, NodeId, NodeKind, Term};
 use crate::validate::{finite, spread};
 use hecc_ir::circuit::Circuit;
-use hecc_ir::program::Basis;
+use hecc_ir::program::RangeBasis;
 use serde::Serialize;
 
 /// Smallest and largest element.
@@ -21,16 +21,16 @@ pub struct Served {
     pub declared: Range,
     /// How it is known that `range` has room.
     #[serde(serialize_with = "basis_name")]
-    pub basis: Basis,
+    pub basis: RangeBasis,
     /// Bits by which an output of an extreme input of `range` outgrows the modulus; zero if
     /// all that were tried fit. Others may outgrow it too, unless there is a bound.
     pub excess_bits: f64,
 }
 
-fn basis_name<S: serde::Serializer>(basis: &Basis, serializer: S) -> Result<S::Ok, S::Error> {
+fn basis_name<S: serde::Serializer>(basis: &RangeBasis, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(match basis {
-        Basis::Samples => "samples",
-        Basis::Bound => "bound",
+        RangeBasis::Samples => "samples",
+        RangeBasis::Bound => "bound",
     })
 }
 
@@ -67,7 +67,8 @@ impl Calibration {
         let n = model.layer(input).shape.n_elements();
         let is_drawn = options.samples.is_empty();
         let drawn = || (0..N_DRAWN).map(|seed| spread(n, declared, seed)).collect();
-        let samples = if is_drawn { drawn() } else { options.samples.clone() };
+        let given = || options.samples.iter().map(|sample| sample.values().to_vec()).collect();
+        let samples: Vec<Vec<f64>> = if is_drawn { drawn() } else { given() };
         let spanned = if is_drawn { finite(declared) } else { span(&samples) };
         Calibration { samples, is_drawn, declared, spanned, heaviest: heaviest_row(network) }
     }
@@ -103,9 +104,8 @@ impl Calibration {
         found
     }
 
-    /// What a scheduled circuit serves when its base has room for samples, and perhaps for extreme inputs, and the largest
-    /// output of extreme inputs of it.
-    pub fn served(&self, leveled: &Circuit, headroom_bits: f64) -> (Served, f64) {
+    /// What a scheduled circuit serves when its base has room for samples, and perhaps for extreme inputs.
+    pub fn served(&self, leveled: &Circuit, headroom_bits: f64) -> Served {
         let fits = |range: Range| {
             let stretched = self.samples.iter().take(N_STRETCHED).map(|sample| self.stretched(sample, range));
             self.extremes_of(range).into_iter().chain(stretched).all(|input| {
@@ -121,13 +121,20 @@ impl Calibration {
         };
         let extremes = Outputs::on(leveled, &self.extremes_of(range));
         let excess_bits = (-extremes.bits_left(leveled)).max(0.0);
-        let served = Served { range, declared: self.declared, basis: Basis::Samples, excess_bits };
-        (served, extremes.element)
+        Served { range, declared: self.declared, basis: RangeBasis::Samples, excess_bits }
+    }
+
+    /// What shows how large values become on what is served: samples, as they are and stretched, and extreme inputs if there is room
+    /// for them.
+    pub fn inputs_of(&self, served: &Served) -> Vec<Vec<f64>> {
+        let stretched = self.samples.iter().map(|sample| self.stretched(sample, served.range));
+        let extremes = if served.excess_bits > 0.0 { Vec::new() } else { self.extremes_of(served.range) };
+        self.samples.iter().cloned().chain(stretched).chain(extremes).collect()
     }
 
     /// What a circuit serves that has room for a bound.
     pub fn bounded(&self) -> Served {
-        Served { range: self.declared, declared: self.declared, basis: Basis::Bound, excess_bits: 0.0 }
+        Served { range: self.declared, declared: self.declared, basis: RangeBasis::Bound, excess_bits: 0.0 }
     }
 
     /// A sample moved from what samples span to another range.

@@ -76,13 +76,8 @@ impl Outputs {
     }
 
     /// At most, on any input whose elements lie in a range.
-    pub fn at_most(circuit: &Circuit, (low, high): (f64, f64)) -> Outputs {
-        let layout = &circuit.inputs[0].layout;
-        let mut packed = vec![vec![Interval::ZERO; circuit.n_slots]; layout.n_cts];
-        for position in (0..layout.home.len()).flat_map(|index| layout.positions(index)) {
-            packed[position.ct as usize][position.slot as usize] = Interval { low, high };
-        }
-        let bounds = eval_slots(circuit, &[packed]);
+    pub fn at_most(circuit: &Circuit, range: (f64, f64)) -> Outputs {
+        let bounds = eval_slots(circuit, &[pack_range(circuit, range)]);
         let magnitudes = |slots: Slots<Interval>| slots.into_iter().map(Interval::magnitude).collect();
         let magnitudes: Vec<Vec<Slots>> =
             bounds.into_iter().map(|cts| cts.into_iter().map(magnitudes).collect()).collect();
@@ -125,6 +120,16 @@ impl<'a> Evidence<'a> {
     }
 }
 
+/// The slots of an input whose elements lie in a range.
+pub(super) fn pack_range(circuit: &Circuit, (low, high): (f64, f64)) -> Vec<Slots<Interval>> {
+    let layout = &circuit.inputs[0].layout;
+    let mut packed = vec![vec![Interval::ZERO; circuit.n_slots]; layout.n_cts];
+    for position in (0..layout.home.len()).flat_map(|index| layout.positions(index)) {
+        packed[position.ct as usize][position.slot as usize] = Interval { low, high };
+    }
+    packed
+}
+
 /// The larger number, and no number if one is none.
 fn larger(a: f64, b: f64) -> f64 {
     if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
@@ -134,7 +139,7 @@ fn larger(a: f64, b: f64) -> f64 {
 pub fn first_infinite(circuit: &Circuit, tensors: &[Vec<f64>]) -> Option<Value> {
     let mut first: Option<Value> = None;
     for tensor in tensors {
-        eval_each(circuit, &[circuit.inputs[0].layout.pack(tensor)], |value, slots| {
+        eval_each(circuit, &[circuit.inputs[0].layout.pack(tensor)], |value, slots: &[f64]| {
             if slots.iter().any(|x| !x.is_finite()) {
                 first = Some(first.map_or(value, |known| known.min(value)));
             }

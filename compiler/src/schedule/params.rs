@@ -6,6 +6,7 @@
 //! each candidate takes the largest scale that fits the security bound, and
 //! the cheapest one whose predicted error is small enough wins.
 
+use super::expect::{Zeros, zero_slots};
 use super::levels::{Levels, assign_levels};
 use super::outputs::{Evidence, Outputs};
 use super::over_samples;
@@ -14,8 +15,9 @@ use super::typing::{Chain, has_terminal_squares, rescaled_values, type_circuit};
 use crate::cost::price;
 use hecc_ir::circuit::{Circuit, Op, Plain};
 use hecc_ir::overflow::coefficient_bound;
-use hecc_ir::params::{Params, SecurityLevel, max_log_qp_128};
+use hecc_ir::params::{Params, SecurityLevel};
 use hecc_ir::primes::nearest_ntt_prime;
+use hecc_ir::program::{MIN_TESTED_SLOTS, SlotRun};
 use hecc_ir::scale::{Level, Scale};
 use hecc_ir::target::{OpCost, RingCost};
 use std::collections::BTreeMap;
@@ -214,12 +216,10 @@ pub fn choose(
     request: &Request,
     ring: &RingCost,
 ) -> Result<Scheduled, ParamsError> {
-    let max_log_qp = match request.security {
-        SecurityLevel::Classical128 => max_log_qp_128(ring.ring_degree).unwrap_or(0),
-        SecurityLevel::Insecure => u32::from(u16::MAX),
-    };
-    let budget = f64::from(max_log_qp);
-    let of_variant = |circuit| chains(circuit, outputs, request, ring, budget);
+    let max_log_qp = request.security.max_log_qp(ring.ring_degree);
+    let zeros = variants.first().map_or_else(Zeros::new, zero_slots);
+    let guarded = Request { headroom_bits: request.headroom_bits + guard_bits(&zeros), ..*request };
+    let of_variant = |circuit| chains(circuit, outputs, &guarded, ring, f64::from(max_log_qp));
     let mut priced: Vec<Priced> = variants.iter().flat_map(of_variant).collect();
     priced.sort_by(|a, b| a.cost_ns.total_cmp(&b.cost_ns));
     if priced.is_empty() {
@@ -238,6 +238,17 @@ pub fn choose(
         }
     }
     Err(ParamsError::TooCoarse { reached: trials.reached(&priced) })
+}
+
+/// Bits of the base that nothing should need, by which a client sees that coefficients outgrew the modulus: one
+/// that wraps around comes to lie among those that do not with probability `2^-GUARD_BITS`.
+const GUARD_BITS: f64 = 8.0;
+
+/// Bits to leave free. Slots that are zero in every result show what wraps around without any.
+fn guard_bits(zeros: &Zeros) -> f64 {
+    let shows =
+        |runs: &Vec<SlotRun>| runs.iter().map(|run| run.len as usize).sum::<usize>() >= MIN_TESTED_SLOTS;
+    if zeros.iter().flatten().all(shows) { 0.0 } else { GUARD_BITS }
 }
 
 /// Predictions for chains until one is precise enough.

@@ -1,7 +1,9 @@
 //! Programs of random circuits.
 
 use crate::circuit::{Circuit, Op, Value};
-use crate::program::{Basis, Instr, KeyPlan, Manifest, PlainUse, Port, Program, Reg};
+use crate::program::{
+    Expected, Instr, KeyPlan, Manifest, PlainUse, Port, Program, RangeBasis, Reg,
+};
 use crate::scale::{Level, Scale};
 use std::collections::BTreeMap;
 
@@ -57,7 +59,8 @@ fn input_ports(circuit: &Circuit) -> Vec<Port> {
             ty: types[&index],
             range: input.range,
             declared: input.range,
-            basis: Basis::Samples,
+            basis: RangeBasis::Samples,
+            expected: None,
         })
         .collect()
 }
@@ -71,7 +74,8 @@ fn output_ports(circuit: &Circuit) -> Vec<Port> {
             ty: circuit.ty(output.values[0]),
             range: (-1.0, 1.0),
             declared: (-1.0, 1.0),
-            basis: Basis::Samples,
+            basis: RangeBasis::Samples,
+            expected: Some(Expected::of_error(1e-3, output.layout.n_cts)),
         })
         .collect()
 }
