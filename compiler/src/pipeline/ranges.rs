@@ -127,7 +127,8 @@ impl Calibration {
     /// What shows how large values become on what is served: samples, as they are and stretched, and extreme inputs if there is room
     /// for them.
     pub fn inputs_of(&self, served: &Served) -> Vec<Vec<f64>> {
-        let stretched = self.samples.iter().map(|sample| self.stretched(sample, served.range));
+        let is_wider = served.range != self.spanned;
+        let stretched = self.samples.iter().filter(|_| is_wider).map(|x| self.stretched(x, served.range));
         let extremes = if served.excess_bits > 0.0 { Vec::new() } else { self.extremes_of(served.range) };
         self.samples.iter().cloned().chain(stretched).chain(extremes).collect()
     }

@@ -2,6 +2,7 @@
 //! from noise.
 
 use super::outputs::pack_range;
+use super::over_samples;
 use super::predict::largest_errors;
 use hecc_ir::circuit::{Circuit, Output, Value};
 use hecc_ir::eval::{eval_each, eval_slots};
@@ -89,12 +90,22 @@ struct Seen {
 
 impl Seen {
     fn over(circuit: &Circuit, samples: &[Vec<f64>]) -> Seen {
-        let mut seen = Seen::nothing(circuit);
-        for sample in samples {
+        let of_one = |sample: &Vec<f64>| {
+            let mut seen = Seen::nothing(circuit);
             let packed = [circuit.inputs[0].layout.pack(sample)];
             eval_each(circuit, &packed, |value, slots: &[f64]| seen.see(circuit, value, slots));
+            seen
+        };
+        over_samples(samples, of_one).into_iter().fold(Seen::nothing(circuit), Seen::or)
+    }
+
+    /// The larger of both.
+    fn or(mut self, other: Seen) -> Seen {
+        self.values.iter_mut().zip(other.values).for_each(|(a, b)| *a = a.max(b));
+        for (a, b) in self.outputs.iter_mut().zip(other.outputs) {
+            *a = Largest { element: a.element.max(b.element), mean: a.mean.max(b.mean) };
         }
-        seen
+        self
     }
 
     /// Bounds over all inputs with elements in a range.
