@@ -12,8 +12,9 @@ use hecc_ir::program::{Instr, KeyPlan, Manifest, PlainUse, Port, Program, Reg};
 use hecc_ir::scale::{Level, Scale, Step};
 use std::collections::HashMap;
 
-/// Emits a program. `output_bound` is the largest output magnitude expected.
-pub fn emit(circuit: &Circuit, output_bound: f64) -> Program {
+/// Emits a program. `output_bound` is the largest output magnitude expected, `target` names the
+/// machine that the circuit was scheduled for.
+pub fn emit(circuit: &Circuit, output_bound: f64, target: &str) -> Program {
     let mut emitter = Emitter {
         circuit,
         fused: fused_products(circuit),
@@ -23,6 +24,7 @@ pub fn emit(circuit: &Circuit, output_bound: f64) -> Program {
         plains: HashMap::new(),
         program: Program {
             manifest: manifest(circuit, output_bound),
+            target: target.to_owned(),
             consts: Vec::new(),
             plains: Vec::new(),
             types: Vec::new(),

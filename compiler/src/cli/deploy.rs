@@ -59,12 +59,15 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
     let refused = |e: Error| {
         let e = session::numbered(e, args.index, args.count.get());
         let help = match &e {
-            Error::Batch { .. } => "compile the model with a larger `hecc compile --batch`, or encrypt batch by batch",
+            Error::Batch { .. } => {
+                "compile the model with a larger `hecc compile --batch`, or encrypt batch by batch"
+            }
             _ => "scale the samples as in training (pixels of 0..255: divide by 255)",
         };
         problems::runtime(Code::BadInput, &args.data, &e, help)
     };
-    let input = client.encrypt_batch(&session::batch(&data, args.index, args.count.get())).map_err(refused)?;
+    let input =
+        client.encrypt_batch(&session::batch(&data, args.index, args.count.get())).map_err(refused)?;
     files::write(&args.output, &input, Access::Normal)?;
     form.result(&json!({ "input": args.output, "input_bytes": input.len() }), || {
         format!("wrote {} ({:.1} kB)\n", args.output.display(), input.len() as f64 / 1e3)
@@ -82,6 +85,9 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     let spinner = progress::spinner("encoding weights");
     let server = Server::load_with(&program, &executor, &hecc_runtime::executor::silent).map_err(refused)?;
     spinner.finish_and_clear();
+    if let Some(notice) = elsewhere(&args.program, &server) {
+        form.diagnostics(&notice);
+    }
     let keys_refused = |e: Error| problems::runtime(Code::BadKeys, &args.eval_keys, &e, KEYS_AGAIN);
     let session = server.session(&eval_keys).map_err(keys_refused)?;
     let bar = progress::bar("evaluating", 0);
@@ -105,6 +111,16 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
         format!("wrote {shown}; evaluated in {:.0} ms\npeak memory {memory}\n", seconds * 1e3)
     });
     Ok(())
+}
+
+/// Primes of other machines count as slow where everything takes that many times as long for them.
+const FAR_OFF: f64 = 1.25;
+
+/// A notice that a program has primes which are slow on this machine.
+fn elsewhere(program: &Path, server: &Server) -> Option<Diagnostics> {
+    let (native, params) = (session::native_target(), &server.manifest().params);
+    let slowdown = native.ring(params.ring_degree)?.slowdown(params);
+    (slowdown > FAR_OFF).then(|| problems::elsewhere(program, server.target(), slowdown))
 }
 
 /// What `eval` prints.
@@ -169,7 +185,9 @@ fn show_tensor(name: &str, tensor: &[f64], (task, loss): (Task, Option<Loss>), f
         report["shared"] = json!({ "step": step, "noise_std": noise_std });
     }
     form.result(&report, || {
-        let show = |&value: &f64| loss.map_or_else(|| digits::alone(value), |loss| digits::with_error(value, loss.step));
+        let show = |&value: &f64| {
+            loss.map_or_else(|| digits::alone(value), |loss| digits::with_error(value, loss.step))
+        };
         let values: Vec<String> = tensor.iter().map(show).collect();
         let shared = loss.map_or(String::new(), show_loss);
         let class = class.map_or(String::new(), |class| format!("prediction {class}\n"));

@@ -5,8 +5,10 @@ use hecc::packing::Unplaced;
 use hecc::pipeline::CompileError;
 use hecc::rewrite::Saturation;
 use hecc::validate::Mismatch;
+use hecc_ckks::Instructions;
 use hecc_ir::SecurityLevel;
 use hecc_runtime::Error;
+use std::ffi::OsStr;
 use std::path::Path;
 
 /// A model that cannot be compiled.
@@ -152,6 +154,19 @@ pub fn weak(manifest: &Path, promised: SecurityLevel, demanded: SecurityLevel) -
         .into()
 }
 
+/// Characters of a name from outside that are shown.
+const MAX_SHOWN: usize = 64;
+
+/// A program whose primes suit another machine. Its target is data from outside.
+pub fn elsewhere(program: &Path, target: &str, slowdown: f64) -> Diagnostics {
+    let target = target.chars().take(MAX_SHOWN).collect::<String>().escape_debug().to_string();
+    let said = format!("`{target}`; its primes take {slowdown:.1} times as long here as narrow ones");
+    Diagnostic::warning(Code::OtherMachine, "the program was compiled for another machine")
+        .label(Label::file(program.display().to_string(), said))
+        .help("`hecc compile --target native` on this machine makes a faster one, with the same results")
+        .into()
+}
+
 /// A folder that cannot hold a file of weights.
 fn spill(folder: &Path, cause: &std::io::Error) -> Diagnostics {
     let place = Label::file(folder.display().to_string(), cause.to_string());
@@ -202,6 +217,15 @@ pub fn arguments(error: &clap::Error) -> Diagnostics {
     Diagnostic::error(Code::BadArguments, title)
         .label(Label::file("command line", ""))
         .help(parts.collect::<Vec<_>>().join("\n"))
+        .into()
+}
+
+/// Vector instructions that no kernel is written in.
+pub fn unknown_instructions(variable: &'static str, name: &OsStr) -> Diagnostics {
+    let known = Instructions::ALL.map(Instructions::name).join(", ");
+    Diagnostic::error(Code::BadArguments, format!("there are no instructions `{}`", name.display()))
+        .label(Label::file("environment", variable))
+        .help(format!("set {variable} to one of {known}, or unset it to use what the machine has"))
         .into()
 }
 

@@ -153,6 +153,8 @@ codes! {
         "`hecc-prepare` is there, and the system refused to run it: it may lack the permission to execute, or be made for another machine.";
     Weak = "H097", "less security than demanded",
         "A manifest promises a level of security, 128 bits if not compiled for another with `--security`, or none with `--insecure`. A client demands 128 bits, or what it says.";
+    OtherMachine = "H098", "compiled for another machine",
+        "Programs run on any machine, with the same results. But processors without the vector instructions that a program was compiled for take longer for its primes. `--target` says which machine to compile for.";
 }
 
 impl Code {

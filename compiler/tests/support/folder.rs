@@ -74,9 +74,20 @@ impl Folder {
     }
 
     pub fn hecc(&self, line: &str) -> Output {
+        self.command(line).output().unwrap()
+    }
+
+    fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hecc"));
         command.current_dir(self.0.path()).env("NO_COLOR", "1").args(line.split_whitespace());
-        command.output().unwrap()
+        command
+    }
+
+    /// What a command prints on a machine without vector instructions.
+    pub fn prints_json_without_vectors(&self, line: &str) -> Value {
+        let output = self.command(line).env("HECC_INSTRUCTIONS", "portable").output().unwrap();
+        assert!(output.status.success(), "{line}\n{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
     }
 
     /// What a command prints that succeeds.

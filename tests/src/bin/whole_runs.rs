@@ -182,7 +182,7 @@ fn answer(compiled: &Compiled, inputs: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, Out
         SecurityLevel::Insecure => Client::generate_insecure(&program.manifest),
         SecurityLevel::Classical128 | SecurityLevel::Classical192 | SecurityLevel::Classical256 => {
             Client::generate(&program.manifest)
-        },
+        }
     };
     let client = client.expect("the manifest is sound");
     let server = Server::load(&artifact::write_program(program)).expect("the program is sound");
