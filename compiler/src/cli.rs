@@ -18,6 +18,7 @@ mod digits;
 pub mod files;
 pub mod form;
 mod inspect;
+mod interrupt;
 mod memory;
 mod names;
 mod page;
@@ -36,12 +37,19 @@ use clap::Parser;
 use form::{Form, output};
 use hecc::diag::{Code, Diagnostic, Diagnostics};
 use hecc_ckks::Instructions;
+use hecc_ir::machine::bound_process;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// Runs the command given by the process arguments.
 pub fn main() -> ExitCode {
-    run(|cli: &Cli| cli.form, |cli, form| dispatch(&cli.command, form))
+    run(
+        |cli: &Cli| cli.form,
+        |cli, form| {
+            interrupt::listen(form);
+            dispatch(&cli.command, form)
+        },
+    )
 }
 
 /// Parses the process arguments and does what they ask for, in the form they ask for. Refusals are
@@ -54,7 +62,9 @@ pub fn run<C: Parser>(
         Ok(arguments) => arguments,
         Err(error) => return refuse_arguments(&error),
     };
-    let form = form(&arguments).form();
+    let common = form(&arguments);
+    let form = common.form();
+    bound_process(common.memory.unwrap_or_default());
     match limit_instructions().and_then(|()| command(&arguments, form)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(diagnostics) => {

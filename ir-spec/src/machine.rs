@@ -74,6 +74,15 @@ pub fn bound_process(bound: Bound) {
     PROCESS.store(bytes, Ordering::Relaxed);
 }
 
+/// What [`bound_process`] said last.
+pub fn process_bound() -> Bound {
+    match PROCESS.load(Ordering::Relaxed) {
+        AS_FREE => Bound::Free,
+        UNBOUNDED => Bound::All,
+        bytes => Bound::Bytes(bytes),
+    }
+}
+
 /// Bytes of memory that this process may still take, if that is known: by [`bound_process`], or else what the
 /// kernel calls available, or what a container or a limit of the process leaves if that is less.
 pub fn free_memory() -> Option<usize> {

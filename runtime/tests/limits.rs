@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Draft, params, values};
+use common::{Draft, params, tensors, values};
 use hecc_ir::program::PlainUse;
 use hecc_ir::{Instr, Plain, Program, Reg, Scale, artifact};
 use hecc_runtime::client::Client;
@@ -30,8 +30,8 @@ fn load(program: &Program, executor: &Executor) -> Result<Server, Error> {
 fn session(program: &Program) -> (Session, Vec<u8>) {
     let client = Client::generate_insecure(&program.manifest).unwrap();
     let server = load(program, &Executor::new(Some(2)).unwrap()).unwrap();
-    let tensors: Vec<Vec<f64>> =
-        program.manifest.inputs.iter().map(|port| vec![0.5; port.layout.shape.n_elements()]).collect();
+    let ports = program.manifest.inputs.iter();
+    let tensors = tensors(&ports.map(|port| vec![0.5; port.layout.shape.n_elements()]).collect::<Vec<_>>());
     let session = server.session(&client.eval_keys().unwrap()).unwrap();
     (session, client.encrypt(&tensors).unwrap())
 }
@@ -101,7 +101,7 @@ fn ciphertexts_of_inputs_and_results_are_counted() {
     let (session, input) = session(&program);
     let result = session.eval(&input).unwrap().bundle;
     let client = Client::generate_insecure(&program.manifest).unwrap().with_limits(within(1 << 10));
-    let tensor = vec![vec![0.5; RING_DEGREE / 2]];
+    let tensor = tensors(&[vec![0.5; RING_DEGREE / 2]]);
     for refused in [client.encrypt(&tensor).map(drop), client.decrypt(&result).map(drop)] {
         assert!(matches!(refused, Err(Error::Memory { what: Held::Ciphertexts, .. })), "{refused:?}");
     }
@@ -162,7 +162,7 @@ fn forecasts_say_what_runs_take() {
     let client = Client::generate_insecure(&program.manifest).unwrap();
     let server = load(&program, &Executor::new(Some(1)).unwrap()).unwrap();
     let session = server.session(&client.eval_keys().unwrap()).unwrap();
-    let input = client.encrypt(&[vec![0.5; slots]]).unwrap();
+    let input = client.encrypt(&tensors(&[vec![0.5; slots]])).unwrap();
     let runs: Vec<_> = (0..5).map(|_| session.eval(&input).unwrap().cost).collect();
     let (predicted, found) = (server.forecast(), runs.iter().min_by_key(|run| run.wall).unwrap());
     assert_eq!(predicted.memory.ciphertexts, found.memory.ciphertexts);
@@ -174,7 +174,7 @@ fn forecasts_say_what_runs_take() {
         cost.timings.iter().map(|row| (row.layer.clone(), row.mnemonic, row.count)).collect()
     };
     assert_eq!(kinds(&predicted), kinds(found));
-    // Wide, for other work may go on beside it; `examples/forecast.rs` shows how near it is.
+    // Wide, for other work may go on beside it; `hecc eval --json` shows how near it is.
     let ratio = predicted.wall.as_secs_f64() / found.wall.as_secs_f64();
     assert!((0.05..8.0).contains(&ratio), "{ratio}");
 }

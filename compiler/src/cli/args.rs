@@ -2,10 +2,12 @@
 
 use super::accuracy::Task;
 use super::form::Form;
-use super::memory::{Budget, parse_budget};
+use super::memory::{parse_memory, parse_time};
 use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
+use hecc_ir::machine::Bound;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Compiles neural networks to run on encrypted data, and runs them.
 #[derive(Debug, Parser)]
@@ -19,12 +21,16 @@ pub struct Cli {
     pub form: FormArgs,
 }
 
-/// How to print results and errors.
+/// What every command takes: how to print results and errors, and most memory.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct FormArgs {
     /// Print results, and errors, as JSON for scripts.
     #[arg(long, global = true)]
     pub json: bool,
+    /// Most memory to take: 512M, 16G, `all`; what is free when not given. What is known to take more is refused
+    /// before it is begun.
+    #[arg(long, global = true, value_name = "SIZE", value_parser = parse_memory)]
+    pub memory: Option<Bound>,
 }
 
 impl FormArgs {
@@ -249,11 +255,15 @@ pub struct MachineArgs {
     #[arg(long, value_parser = parse_threads)]
     pub threads: Option<usize>,
     /// Memory for encoded weights: 512M, 2G, `all`; half of what is free when not given.
-    #[arg(long, value_name = "SIZE", value_parser = parse_budget)]
-    pub plain_memory: Option<Budget>,
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
+    pub plain_memory: Option<Bound>,
     /// Folder for a file of the weights beyond that, instead of encoding them when needed.
     #[arg(long, value_name = "DIR")]
     pub plain_map: Option<PathBuf>,
+    /// Longest time of an evaluation: 500ms, 30s, 10m. One that is predicted to take longer is not started, and
+    /// one that does is stopped.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub time_limit: Option<Duration>,
 }
 
 /// Arguments of `run` and `bench`.
@@ -443,9 +453,16 @@ pub struct DecryptArgs {
     /// Encrypted result.
     #[arg(long, default_value = "result.hect")]
     pub input: PathBuf,
-    /// How many samples were encrypted together.
-    #[arg(long, default_value = "1", conflicts_with = "share")]
-    pub count: NonZeroUsize,
+    /// The encrypted input that this must be the result of; without it, `input.hect` beside
+    /// the result, if there is one.
+    #[arg(long, value_name = "INPUT.hect")]
+    pub answers: Option<PathBuf>,
+    /// Decrypt whichever input it is the result of.
+    #[arg(long, conflicts_with = "answers")]
+    pub any_input: bool,
+    /// How many samples to decrypt; without it, all that were encrypted together.
+    #[arg(long, conflicts_with = "share")]
+    pub count: Option<NonZeroUsize>,
     /// What the outputs are for: `regress` names no class. One output never does.
     #[arg(long, value_enum, value_name = "TASK", default_value = "classify")]
     pub task: Task,

@@ -2,9 +2,10 @@
 //! is its own: the command line of that process, its figures, its diagnostics.
 
 use super::args::{BenchArgs, DataArgs, MachineArgs, ModelArgs, PackingArg};
-use super::memory::Budget;
+use super::memory;
 use clap::ValueEnum;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label, Severity, Source};
+use hecc_ir::machine::{Bound, process_bound};
 use serde::Deserialize;
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};
@@ -50,7 +51,7 @@ fn options(args: &BenchArgs, packing: Option<PackingArg>) -> Vec<OsString> {
         packing: _,
         no_validate,
     } = model;
-    let MachineArgs { threads, plain_memory, plain_map } = machine;
+    let MachineArgs { threads, plain_memory, plain_map, time_limit } = machine;
     let mut words = vec![OsString::from("--json")];
     let mut option = |name: &str, value: Option<OsString>| words.extend(value.map(|v| word(name, &v)));
     option("precision", Some(precision.to_string().into()));
@@ -67,7 +68,9 @@ fn options(args: &BenchArgs, packing: Option<PackingArg>) -> Vec<OsString> {
     option("count", Some(count.to_string().into()));
     option("task", task.and_then(|task| Some(task.to_possible_value()?.get_name().into())));
     option("threads", threads.map(|n| n.to_string().into()));
-    option("plain-memory", plain_memory.as_ref().map(budget));
+    option("memory", size(process_bound()));
+    option("plain-memory", plain_memory.and_then(size));
+    option("time-limit", time_limit.map(|time| format!("{}ms", time.as_millis()).into()));
     option("plain-map", plain_map.as_ref().map(OsString::from));
     option("simulate", simulate.map(|n| n.to_string().into()));
     let flags = [("--insecure", *insecure), ("--no-validate", *no_validate)];
@@ -82,11 +85,8 @@ fn word(name: &str, value: &OsStr) -> OsString {
     word
 }
 
-fn budget(budget: &Budget) -> OsString {
-    match budget {
-        Budget::All => "all".into(),
-        Budget::Bytes(bytes) => bytes.to_string().into(),
-    }
+fn size(bound: Bound) -> Option<OsString> {
+    memory::spell_memory(bound).map(OsString::from)
 }
 
 /// A process that ended without figures and without a diagnostic.

@@ -11,13 +11,17 @@ use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::DataSet;
 use hecc_ir::{Manifest, artifact};
 use hecc_runtime::Error;
+use hecc_runtime::bundle::{BundleError, Question};
 use hecc_runtime::client::{Client, Loss, Sharing};
 use hecc_runtime::server::Server;
 use serde::Serialize;
 use serde_json::json;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 const COMPILE_AGAIN: &str = "compile the model again, and use the files it writes";
+/// Name of encrypted inputs that is not said.
+const DEFAULT_INPUT: &str = "input.hect";
 const KEYS_AGAIN: &str = "make keys with `hecc keygen` and this program's manifest";
 const ENCRYPT_AGAIN: &str = "encrypt with `hecc encrypt` and this program's manifest";
 
@@ -69,7 +73,8 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
     let input =
         client.encrypt_batch(&session::batch(&data, args.index, args.count.get())).map_err(refused)?;
     files::write(&args.output, &input, Access::Normal)?;
-    form.result(&json!({ "input": args.output, "input_bytes": input.len() }), || {
+    let written = json!({ "input": args.output, "input_bytes": input.len(), "samples": args.count });
+    form.result(&written, || {
         format!("wrote {} ({:.1} kB)\n", args.output.display(), input.len() as f64 / 1e3)
     });
     Ok(())
@@ -81,7 +86,7 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     let eval_keys = files::read(&args.eval_keys)?;
     let input = files::read(&args.input)?;
     let refused = |e: Error| problems::runtime(Code::BadProgram, &args.program, &e, COMPILE_AGAIN);
-    let executor = memory::server_executor(&args.machine, eval_keys.len()).map_err(refused)?;
+    let executor = memory::executor(&args.machine).map_err(refused)?;
     let spinner = progress::spinner("encoding weights");
     let server = Server::load_with(&program, &executor, &hecc_runtime::executor::silent).map_err(refused)?;
     spinner.finish_and_clear();
@@ -90,7 +95,8 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     }
     let keys_refused = |e: Error| problems::runtime(Code::BadKeys, &args.eval_keys, &e, KEYS_AGAIN);
     let session = server.session(&eval_keys).map_err(keys_refused)?;
-    let bar = progress::bar("evaluating", 0);
+    let forecast = server.forecast();
+    let bar = progress::bar(format!("evaluating, about {:.1} s", forecast.wall.as_secs_f64()), 0);
     let on_instr = |done: usize, total: usize| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
@@ -103,6 +109,8 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     let report = json!(EvalReport {
         result: &args.output,
         latency_s: seconds,
+        predicted_latency_s: forecast.wall.as_secs_f64(),
+        predicted_run_bytes: forecast.memory.peak,
         threads: reply.cost.n_threads,
         memory: MemoryFigures::of(&reply.cost.memory),
     });
@@ -128,6 +136,9 @@ fn elsewhere(program: &Path, server: &Server) -> Option<Diagnostics> {
 struct EvalReport<'a> {
     result: &'a Path,
     latency_s: f64,
+    /// From the program and from steps measured on this machine, before the run.
+    predicted_latency_s: f64,
+    predicted_run_bytes: usize,
     threads: usize,
     #[serde(flatten)]
     memory: MemoryFigures,
@@ -138,8 +149,12 @@ pub fn decrypt(args: &DecryptArgs, form: Form) -> Result<(), Diagnostics> {
     let client = client(&args.manifest, &args.secret, args.insecure)?;
     let result = files::read(&args.input)?;
     let refused = |e: Error| decrypt_refused(args, &e);
+    let question = question(args, &result)?;
     let (samples, loss) = match sharing(args) {
-        None => (client.decrypt_batch(&result, args.count.get()).map_err(refused)?, None),
+        None => {
+            let n_samples = args.count.map_or(question.n_samples, NonZeroUsize::get);
+            (client.decrypt_batch(&result, n_samples).map_err(refused)?, None)
+        }
         Some(sharing) => {
             let shared = client.decrypt_to_share(&result, sharing).map_err(refused)?;
             (vec![shared.tensors], Some(shared.loss))
@@ -151,6 +166,24 @@ pub fn decrypt(args: &DecryptArgs, form: Form) -> Result<(), Diagnostics> {
         }
     }
     Ok(())
+}
+
+/// The question that a result answers, which is that of the input it is to be the result of.
+fn question(args: &DecryptArgs, result: &[u8]) -> Result<Question, Diagnostics> {
+    let refused = |e: BundleError| decrypt_refused(args, &e.into());
+    let found = Question::answered(result).map_err(refused)?;
+    let beside = || Some(args.input.with_file_name(DEFAULT_INPUT)).filter(|path| path.exists());
+    let asked = args.answers.clone().or_else(beside).filter(|_| !args.any_input);
+    let Some(path) = asked else { return Ok(found) };
+    // Its header and question are all that is needed of it.
+    let input = files::read(&path)?;
+    let unreadable = |e: BundleError| {
+        let help = "name an input that `hecc encrypt` wrote with --answers, or add --any-input";
+        problems::runtime(Code::BadCiphertext, &path, &e.into(), help)
+    };
+    let question = Question::of(&input).map_err(unreadable)?;
+    question.check(found).map_err(|e| problems::other_input(&args.input, &path, &e))?;
+    Ok(question)
 }
 
 fn sharing(args: &DecryptArgs) -> Option<Sharing> {
@@ -167,10 +200,12 @@ fn decrypt_refused(args: &DecryptArgs, error: &Error) -> Diagnostics {
             .label(Label::file("command line", *reason))
             .help("take --error from `hecc check --backend sim`, and fewer --releases, or round with --share")
             .into(),
-        Error::Batch { .. } => Diagnostic::error(Code::BadArguments, error.to_string())
-            .label(Label::file("command line", "--count"))
-            .help("take the --count that `hecc encrypt` was given")
-            .into(),
+        Error::Batch { .. } | Error::Samples { .. } => {
+            Diagnostic::error(Code::BadArguments, error.to_string())
+                .label(Label::file("command line", "--count"))
+                .help("take the --count that `hecc encrypt` was given, or leave it out")
+                .into()
+        }
         other => {
             let help = "use the file that `hecc eval` wrote for this program";
             problems::runtime(Code::BadCiphertext, &args.input, other, help)

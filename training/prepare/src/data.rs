@@ -62,6 +62,8 @@ impl Data {
 }
 
 fn read(path: &Path, part: Part, model: &Model) -> Result<Samples, Diagnostics> {
+    // Another shape is found before all samples are unpacked.
+    DataSet::read_first(path, part, 1)?.fits(model)?;
     let data = DataSet::read_part(path, part)?;
     data.fits(model)?;
     let Some(labels) = &data.labels else {
