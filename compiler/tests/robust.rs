@@ -6,6 +6,8 @@
 #[allow(dead_code)]
 mod support;
 
+#[path = "support/graphs.rs"]
+mod graphs;
 #[path = "support/idx.rs"]
 mod idx;
 #[path = "support/png.rs"]
@@ -168,6 +170,12 @@ proptest! {
     fn damaged_onnx(edits in edits(), file in 0usize..4) {
         let names = ["resnet_script", "view_script_dynamic", "moves_dynamo", "external"];
         import(&apply(&read(&format!("tests/fixtures/{}.onnx", names[file])), &edits));
+    }
+
+    /// Operands that are left out, results that are used, settings that contradict.
+    #[test]
+    fn senseless_onnx(choices in prop::collection::vec(any::<u32>(), 8..120)) {
+        import(&graphs::graph(&choices));
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     let program = files::read(&args.program)?;
     let eval_keys = files::read(&args.eval_keys)?;
     let input = files::read(&args.input)?;
-    let refused = |e: Error| problems::runtime(Code::BadProgram, &args.program, &e, COMPILE_AGAIN);
+    let refused = |e: Error| problems::program(&args.program, &e, COMPILE_AGAIN);
     let executor = memory::server_executor(&args.machine, eval_keys.len()).map_err(refused)?;
     let spinner = progress::spinner("encoding weights");
     let server = Server::load_with(&program, &executor, &hecc_runtime::executor::silent).map_err(refused)?;
@@ -89,7 +89,10 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     };
-    let input_refused = |e: Error| problems::runtime(Code::BadCiphertext, &args.input, &e, ENCRYPT_AGAIN);
+    let input_refused = |e: Error| match e {
+        Error::RunMemory { .. } => refused(e),
+        e => problems::runtime(Code::BadCiphertext, &args.input, &e, ENCRYPT_AGAIN),
+    };
     let reply = session.eval_with(&input, &on_instr).map_err(input_refused)?;
     bar.finish_and_clear();
     files::write(&args.output, &reply.bundle, Access::Normal)?;

@@ -1,7 +1,8 @@
 //! Turns refusals of the compiler and the runtime into diagnostics.
 
+use super::args::ModelArgs;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
-use hecc::packing::Unplaced;
+use hecc::packing::{Family, Unplaced};
 use hecc::pipeline::CompileError;
 use hecc::rewrite::Saturation;
 use hecc::validate::Mismatch;
@@ -9,8 +10,8 @@ use hecc_runtime::Error;
 use std::path::Path;
 
 /// A model that cannot be compiled.
-pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
-    let file = model.display().to_string();
+pub fn compile(args: &ModelArgs, error: CompileError) -> Diagnostics {
+    let file = args.model.display().to_string();
     let diagnostic = match error {
         CompileError::TooDeep { depth, ring_degree, max_log_qp } => {
             let title =
@@ -18,14 +19,17 @@ pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
             let message = format!("it has room for {max_log_qp} bits of modulus");
             Diagnostic::error(Code::NotEnoughLevels, title)
                 .label(Label::item(&file, "the whole network", message))
-                .help("lower the degree of activations, remove layers, or choose a larger ring with --ring")
+                .help(match args.ring {
+                    Some(_) => "lower the degree of activations, remove layers, or leave --ring out",
+                    None => "lower the degree of activations, or remove layers: there is no larger ring",
+                })
         }
         CompileError::TooCoarse { requested, reached } => {
             let title = format!("a relative error of {requested:e} cannot be reached");
             let message = format!("the best parameters are expected to reach {reached:.1e}");
-            Diagnostic::error(Code::PrecisionNotReached, title).label(Label::file(&file, message)).help(
-                format!("ask for less with --precision {:.0e}, or allow a larger ring", rounded_up(reached)),
-            )
+            Diagnostic::error(Code::PrecisionNotReached, title)
+                .label(Label::file(&file, message))
+                .help(coarser(args, reached))
         }
         CompileError::BatchTooLarge { batch, limit } => {
             let title = format!("a batch of {batch} is larger than a ciphertext");
@@ -75,8 +79,12 @@ fn no_place(file: &str, unplaced: &Unplaced) -> Diagnostics {
 
 /// What a layer lacks in a packing, and what to do.
 pub fn why_no_place(unplaced: &Unplaced) -> (String, &'static str) {
-    let Unplaced { layer, needs_slots, n_slots, n_inputs, .. } = unplaced;
+    let Unplaced { layer, needs_slots, n_slots, n_inputs, family } = unplaced;
     match (needs_slots, n_inputs) {
+        (Some(needed), _) if *family == Family::Tiles => (
+            format!("one tile of `{layer}` takes {needed} slots, each of {n_inputs} inputs has {n_slots}"),
+            "choose fewer inputs at once with --batch, or a larger ring with --ring",
+        ),
         (Some(needed), 0 | 1) => (
             format!("one plane of `{layer}` takes {needed} slots, a ciphertext has {n_slots}"),
             "choose a larger ring with --ring, or `--packing tiles`, which divides planes",
@@ -117,6 +125,18 @@ pub fn bounded(model: &Path, saturation: &Saturation) -> Diagnostics {
         .into()
 }
 
+/// What to do where errors stay larger than was asked for.
+fn coarser(args: &ModelArgs, reached: f64) -> String {
+    let ring = if args.ring.is_some() { ", or leave --ring out" } else { "" };
+    match rounded_up(reached) {
+        reached if reached < 1.0 => format!("ask for less with --precision {reached:.0e}{ring}"),
+        _ => format!(
+            "the error is as large as the outputs, which are small beside the values they come from: \
+             scale the weights of the last layers{ring}"
+        ),
+    }
+}
+
 /// The next number of one significant digit.
 fn rounded_up(x: f64) -> f64 {
     let unit = 10f64.powf(x.log10().floor());
@@ -128,11 +148,17 @@ pub fn runtime(code: Code, file: &Path, error: &Error, help: &str) -> Diagnostic
     match error {
         Error::Spill { folder, cause } => return spill(folder, cause),
         Error::Unmappable => return unmappable(),
-        Error::RunMemory { needed, available } => return no_memory(file, *needed, *available),
+        Error::RunMemory { needed, available } => {
+            let help = "choose a packing other than `batch`, `--optimize memory`, or fewer inputs at once (`--batch`); \
+                        `--plain-memory all` tries it all the same";
+            return no_memory(file, [*needed, *available], help);
+        }
         _ => {}
     }
     let place = Label::file(file.display().to_string(), error.to_string());
-    Diagnostic::error(code, code.title()).label(place).help(help).into()
+    let problem = Diagnostic::error(code, code.title()).label(place);
+    // Without a next step, the command points to the explanation of the code.
+    if help.is_empty() { problem.into() } else { problem.help(help).into() }
 }
 
 /// A folder that cannot hold a file of weights.
@@ -155,14 +181,26 @@ pub fn no_page(title: &str, help: &str) -> Diagnostics {
     Diagnostic::error(Code::BadArguments, title).label(place).help(help).into()
 }
 
+/// A program that refused to be run, or could not be.
+pub fn program(file: &Path, error: &Error, help: &str) -> Diagnostics {
+    match error {
+        Error::RunMemory { needed, available } => {
+            let help = "compile it again for less memory, such as with `hecc compile --optimize memory`; \
+                        `--plain-memory all` tries it all the same";
+            no_memory(file, [*needed, *available], help)
+        }
+        other => runtime(Code::BadProgram, file, other, help),
+    }
+}
+
 /// A run that would hold more bytes than are free.
-fn no_memory(file: &Path, needed: usize, free: usize) -> Diagnostics {
+fn no_memory(file: &Path, [needed, free]: [usize; 2], help: &str) -> Diagnostics {
     let megabytes = |bytes: usize| bytes as f64 / 1e6;
     let said =
         format!("at least {:.1} MB of ciphertexts, {:.1} MB are free", megabytes(needed), megabytes(free));
     Diagnostic::error(Code::NoMemory, Code::NoMemory.title())
         .label(Label::file(file.display().to_string(), said))
-        .help("choose a packing other than `batch`, `--optimize memory`, or fewer inputs at once (`--batch`); `--plain-memory all` tries it all the same")
+        .help(help)
         .into()
 }
 

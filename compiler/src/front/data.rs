@@ -159,10 +159,11 @@ impl DataSet {
 
     fn from_tensors(path: &str, file: &TensorFile) -> Result<DataSet, Diagnostics> {
         let mut diagnostics = Diagnostics::new();
-        let samples = diagnostics.take(file.get("x").and_then(|x| split(path, x)));
+        let get = |name: &str| file.get(name).map_err(of_samples);
+        let samples = diagnostics.take(get("x").and_then(|x| split(path, x)));
         let n = samples.as_ref().map(|(_, samples)| samples.len());
         let labels = match file.contains("y") {
-            true => diagnostics.take(file.get("y").and_then(|y| Labels::read(path, y, n))),
+            true => diagnostics.take(get("y").and_then(|y| Labels::read(path, y, n))),
             false => None,
         };
         match samples {
@@ -174,6 +175,9 @@ impl DataSet {
     }
 
     /// Some of the samples as tensors.
+    ///
+    /// # Panics
+    /// When there are not as many samples.
     pub fn tensors(&self, samples: Range<usize>) -> Vec<hecc_ir::Tensor> {
         let tensor = |values: &Vec<f64>| hecc_ir::Tensor::new(self.shape.clone(), values.clone());
         let tensors = self.samples[samples].iter().map(tensor).collect::<Result<_, _>>();
@@ -244,6 +248,15 @@ fn disagreement((images, n_images): (&str, usize), (labels, n_labels): (&str, us
         .label(Label::item(labels, "labels", format!("has {n_labels}")))
         .label(Label::item(images, "images", format!("has {n_images}")))
         .help("use files of the same part of the same data set")
+}
+
+/// A refusal of an array, with what to do where it holds samples.
+fn of_samples(refusal: Diagnostic) -> Diagnostic {
+    match refusal.code {
+        Code::NotFinite => refusal.help("leave such samples out, or put numbers in their place"),
+        Code::UnknownTensor => refusal.help("save samples as `x` and labels as `y`, with `numpy.savez`"),
+        _ => refusal,
+    }
 }
 
 fn unusable(path: &str, array: &str, title: String) -> Diagnostic {

@@ -74,8 +74,9 @@ fn not_in_training<'a>(importer: &Importer<'a>, node: Node<'a>) -> Result<(), Fa
     match is_training {
         false => Ok(()),
         true => {
+            let title = format!("`{}` is in its form for training", node.op());
             let help = "export the model in inference mode: in PyTorch, call `model.eval()` before";
-            Err(node.unsupported("its form for training", help).into())
+            Err(node.problem(Code::UnsupportedAttribute, title).help(help).into())
         }
     }
 }
@@ -83,7 +84,7 @@ fn not_in_training<'a>(importer: &Importer<'a>, node: Node<'a>) -> Result<(), Fa
 /// The operand itself: what changes it, types and training, is not here.
 fn same<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
     if node.op() == "Cast" && !matches!(node.int("to", 0), 1 | 10 | 11 | 16) {
-        let title = "the encrypted value is cast to integers";
+        let title = "the encrypted value is cast to something else than floats";
         return Err(node.problem(Code::UnsupportedOp, title).help("keep it a float").into());
     }
     let mut flow = importer.flow(node, 0)?;

@@ -30,7 +30,7 @@ pub(super) fn read(
 fn convert(path: &str, name: &str, view: &TensorView<'_>, budget: &mut u64) -> Result<Tensor, Diagnostic> {
     let place = || Label::item(path, format!("tensor `{name}`"), "");
     let element = element_type(view.dtype()).ok_or_else(|| {
-        let title = format!("tensor `{name}` has elements of type {:?}", view.dtype());
+        let title = format!("tensor `{name}` has elements of type {}", view.dtype());
         let help = "convert it to float32 before saving";
         Diagnostic::error(Code::ElementType, title).label(place()).help(help)
     })?;

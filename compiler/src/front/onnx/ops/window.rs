@@ -2,8 +2,8 @@
 
 use super::super::fold::integers;
 use super::super::import::{Importer, Padded, Value};
-use super::super::node::{Failure, Node, axis, list};
-use crate::diag::{Code, Diagnostic};
+use super::super::node::{Failure, Node, axis};
+use crate::diag::{Code, Diagnostic, list};
 use crate::model::{AvgPool, Conv, LayerId, LayerKind, MaxPool};
 use hecc_ir::Shape;
 
