@@ -147,7 +147,12 @@ fn imported(bytes: &[u8]) -> Model {
 fn padded_pool(opset: i64, pad: Vec<u8>, lists: &[support::Tensor]) -> Model {
     use support::{ints, node, node_with};
     let window = [ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])];
-    let nodes = [node("Mul", "two", &["x", "c"], "t"), pad, node_with("AveragePool", "pool", &["p"], "a", &window), node("Flatten", "flat", &["a"], "y")];
+    let nodes = [
+        node("Mul", "two", &["x", "c"], "t"),
+        pad,
+        node_with("AveragePool", "pool", &["p"], "a", &window),
+        node("Flatten", "flat", &["a"], "y"),
+    ];
     let mut c = support::Tensor::new("c", &[1]);
     c.values = vec![2.0];
     let constants = std::iter::once(c).chain(lists.iter().cloned()).collect::<Vec<_>>();
@@ -158,7 +163,10 @@ fn padded_pool(opset: i64, pad: Vec<u8>, lists: &[support::Tensor]) -> Model {
 fn pads(opset: i64, pads: &[i64]) -> (Vec<u8>, Vec<support::Tensor>) {
     use support::{Tensor, ints, node, node_with, text};
     match opset {
-        ..11 => (node_with("Pad", "pad", &["t"], "p", &[text("mode", "constant"), ints("pads", pads)]), Vec::new()),
+        ..11 => (
+            node_with("Pad", "pad", &["t"], "p", &[text("mode", "constant"), ints("pads", pads)]),
+            Vec::new(),
+        ),
         11..18 => (node("Pad", "pad", &["t", "pads"], "p"), vec![Tensor::list("pads", pads)]),
         _ => {
             let images = [pads[2], pads[3], pads[6], pads[7]];
@@ -178,7 +186,13 @@ fn pads_of_no_zeros_are_nothing() {
         let sums = [0, 2, 8, 10].map(|at| x[at] + x[at + 1] + x[at + 4] + x[at + 5]);
         assert_eq!(model.logits(&x), sums.map(|sum| sum / 2.0));
     }
-    let edge = support::node_with("Pad", "pad", &["t"], "p", &[support::text("mode", "edge"), support::ints("pads", &[0; 8])]);
+    let edge = support::node_with(
+        "Pad",
+        "pad",
+        &["t"],
+        "p",
+        &[support::text("mode", "edge"), support::ints("pads", &[0; 8])],
+    );
     assert_eq!(padded_pool(9, edge, &[]).logits(&[1.0; 16]), [2.0; 4]);
 }
 

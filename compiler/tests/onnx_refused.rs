@@ -68,21 +68,34 @@ fn further_results_are_refused_where_they_are_used() {
         tensor.values = vec![1.0; 2];
         tensor
     });
-    let norm = |outputs: &[&str]| node_of("BatchNormalization", "norm", &["x", "s", "b", "m", "v"], outputs, &[]);
+    let norm =
+        |outputs: &[&str]| node_of("BatchNormalization", "norm", &["x", "s", "b", "m", "v"], outputs, &[]);
     let dropout = |outputs: &[&str]| node_of("Dropout", "drop", &["x"], outputs, &[]);
     let pool = node_of("MaxPool", "pool", &["x"], &["a", "indices"], &[window]);
     let cases: [(Vec<Vec<u8>>, &str); 6] = [
-        (vec![dropout(&["a", "mask"]), node_with("Cast", "cast", &["mask"], "c", &[int("to", 1)]), node("Mul", "mul", &["a", "c"], "y")], "y"),
+        (
+            vec![
+                dropout(&["a", "mask"]),
+                node_with("Cast", "cast", &["mask"], "c", &[int("to", 1)]),
+                node("Mul", "mul", &["a", "c"], "y"),
+            ],
+            "y",
+        ),
         (vec![dropout(&["a", "mask"])], "mask"),
         (vec![dropout(&["", "mask"]), node("Neg", "neg", &["mask"], "y")], "y"),
         (vec![norm(&["a", "mean"]), node("Add", "add", &["a", "mean"], "y")], "y"),
         (vec![pool, node("Shape", "shape", &["indices"], "i"), node("Reshape", "r", &["a", "i"], "y")], "y"),
-        (vec![node_of("Neg", "neg", &["x"], &["a", "more"], &[]), node("Add", "add", &["more", "more"], "y")], "y"),
+        (
+            vec![
+                node_of("Neg", "neg", &["x"], &["a", "more"], &[]),
+                node("Add", "add", &["more", "more"], "y"),
+            ],
+            "y",
+        ),
     ];
     let options = LoadOptions { accept_unfriendly: true, ..LoadOptions::default() };
-    let messages = cases.map(|(nodes, output)| {
-        refused_with(&model(&nodes, &parameters, &[1, 2, 4, 4], output), &options)
-    });
+    let messages = cases
+        .map(|(nodes, output)| refused_with(&model(&nodes, &parameters, &[1, 2, 4, 4], output), &options));
     insta::assert_snapshot!(messages.join("\n---\n"));
 }
 
@@ -106,7 +119,8 @@ fn operators_in_training_form_are_refused() {
         (13, node("Dropout", "drop", &["x", "", "mode"], "y")),
         (13, node("Dropout", "drop", &["x", "", "x"], "y")),
     ];
-    let messages = cases.map(|(opset, node)| refused(&model_in(opset, &[node], &constants, &[1, 2, 4, 4], "y")));
+    let messages =
+        cases.map(|(opset, node)| refused(&model_in(opset, &[node], &constants, &[1, 2, 4, 4], "y")));
     insta::assert_snapshot!(messages.join("\n---\n"));
 }
 
@@ -117,7 +131,12 @@ fn settings_that_contradict_tensors_are_refused() {
     let conv = |settings: &[Vec<u8>]| node_with("Conv", "n", &["x", "w"], "y", settings);
     let pool = |settings: &[Vec<u8>]| node_with("AveragePool", "n", &["x"], "y", settings);
     let reshape = |shape: &str, settings: &[Vec<u8>]| node_with("Reshape", "n", &["x", shape], "y", settings);
-    let pad = |settings: &[Vec<u8>]| [node_with("Pad", "p", &["x"], "p", settings), node_with("AveragePool", "n", &["p"], "y", &[window()])];
+    let pad = |settings: &[Vec<u8>]| {
+        [
+            node_with("Pad", "p", &["x"], "p", settings),
+            node_with("AveragePool", "n", &["p"], "y", &[window()]),
+        ]
+    };
     let single = [
         conv(&[ints("kernel_shape", &[3, 3])]),
         conv(&[int("group", 2)]),
@@ -157,7 +176,10 @@ fn settings_that_contradict_tensors_are_refused() {
         pad(&[ints("pads", &[0, 0, -1, 0, 0, 0, 0, 0])]),
         pad(&[ints("pads", &[0, 0, 1, 0, 0, 0, 0, 0]), float("value", 0.5)]),
         pad(&[ints("pads", &[0, 0, 1, 0, 0, 0, 0, 0]), text("mode", "reflect")]),
-        [node_with("Pad", "p", &["x"], "p", &[ints("pads", &[0, 0, 1, 0, 0, 0, 0, 0])]), node("Neg", "n", &["p"], "y")],
+        [
+            node_with("Pad", "p", &["x"], "p", &[ints("pads", &[0, 0, 1, 0, 0, 0, 0, 0])]),
+            node("Neg", "n", &["p"], "y"),
+        ],
     ];
     let constants = [
         Tensor::new("w", &[2, 2, 2, 2]),

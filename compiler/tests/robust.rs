@@ -163,8 +163,14 @@ const TEXT: &str = "model m {
 }
 ";
 
+/// `PROPTEST_CASES` asks for more cases.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { cases: default.cases.saturating_mul(2), ..default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(config())]
 
     #[test]
     fn damaged_onnx(edits in edits(), file in 0usize..4) {

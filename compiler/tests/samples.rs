@@ -102,7 +102,12 @@ fn samples_of_another_shape_are_refused_by_every_command() {
 #[test]
 fn samples_that_fit_are_taken() {
     let folder = images();
-    folder.write("flat.hec", IMAGES.replace("[3, 8, 8]", "[192]").replace("conv(x, out_channels = 2, kernel = 3)", "dense(x, features = 6)"));
+    folder.write(
+        "flat.hec",
+        IMAGES
+            .replace("[3, 8, 8]", "[192]")
+            .replace("conv(x, out_channels = 2, kernel = 3)", "dense(x, features = 6)"),
+    );
     folder.write("grey.hec", IMAGES.replace("[3, 8, 8]", "[1, 8, 8]"));
     let takes = |model: &str, shape: &[u64]| {
         folder.samples("x.npz", shape, 0.5);
@@ -129,7 +134,8 @@ fn labels_that_are_no_class_are_refused_by_every_command() {
     ];
     for (name, shape, y, said) in labels {
         folder.data(&format!("{name}.npz"), x(), Some((shape, y)));
-        for command in ["run", "bench", "check --backend sim", "check --backend clear", "bench --simulate 3"] {
+        for command in ["run", "bench", "check --backend sim", "check --backend clear", "bench --simulate 3"]
+        {
             let refused = folder.refuses(&format!("{command} small.hec --count 3 --data {name}.npz"));
             let code = if name == "few" { "error[H050]" } else { "error[H051]" };
             assert!(refused.contains(code) && refused.contains(said), "{refused}");
@@ -162,7 +168,10 @@ fn labels_say_whether_results_are_classes() {
         assert_eq!(check["label_err"]["mean_abs"].is_number(), name == "values", "{check}");
     }
     let asked = folder.prints_json("check small.hec --backend clear --task classify --data none.npz --json");
-    assert_eq!((&asked["task"], &asked["agree"], &asked["correct"]), (&json!("classify"), &json!(2), &Value::Null));
+    assert_eq!(
+        (&asked["task"], &asked["agree"], &asked["correct"]),
+        (&json!("classify"), &json!(2), &Value::Null)
+    );
     let refused = folder.refuses("check small.hec --backend clear --task classify --data values.npz");
     assert!(refused.contains("error[H051]") && refused.contains("y.argmax(1)"), "{refused}");
     let refused = folder.refuses("check small.hec --backend clear --task regress --data classes.npz");
@@ -182,7 +191,10 @@ fn one_output_is_a_value() {
     assert_eq!((&sample["plain"], &sample["decrypted"]), (&Value::Null, &Value::Null));
     assert!(near(&sample["logits"][0], 1.5) && sample["same"] == true && sample["label"] == 1.25, "{run}");
     let shown = folder.prints(line);
-    assert!(!shown.contains("prediction") && shown.contains("2 of 2 encrypted results are within 1e-4"), "{shown}");
+    assert!(
+        !shown.contains("prediction") && shown.contains("2 of 2 encrypted results are within 1e-4"),
+        "{shown}"
+    );
     let check = folder.prints_json("check one.hec --backend clear --data numbers.npz --json");
     assert!(near(&check["label_err"]["mean_abs"], 0.375), "{check}");
     assert!(near(&check["label_err"]["relative"], 0.75 / 4.75), "{check}");

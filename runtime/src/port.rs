@@ -5,8 +5,8 @@
 //! are the row-major elements alone.
 
 use crate::Error;
-use hecc_ir::{Manifest, Tensor};
 use hecc_ir::program::Port;
+use hecc_ir::{Manifest, Tensor};
 
 /// Slots of the ring for the ciphertexts of every input, in manifest order. Lanes
 /// without a sample are zero.

@@ -59,12 +59,15 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
     let refused = |e: Error| {
         let e = session::numbered(e, args.index, args.count.get());
         let help = match &e {
-            Error::Batch { .. } => "compile the model with a larger `hecc compile --batch`, or encrypt batch by batch",
+            Error::Batch { .. } => {
+                "compile the model with a larger `hecc compile --batch`, or encrypt batch by batch"
+            }
             _ => "scale the samples as in training (pixels of 0..255: divide by 255)",
         };
         problems::runtime(Code::BadInput, &args.data, &e, help)
     };
-    let input = client.encrypt_batch(&session::batch(&data, args.index, args.count.get())).map_err(refused)?;
+    let input =
+        client.encrypt_batch(&session::batch(&data, args.index, args.count.get())).map_err(refused)?;
     files::write(&args.output, &input, Access::Normal)?;
     form.result(&json!({ "input": args.output, "input_bytes": input.len() }), || {
         format!("wrote {} ({:.1} kB)\n", args.output.display(), input.len() as f64 / 1e3)
@@ -172,7 +175,9 @@ fn show_tensor(name: &str, tensor: &[f64], (task, loss): (Task, Option<Loss>), f
         report["shared"] = json!({ "step": step, "noise_std": noise_std });
     }
     form.result(&report, || {
-        let show = |&value: &f64| loss.map_or_else(|| digits::alone(value), |loss| digits::with_error(value, loss.step));
+        let show = |&value: &f64| {
+            loss.map_or_else(|| digits::alone(value), |loss| digits::with_error(value, loss.step))
+        };
         let values: Vec<String> = tensor.iter().map(show).collect();
         let shared = loss.map_or(String::new(), show_loss);
         let class = class.map_or(String::new(), |class| format!("prediction {class}\n"));

@@ -63,7 +63,8 @@ impl Row {
 
     fn describe(&self, judge: &Judge, expected_error: f64) -> Vec<String> {
         let verdict = if judge.agrees(&self.plain, &self.logits) { "same" } else { "DIFFERENT" };
-        let label = judge.labels.map_or(String::new(), |labels| format!("   label {}", label(labels, self.index)));
+        let label =
+            judge.labels.map_or(String::new(), |labels| format!("   label {}", label(labels, self.index)));
         let together = match self.n_together {
             1 => String::new(),
             n => format!(" for {n} samples"),
@@ -176,7 +177,8 @@ fn agreement(rows: &[Row], judge: &Judge) -> String {
     match judge.task {
         Task::Classify => {
             let correct = judge.n_correct(results());
-            let labels = correct.map_or(String::new(), |correct| format!(", {correct} of {n} equal the label"));
+            let labels =
+                correct.map_or(String::new(), |correct| format!(", {correct} of {n} equal the label"));
             format!("{agree} of {n} encrypted predictions equal the plain ones{labels}")
         }
         Task::Regress => {
@@ -187,7 +189,9 @@ fn agreement(rows: &[Row], judge: &Judge) -> String {
                 format!("; mean absolute error to the labels {found}, {plain} of plain results")
             });
             let precision = judge.precision;
-            format!("{agree} of {n} encrypted results are within {precision:e} of the largest output from the plain ones{labels}")
+            format!(
+                "{agree} of {n} encrypted results are within {precision:e} of the largest output from the plain ones{labels}"
+            )
         }
     }
 }

@@ -123,7 +123,10 @@ impl Folder {
             let command = command.take(2).filter(|word| !word.contains('.')).collect::<Vec<_>>().join(" ");
             let advised = words(text).into_iter().filter(|word| word.starts_with("--"));
             for option in advised.collect::<Vec<_>>() {
-                assert!(options(&command).contains(&option), "`{command}` has no {option}: {line}\n{message}");
+                assert!(
+                    options(&command).contains(&option),
+                    "`{command}` has no {option}: {line}\n{message}"
+                );
             }
         }
     }

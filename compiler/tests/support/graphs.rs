@@ -3,20 +3,81 @@
 use super::support::{Tensor, float, int, ints, model_in, node_of, text};
 
 const OPERATORS: [&str; 36] = [
-    "Conv", "Gemm", "MatMul", "BatchNormalization", "AveragePool", "GlobalAveragePool", "ReduceMean", "Add",
-    "Sub", "Mul", "Div", "Pow", "Neg", "Sum", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Pad",
-    "Identity", "Cast", "Dropout", "Constant", "Shape", "Gather", "Concat", "Slice", "ConstantOfShape", "Sqrt",
-    "ReduceProd", "Relu", "Erf", "MaxPool", "GlobalMaxPool", "Softmax",
+    "Conv",
+    "Gemm",
+    "MatMul",
+    "BatchNormalization",
+    "AveragePool",
+    "GlobalAveragePool",
+    "ReduceMean",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Pow",
+    "Neg",
+    "Sum",
+    "Flatten",
+    "Reshape",
+    "Transpose",
+    "Squeeze",
+    "Unsqueeze",
+    "Pad",
+    "Identity",
+    "Cast",
+    "Dropout",
+    "Constant",
+    "Shape",
+    "Gather",
+    "Concat",
+    "Slice",
+    "ConstantOfShape",
+    "Sqrt",
+    "ReduceProd",
+    "Relu",
+    "Erf",
+    "MaxPool",
+    "GlobalMaxPool",
+    "Softmax",
 ];
 const SETTINGS: [&str; 24] = [
-    "kernel_shape", "strides", "pads", "dilations", "axes", "perm", "axis", "group", "auto_pad", "ceil_mode",
-    "count_include_pad", "keepdims", "noop_with_empty_axes", "transA", "transB", "alpha", "epsilon", "to",
-    "training_mode", "allowzero", "mode", "value", "value_ints", "start",
+    "kernel_shape",
+    "strides",
+    "pads",
+    "dilations",
+    "axes",
+    "perm",
+    "axis",
+    "group",
+    "auto_pad",
+    "ceil_mode",
+    "count_include_pad",
+    "keepdims",
+    "noop_with_empty_axes",
+    "transA",
+    "transB",
+    "alpha",
+    "epsilon",
+    "to",
+    "training_mode",
+    "allowzero",
+    "mode",
+    "value",
+    "value_ints",
+    "start",
 ];
 const TEXTS: [&str; 6] = ["", "SAME_UPPER", "SAME_LOWER", "VALID", "constant", "edge"];
 const INTEGERS: [i64; 12] = [0, 1, 2, 3, 4, -1, -2, 8, 1, 2, i64::MAX, i64::MIN];
 const INPUTS: [&[i64]; 9] = [
-    &[-1, 1, 6, 6], &[2, 2, 4, 4], &[1, 2, 4, 4], &[1, 8], &[3, 8], &[8], &[1, 4, 4], &[1, 2, 1, 1], &[1 << 19, 1, 2, 2],
+    &[-1, 1, 6, 6],
+    &[2, 2, 4, 4],
+    &[1, 2, 4, 4],
+    &[1, 8],
+    &[3, 8],
+    &[8],
+    &[1, 4, 4],
+    &[1, 2, 1, 1],
+    &[1 << 19, 1, 2, 2],
 ];
 const OPSETS: [i64; 6] = [7, 9, 11, 13, 14, 18];
 
@@ -35,7 +96,8 @@ pub fn graph(choices: &[u32]) -> Vec<u8> {
             outputs[0].clear();
         }
         let settings: Vec<Vec<u8>> = (0..choices.below(4)).map(|_| setting(&mut choices)).collect();
-        let [inputs, names] = [&inputs, &outputs].map(|names| names.iter().map(String::as_str).collect::<Vec<_>>());
+        let [inputs, names] =
+            [&inputs, &outputs].map(|names| names.iter().map(String::as_str).collect::<Vec<_>>());
         nodes.push(node_of(choices.of(&OPERATORS), "", &inputs, &names, &settings));
         values.extend(outputs);
     }
@@ -67,7 +129,8 @@ fn operand(n: usize, values: &[String], choices: &mut Choices<'_>) -> String {
 }
 
 fn constants(choices: &mut Choices<'_>) -> Vec<Tensor> {
-    let lists: [&[i64]; 8] = [&[1, -1], &[0, 0, 0, 0, 0, 0, 1, 1], &[2, 3], &[-1], &[1, 0, -1], &[8], &[], &[1, 2, 4, 4]];
+    let lists: [&[i64]; 8] =
+        [&[1, -1], &[0, 0, 0, 0, 0, 0, 1, 1], &[2, 3], &[-1], &[1, 0, -1], &[8], &[], &[1, 2, 4, 4]];
     let mut constants = vec![
         Tensor::new("w", &[2, 1, 3, 3]),
         Tensor::new("k", &[2, 2, 2, 2]),

@@ -2,6 +2,7 @@
 
 mod activation;
 mod linear;
+mod pad;
 mod pointwise;
 pub(super) mod reshape;
 mod window;
@@ -51,7 +52,7 @@ pub(super) fn translate<'a>(
         "Identity" | "Cast" | "Dropout" => same(importer, node),
         "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => reshape::reshape(importer, node),
         "Transpose" => reshape::transpose(importer, node),
-        "Pad" => window::pad(importer, node),
+        "Pad" => pad::pad(importer, node),
         "Relu" | "Sigmoid" | "Tanh" | "Gelu" | "Swish" => activation::nonlinear(importer, node),
         "Erf" => activation::erf(importer, node)?.ok_or_else(|| lone_erf(node).into()),
         "MaxPool" => window::max_pool(importer, node),
