@@ -15,6 +15,7 @@ use crate::schedule::{self, ParamsError, Placed, Policy, Prediction, Request, Sc
 use crate::sparsity::Network;
 use crate::validate::{Mismatch, spread, validate};
 use hecc_ir::circuit::Circuit;
+use hecc_ir::machine::{Bound, Excess};
 use hecc_ir::params::SecurityLevel;
 use hecc_ir::program::Program;
 use hecc_ir::target::{RingCost, Target};
@@ -140,6 +141,8 @@ pub enum CompileError {
     },
     /// A pass changed what the circuit computes: a defect of the compiler.
     Mismatch(Box<Mismatch>),
+    /// The weights alone take more memory to compile than is free.
+    NoMemory(Excess),
     /// A layer has no encrypted form.
     NotHeFriendly {
         /// The layer.
@@ -164,7 +167,19 @@ pub fn compile(model: &Model, options: &Options) -> Result<Compiled, CompileErro
     if let Some(layer) = model.layers.iter().find(|layer| !layer.kind.is_he_friendly()) {
         return Err(CompileError::NotHeFriendly { layer: layer.name.clone() });
     }
+    has_room(model)?;
     of_model(&model.clone().narrowed(), options, |job| job.compile())
+}
+
+/// Bytes that a weight other than zero takes at least until there is a program: in the model and without its
+/// useless channels, with its place in a matrix, and in the plaintexts of circuits and program.
+const WEIGHT_BYTES: usize = 64;
+
+/// Refuses models whose weights clearly have no room.
+fn has_room(model: &Model) -> Result<(), CompileError> {
+    let weights = model.layers.iter().filter_map(|layer| layer.kind.weights()).flatten();
+    let n_weights = weights.filter(|&&weight| weight != 0.0).count();
+    Bound::Free.check(n_weights.saturating_mul(WEIGHT_BYTES)).map_err(CompileError::NoMemory)
 }
 
 /// Work on a model in its normal form, whose neighbouring maps may be composed.
@@ -373,8 +388,8 @@ fn finish(
         },
     };
     check("schedule", &rewritten, &scheduled.circuit)?;
-    let Scheduled { circuit, prediction, cost_ns } = scheduled;
-    let program = emit(&circuit, prediction.max_output * options.headroom_bits.exp2());
+    let Scheduled { circuit, prediction, outlooks, cost_ns } = scheduled;
+    let program = emit(&circuit, &outlooks);
     Ok(Ok(Compiled {
         model: model.clone(),
         network,

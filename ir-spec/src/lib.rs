@@ -12,6 +12,7 @@ pub mod circuit;
 pub mod eval;
 pub mod layout;
 pub mod limits;
+pub mod machine;
 pub mod noise;
 pub mod ops;
 pub mod params;
@@ -19,6 +20,7 @@ pub mod plain;
 pub mod primes;
 pub mod program;
 pub mod scale;
+pub mod size;
 pub mod target;
 pub mod tensor;
 #[cfg(feature = "testing")]
@@ -31,7 +33,7 @@ pub use artifact::{ArtifactError, read_manifest, read_program, write_manifest, w
 pub use circuit::{Builder, Circuit, Const, CtType, Input, Node, Op, Output, Plain, Source, Stage, Value};
 pub use eval::eval;
 pub use layout::{Layout, Position, Shape};
-pub use params::{Params, SecurityLevel};
+pub use params::{Params, SecurityLevel, Strength};
 pub use program::{Instr, KeyPlan, Manifest, OpCounts, Program, ProgramError, Reg};
 pub use scale::{Level, Scale, Step};
 pub use target::Target;

@@ -4,11 +4,12 @@ use super::args::{AblationArgs, DataArgs};
 use super::bench::median;
 use super::form::Form;
 use super::session::{self, Deployment};
-use super::{memory, problems, progress, show};
+use super::{problems, progress, show};
 use hecc::diag::Diagnostics;
 use hecc::front::data::DataSet;
 use hecc::packing::{Packing, thin};
 use hecc::pipeline::{Compiled, Options, compile_network};
+use hecc_ir::machine::free_memory;
 use serde::Serialize;
 
 /// One row: the compiler up to one step, on one sparsity.
@@ -92,7 +93,7 @@ impl Run {
         let counts = program.op_counts();
         // While keys are made, their residues are words.
         let needed = 2 * compiled.memory().total();
-        let fits = memory::free_memory().is_none_or(|free| needed <= free / 2);
+        let fits = free_memory().is_none_or(|free| needed <= free / 2);
         let deployment = if fits { Some(Deployment::start(args, program)?) } else { None };
         let row = Row {
             sparsity,

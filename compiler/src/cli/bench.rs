@@ -9,7 +9,6 @@ use super::simulate::{Simulated, simulate};
 use super::{problems, progress, show};
 use hecc::diag::Diagnostics;
 use hecc::front::data::DataSet;
-use hecc_ir::params::SecurityLevel;
 use hecc_ir::program::OpCounts;
 use hecc_runtime::LayerTime;
 use serde::Serialize;
@@ -49,7 +48,10 @@ pub struct Figures {
     q_bits: Vec<f64>,
     p_bits: Vec<f64>,
     digit_limbs: usize,
+    /// Bits of security that ring and modulus leave, by estimate: against classical attacks, and
+    /// quantum ones.
     security_bits: u32,
+    quantum_security_bits: u32,
     rotation_keys: usize,
     key_bytes: usize,
     plaintext_bytes: usize,
@@ -89,11 +91,11 @@ pub fn bench(args: &BenchArgs, form: Form) -> Result<(), Diagnostics> {
     let judge = Judge::of(args.task, &data, &built)?;
     let deployment = Deployment::start(args, &built.compiled.program)?;
     let bar = progress::bar("evaluating", data.samples.len());
-    let mut outcomes = Vec::new();
-    for first in (0..data.samples.len()).step_by(deployment.lanes()) {
-        outcomes.push(deployment.predict(&args.model.model, &data, first)?);
-        bar.set_position((first + deployment.lanes()).min(data.samples.len()) as u64);
-    }
+    let (path, n_samples, lanes) = (&args.model.model, data.samples.len(), deployment.lanes());
+    let outcomes = session::each_batch(path, n_samples, lanes, |first| {
+        bar.set_position(first as u64);
+        deployment.predict(path, &data, first)
+    })?;
     bar.finish_and_clear();
     let mut figures = figures((&built, &judge), &deployment, &data, &outcomes);
     figures.simulated = n_simulated.map(|n| simulate(args, &built, n.get())).transpose()?;
@@ -110,7 +112,7 @@ fn figures(
 ) -> Figures {
     let program = &built.compiled.program;
     let params = &program.manifest.params;
-    let counts = program.op_counts();
+    let (strength, counts) = (params.strength(), program.op_counts());
     let plain: Vec<Vec<f64>> = data.samples.iter().map(|sample| built.model.logits(sample)).collect();
     let encrypted: Vec<Vec<f64>> = outcomes.iter().flat_map(|outcome| outcome.logits.clone()).collect();
     let latencies = sorted(outcomes.iter().map(|o| o.cost.wall));
@@ -144,7 +146,8 @@ fn figures(
         q_bits: bits(&params.q),
         p_bits: bits(&params.p),
         digit_limbs: params.digit_limbs,
-        security_bits: if params.security == SecurityLevel::Classical128 { 128 } else { 0 },
+        security_bits: strength.classical,
+        quantum_security_bits: strength.quantum,
         rotation_keys: program.manifest.keys.rotations.len(),
         key_bytes: deployment.key_bytes,
         plaintext_bytes: deployment.plain_bytes().total(),

