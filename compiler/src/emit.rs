@@ -13,19 +13,23 @@ use hecc_ir::program::{Instr, KeyPlan, Manifest, PlainUse, Port, Program, RangeB
 use hecc_ir::scale::{Level, Scale, Step};
 use std::collections::HashMap;
 
-/// What a manifest says of the values of inputs.
+/// What a program says of itself beside what it computes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Ranges {
-    /// Smallest and largest element served.
+pub struct Facts<'a> {
+    /// Smallest and largest input element served.
     pub served: (f64, f64),
-    /// Smallest and largest element declared.
+    /// Smallest and largest input element declared.
     pub declared: (f64, f64),
     /// How it is known that they have room.
     pub basis: RangeBasis,
+    /// What decryption shows of each output.
+    pub outlooks: &'a [Outlook],
+    /// The machine that the circuit was scheduled for.
+    pub target: &'a str,
 }
 
-/// Emits a program that serves a range of inputs, and of whose outputs it is known what decryption shows.
-pub fn emit(circuit: &Circuit, ranges: &Ranges, outlooks: &[Outlook]) -> Program {
+/// Emits a program.
+pub fn emit(circuit: &Circuit, facts: &Facts) -> Program {
     let mut emitter = Emitter {
         circuit,
         fused: fused_products(circuit),
@@ -34,7 +38,8 @@ pub fn emit(circuit: &Circuit, ranges: &Ranges, outlooks: &[Outlook]) -> Program
         consts: HashMap::new(),
         plains: HashMap::new(),
         program: Program {
-            manifest: manifest(circuit, ranges, outlooks),
+            manifest: manifest(circuit, facts),
+            target: facts.target.to_owned(),
             consts: Vec::new(),
             plains: Vec::new(),
             types: Vec::new(),
@@ -56,8 +61,8 @@ pub fn emit(circuit: &Circuit, ranges: &Ranges, outlooks: &[Outlook]) -> Program
     program
 }
 
-fn manifest(circuit: &Circuit, ranges: &Ranges, outlooks: &[Outlook]) -> Manifest {
-    let &Ranges { served, declared, basis } = ranges;
+fn manifest(circuit: &Circuit, facts: &Facts) -> Manifest {
+    let &Facts { served, declared, basis, outlooks, .. } = facts;
     let input_type = |index: usize| {
         let of_input =
             |v: &Value| matches!(circuit.node(*v).op, Op::Input { input, .. } if input as usize == index);

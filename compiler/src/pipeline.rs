@@ -1,16 +1,18 @@
 //! The whole way of a model, as one readable list.
 
+mod elsewhere;
 mod lanes;
 mod pack;
 mod ranges;
 mod samples;
 
+pub use elsewhere::Elsewhere;
 pub use pack::Packed;
 pub use ranges::{Range, Served};
 pub use samples::representative;
 
 use crate::cost::{self, Memory, Nominal, Objective, memory};
-use crate::emit::{Ranges, emit};
+use crate::emit::{Facts, emit};
 use crate::lower::{Ports, lower};
 use crate::model::Model;
 use crate::packing::{self, Family, Packing, PackingPlan, Unplaced};
@@ -459,8 +461,9 @@ fn finish(
         true => schedule::bounded_outlooks(&leveled, served.declared, margin_bits),
         false => schedule::outlooks(&leveled, &calibration.inputs_of(&served), margin_bits),
     };
-    let Served { range, declared, basis, .. } = served;
-    let program = emit(&leveled, &Ranges { served: range, declared, basis }, &outlooks);
+    let (Served { range, declared, basis, .. }, target) = (served, options.target.name.as_str());
+    let facts = Facts { served: range, declared, basis, outlooks: &outlooks, target };
+    let program = emit(&leveled, &facts);
     let compiled = Compiled {
         model: model.clone(),
         network,

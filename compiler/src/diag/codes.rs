@@ -165,6 +165,8 @@ codes! {
         "`--range-bound` asks for room for whatever any input of the declared range may give. Bounds through a deep network are wide, so that no ring may have that room; a range without an end has no bound at all.";
     Weak = "H097", "less security than demanded",
         "A manifest promises a level of security, 128 bits if not compiled for another with `--security`, or none with `--insecure`. A client demands 128 bits, or what it says.";
+    OtherMachine = "H098", "compiled for another machine",
+        "Programs run on any machine, with the same results. But processors without the vector instructions that a program was compiled for take longer for its primes. `--target` says which machine to compile for.";
 }
 
 impl Code {
