@@ -100,11 +100,7 @@ pub fn eval_values(circuit: &Circuit, inputs: &[Vec<Slots>]) -> Vec<Slots> {
 ///
 /// # Panics
 /// If the inputs do not have the shape the circuit declares.
-pub fn eval_each<T: Scalar>(
-    circuit: &Circuit,
-    inputs: &[Vec<Slots<T>>],
-    mut visit: impl FnMut(Value, &[T]),
-) {
+pub fn eval_each<T: Scalar>(circuit: &Circuit, inputs: &[Vec<Slots<T>>], mut visit: impl FnMut(Value, &[T])) {
     Machine::new(circuit, inputs).run(&mut visit);
 }
 

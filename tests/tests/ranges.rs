@@ -71,7 +71,11 @@ fn cases() -> Vec<Case> {
         case("zeros", deep(), vec![vec![0.0; N]]),
         case("large weights", chain((-4.0, 4.0), &[dense(|i| 1e4 * (i as f64 - 9.0))]), samples((-0.1, 0.1))),
         case("all alike", chain((0.0, 50.0), &[square(), square()]), vec![vec![2.0; N]]),
-        case("signs", chain((-8.0, 8.0), &[square(), square()]), vec![(0..N).map(|i| [-1.0, 1.0][i % 2]).collect()]),
+        case(
+            "signs",
+            chain((-8.0, 8.0), &[square(), square()]),
+            vec![(0..N).map(|i| [-1.0, 1.0][i % 2]).collect()],
+        ),
         case("negative only", chain((-9.0, -1.0), &[square(), scaled(0.5), square()]), samples((-2.0, -1.0))),
         case("no samples", deep(), Vec::new()),
         Case { batch: 4, ..case("lanes", deep(), samples((-1.0, 1.0))) },
@@ -87,7 +91,8 @@ fn compiled(case: &Case) -> Compiled {
 
 /// Whether the simulation sees that something else would be decrypted.
 fn outgrows(program: &Program, inputs: &[Vec<f64>]) -> bool {
-    let simulation = dry::Simulation::new(&Executor::new(Some(1)).unwrap(), Arc::new(program.clone())).unwrap();
+    let simulation =
+        dry::Simulation::new(&Executor::new(Some(1)).unwrap(), Arc::new(program.clone())).unwrap();
     let shape = &program.manifest.inputs[0].layout.shape;
     let tensor = |x: &Vec<f64>| [Tensor::new(shape.clone(), x.clone()).unwrap()];
     let batch: Vec<[Tensor; 1]> = inputs.iter().map(tensor).collect();
@@ -227,6 +232,13 @@ proptest! {
         for input in &inputs {
             prop_assert!(!outgrows(&compiled.program, std::slice::from_ref(input)), "{:?}", input);
             prop_assert!(model.logits(input).iter().all(|x| x.abs() <= highest));
+        }
+        // Encryption takes longer: it has its turn in the smallest ring.
+        if n_slots == 16 {
+            let worst = &inputs[inputs.len() - 1..];
+            let largest = model.logits(&worst[0]).iter().fold(0.0f64, |max, x| max.max(x.abs()));
+            let found = Connected::new(&compiled.program).try_predict_batch(worst).unwrap();
+            prop_assert!(error(&model, worst, &found) <= 0.05 * largest + 4.0 * compiled.prediction.max_error);
         }
     }
 }

@@ -167,7 +167,8 @@ fn margin(outputs: &[f64]) -> f64 {
 fn summary(digests: &[Digest], judge: &Judge, seconds: f64) -> Simulated {
     let predictions = || digests.iter().filter_map(Digest::prediction);
     let largest = |of: fn(&Prediction) -> f64| predictions().map(of).fold(0.0, f64::max);
-    let agrees = |digest: &&Digest| digest.prediction().is_some() && judge.agrees(&digest.plain, digest.outputs());
+    let agrees =
+        |digest: &&Digest| digest.prediction().is_some() && judge.agrees(&digest.plain, digest.outputs());
     let uncertain = || predictions().filter(|prediction| prediction.is_uncertain).count();
     Simulated {
         n: digests.len(),
