@@ -451,11 +451,11 @@ fn finish(
             Err(error) => return Ok(Err(Refusal::Params(error))),
         },
     };
-    let Fit { scheduled: Scheduled { circuit, prediction, cost_ns }, margin_bits } = fit;
+    let Fit { scheduled: Scheduled { circuit, prediction, guard_bits, cost_ns }, margin_bits } = fit;
     let leveled = verified("schedule", circuit);
     let served = match options.range_bound {
         true => calibration.bounded(),
-        false => calibration.served(&leveled, options.headroom_bits),
+        false => calibration.served(&leveled, options.headroom_bits, guard_bits),
     };
     let outlooks = match options.range_bound {
         true => schedule::bounded_outlooks(&leveled, served.declared, margin_bits),

@@ -22,8 +22,8 @@ pub struct Served {
     /// How it is known that `range` has room.
     #[serde(serialize_with = "basis_name")]
     pub basis: RangeBasis,
-    /// Bits by which an output of an extreme input of `range` outgrows the modulus; zero if
-    /// all that were tried fit. Others may outgrow it too, unless there is a bound.
+    /// Bits by which an output of an extreme input of `range` outgrows what results may need of the modulus, so that it is
+    /// refused when it is decrypted; zero if all that were tried fit. Others may outgrow it too, unless there is a bound.
     pub excess_bits: f64,
 }
 
@@ -104,13 +104,14 @@ impl Calibration {
         found
     }
 
-    /// What a scheduled circuit serves when its base has room for samples, and perhaps for extreme inputs.
-    pub fn served(&self, leveled: &Circuit, headroom_bits: f64) -> Served {
+    /// What a scheduled circuit serves when its base has room for samples, perhaps for extreme inputs, and `guard_bits` for nothing.
+    pub fn served(&self, leveled: &Circuit, headroom_bits: f64, guard_bits: f64) -> Served {
+        let bits_left = |outputs: &Outputs| outputs.bits_left(leveled) - guard_bits;
         let fits = |range: Range| {
             let stretched = self.samples.iter().take(N_STRETCHED).map(|sample| self.stretched(sample, range));
             self.extremes_of(range).into_iter().chain(stretched).all(|input| {
                 let outputs = Outputs::on(leveled, &[input]);
-                outputs.is_finite() && outputs.bits_left(leveled) >= headroom_bits / 2.0
+                outputs.is_finite() && bits_left(&outputs) >= headroom_bits / 2.0
             })
         };
         let (declared, spanned) = (finite(self.declared), self.spanned);
@@ -120,7 +121,7 @@ impl Calibration {
             false => widest(spanned, within(spanned, declared), fits),
         };
         let extremes = Outputs::on(leveled, &self.extremes_of(range));
-        let excess_bits = (-extremes.bits_left(leveled)).max(0.0);
+        let excess_bits = (-bits_left(&extremes)).max(0.0);
         Served { range, declared: self.declared, basis: RangeBasis::Samples, excess_bits }
     }
 

@@ -42,6 +42,8 @@ pub struct Scheduled {
     pub circuit: Circuit,
     /// Expected error.
     pub prediction: Prediction,
+    /// Bits of the base that no output may need: see the guard in [`choose`].
+    pub guard_bits: f64,
     /// Estimated time, nanoseconds on one thread.
     pub cost_ns: f64,
 }
@@ -205,7 +207,7 @@ impl Priced<'_> {
 }
 
 /// Chooses among placements of rescales in one circuit and chains for them, whose base holds `outputs` and
-/// headroom. Precision is judged on the samples of `evidence`.
+/// headroom, and a guard by which clients see what outgrew it. Precision is judged on the samples of `evidence`.
 ///
 /// # Errors
 /// When no chain of this ring is deep or precise enough.
@@ -218,7 +220,8 @@ pub fn choose(
 ) -> Result<Scheduled, ParamsError> {
     let max_log_qp = request.security.max_log_qp(ring.ring_degree);
     let zeros = variants.first().map_or_else(Zeros::new, zero_slots);
-    let guarded = Request { headroom_bits: request.headroom_bits + guard_bits(&zeros), ..*request };
+    let guard_bits = guard_bits(&zeros);
+    let guarded = Request { headroom_bits: request.headroom_bits + guard_bits, ..*request };
     let of_variant = |circuit| chains(circuit, outputs, &guarded, ring, f64::from(max_log_qp));
     let mut priced: Vec<Priced> = variants.iter().flat_map(of_variant).collect();
     priced.sort_by(|a, b| a.cost_ns.total_cmp(&b.cost_ns));
@@ -233,7 +236,7 @@ pub fn choose(
         for candidate in &priced {
             let circuit = candidate.typed();
             if let Some(prediction) = trials.passes(candidate.circuit, &circuit) {
-                return Ok(Scheduled { circuit, prediction, cost_ns: candidate.cost_ns });
+                return Ok(Scheduled { circuit, prediction, guard_bits, cost_ns: candidate.cost_ns });
             }
         }
     }
