@@ -130,9 +130,11 @@ pub fn input_help(error: &Error) -> &'static str {
     match error {
         Error::Sample { cause, .. } => input_help(cause),
         Error::Shape { .. } => "use samples of the model's input shape",
-        Error::Batch { .. } => "compile the model with a larger --batch, or encrypt batch by batch",
+        Error::Batch { .. } => {
+            "compile the model with a larger `hecc compile --batch`, or encrypt batch by batch"
+        }
         Error::OutOfRange { is_declared: true, .. } => {
-            "compile the model with samples that reach so far (--calibrate), or with --range-bound"
+            "compile the model with samples that reach so far (`hecc compile --calibrate`), or with `hecc compile --range-bound`"
         }
         _ => "scale the samples as in training (pixels of 0..255: divide by 255)",
     }
