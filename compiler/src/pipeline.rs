@@ -388,8 +388,8 @@ fn finish(
         },
     };
     check("schedule", &rewritten, &scheduled.circuit)?;
-    let Scheduled { circuit, prediction, cost_ns } = scheduled;
-    let program = emit(&circuit, prediction.max_output * options.headroom_bits.exp2());
+    let Scheduled { circuit, prediction, outlooks, cost_ns } = scheduled;
+    let program = emit(&circuit, &outlooks);
     Ok(Ok(Compiled {
         model: model.clone(),
         network,

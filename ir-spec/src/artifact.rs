@@ -44,7 +44,7 @@ impl Kind {
         }
     }
 
-    fn tag(self) -> u8 {
+    pub(crate) fn tag(self) -> u8 {
         match self {
             Kind::Program => 1,
             Kind::Manifest => 2,

@@ -43,11 +43,7 @@ pub struct ExpectedError {
 ///
 /// # Errors
 /// When the program or a tensor is refused.
-pub fn evaluate(
-    executor: &Executor,
-    program: Arc<Program>,
-    tensors: &[Tensor],
-) -> Result<Evaluation, Error> {
+pub fn evaluate(executor: &Executor, program: Arc<Program>, tensors: &[Tensor]) -> Result<Evaluation, Error> {
     let slots = |manifest: &Manifest| port::pack_one(manifest, tensors);
     Ok(evaluate_slots(executor, program, slots, 1)?.remove(0))
 }

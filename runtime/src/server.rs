@@ -4,7 +4,8 @@
 //! a [`Session`] once per client, and both serve any number of threads.
 
 use crate::backend::ckks::{self, Ckks};
-use crate::bundle::{Fingerprint, Kind, Reader, cts};
+use crate::bundle::cts::{Asked, Binding};
+use crate::bundle::{Fingerprint, KeyId, Kind, Reader};
 use crate::executor::{Progress, silent};
 use crate::limits::{Held, Limits};
 use crate::{Encoded, Error, Executor, PlainBytes, Prepared, RunCost};
@@ -68,10 +69,12 @@ impl Server {
     pub fn session(&self, eval_keys: &[u8]) -> Result<Session, Error> {
         self.encoded.limits().allow(Held::Keys, self.key_bytes(eval_keys.len() as u64))?;
         let mut reader = Reader::open(eval_keys, Kind::EvalKeys, &self.fingerprint)?;
+        let (context, fingerprint) = (self.context.clone(), self.fingerprint);
+        let binding = Binding { context, fingerprint, keys: reader.keys() };
         let keys = EvalKeys::from_bytes(&self.context, reader.bytes()?)?;
         reader.end()?;
         let prepared = self.encoded.bind(backend(&self.context, self.manifest(), keys))?;
-        Ok(Session { context: self.context.clone(), fingerprint: self.fingerprint, prepared })
+        Ok(Session { binding, prepared })
     }
 }
 
@@ -93,8 +96,7 @@ fn backend(context: &Arc<Context>, manifest: &Manifest, keys: EvalKeys) -> Ckks 
 
 /// A program with the keys of one client.
 pub struct Session {
-    context: Arc<Context>,
-    fingerprint: Fingerprint,
+    binding: Binding,
     prepared: Prepared<Ckks>,
 }
 
@@ -108,10 +110,16 @@ pub struct Reply {
 }
 
 impl Session {
+    /// The key pair whose evaluation keys these are.
+    pub fn keys(&self) -> KeyId {
+        self.binding.keys
+    }
+
     /// Evaluates the program on a bundle of inputs.
     ///
     /// # Errors
-    /// When the bytes are no bundle of inputs for this program.
+    /// When the bytes are no bundle of inputs for this program, or were not encrypted with the secret
+    /// key that the evaluation keys are of.
     pub fn eval(&self, inputs: &[u8]) -> Result<Reply, Error> {
         self.eval_with(inputs, &silent)
     }
@@ -130,11 +138,11 @@ impl Session {
     /// As [`Session::eval`], and [`Prepared::run_within`].
     pub fn eval_within(&self, inputs: &[u8], limits: &Limits, progress: Progress) -> Result<Reply, Error> {
         self.prepared.check_limits(limits)?;
-        let ports = &self.prepared.program().manifest.inputs;
-        let inputs = cts::read(&self.context, inputs, Kind::Inputs, &self.fingerprint, ports)?;
-        let report = self.prepared.run_within(inputs, limits, progress)?;
-        let bundle = cts::write(&self.context, Kind::Results, &self.fingerprint, &report.outputs)?;
-        Ok(Reply { bundle, cost: report.cost })
+        let manifest = &self.prepared.program().manifest;
+        let Asked { question, ports } = self.binding.read(Kind::Inputs, inputs, manifest)?;
+        let report = self.prepared.run_within(ports, limits, progress)?;
+        let results = Asked { question, ports: report.outputs };
+        Ok(Reply { bundle: self.binding.write(Kind::Results, &results)?, cost: report.cost })
     }
 
     /// The program with these keys, to run on ciphertexts directly.

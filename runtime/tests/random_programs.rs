@@ -1,8 +1,8 @@
 //! Random programs mean what their circuits mean, on any number of threads.
 #![allow(clippy::unwrap_used)]
 
-use hecc_ir::testing::{circuits, inputs_for, program_of};
 use hecc_ir::program::Port;
+use hecc_ir::testing::{circuits, inputs_for, program_of};
 use hecc_ir::{Stage, Tensor, eval};
 use hecc_runtime::{Error, Executor, dry};
 use proptest::prelude::*;

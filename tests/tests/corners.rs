@@ -47,7 +47,8 @@ impl Draft {
 fn assert_compiles(model: &Model) {
     for n_slots in [16, 256] {
         let input = input_for(model, 7);
-        let options = Options { precision: 1e-4, samples: vec![tensor_for(model, &input)], ..options_for(n_slots) };
+        let options =
+            Options { precision: 1e-4, samples: vec![tensor_for(model, &input)], ..options_for(n_slots) };
         let compiled = compile(model, &options).unwrap();
         verify(&compiled.lowered).unwrap();
         verify(&compiled.leveled).unwrap();

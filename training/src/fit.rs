@@ -5,7 +5,7 @@ use crate::adam::Momentum;
 use crate::checkpoint::Checkpoint;
 use crate::samples::Samples;
 use crate::trainee::{Role, Trainee, Weight, batch_tensor, floats, into_floats, n_correct, tensor};
-use burn::tensor::{Gradients, Tensor, TensorData, activation};
+use burn_tensor::{Gradients, Tensor, TensorData, activation};
 
 /// How to train.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use crate::TrainError;
 use crate::adam::Momentum;
 use crate::samples::Samples;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn_tensor::{Device, Tensor, TensorData};
 use hecc_model::{LayerId, LayerKind, Model};
 
 /// Samples evaluated at once.

@@ -119,8 +119,12 @@ impl<'a> Judge<'a> {
             let label = labels.values(sample);
             outputs.iter().zip(label).map(|(x, y)| [(x - y).abs(), y.abs()]).collect::<Vec<_>>()
         });
-        let (n, [error, label]) = pairs.fold((0, [0.0; 2]), |(n, [error, label]), [e, y]| (n + 1, [error + e, label + y]));
-        Some(LabelError { mean_abs: error / f64::from(n.max(1)), relative: (label > 0.0).then(|| error / label) })
+        let (n, [error, label]) =
+            pairs.fold((0, [0.0; 2]), |(n, [error, label]), [e, y]| (n + 1, [error + e, label + y]));
+        Some(LabelError {
+            mean_abs: error / f64::from(n.max(1)),
+            relative: (label > 0.0).then(|| error / label),
+        })
     }
 }
 
@@ -195,7 +199,8 @@ pub fn argmax(values: &[f64]) -> Option<usize> {
 
 /// Largest absolute difference; infinite if one is not a number.
 pub fn max_difference(a: &[f64], b: &[f64]) -> f64 {
-    let difference = |(x, y): (&f64, &f64)| if x.is_nan() || y.is_nan() { f64::INFINITY } else { (x - y).abs() };
+    let difference =
+        |(x, y): (&f64, &f64)| if x.is_nan() || y.is_nan() { f64::INFINITY } else { (x - y).abs() };
     a.iter().zip(b).map(difference).fold(0.0, f64::max)
 }
 

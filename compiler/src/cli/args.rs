@@ -441,9 +441,16 @@ pub struct DecryptArgs {
     /// Encrypted result.
     #[arg(long, default_value = "result.hect")]
     pub input: PathBuf,
-    /// How many samples were encrypted together.
-    #[arg(long, default_value = "1", conflicts_with = "share")]
-    pub count: NonZeroUsize,
+    /// The encrypted input that this must be the result of; without it, `input.hect` beside
+    /// the result, if there is one.
+    #[arg(long, value_name = "INPUT.hect")]
+    pub answers: Option<PathBuf>,
+    /// Decrypt whichever input it is the result of.
+    #[arg(long, conflicts_with = "answers")]
+    pub any_input: bool,
+    /// How many samples to decrypt; without it, all that were encrypted together.
+    #[arg(long, conflicts_with = "share")]
+    pub count: Option<NonZeroUsize>,
     /// What the outputs are for: `regress` names no class. One output never does.
     #[arg(long, value_enum, value_name = "TASK", default_value = "classify")]
     pub task: Task,

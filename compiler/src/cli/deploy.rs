@@ -11,13 +11,17 @@ use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::{DataSet, Part};
 use hecc_ir::{Manifest, artifact};
 use hecc_runtime::Error;
+use hecc_runtime::bundle::{BundleError, Question};
 use hecc_runtime::client::{Client, Loss, Sharing};
 use hecc_runtime::server::Server;
 use serde::Serialize;
 use serde_json::json;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 const COMPILE_AGAIN: &str = "compile the model again, and use the files it writes";
+/// Name of encrypted inputs that is not said.
+const DEFAULT_INPUT: &str = "input.hect";
 const KEYS_AGAIN: &str = "make keys with `hecc keygen` and this program's manifest";
 const ENCRYPT_AGAIN: &str = "encrypt with `hecc encrypt` and this program's manifest";
 
@@ -59,14 +63,18 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
     let refused = |e: Error| {
         let e = session::numbered(e, args.index, args.count.get());
         let help = match &e {
-            Error::Batch { .. } => "compile the model with a larger `hecc compile --batch`, or encrypt batch by batch",
+            Error::Batch { .. } => {
+                "compile the model with a larger `hecc compile --batch`, or encrypt batch by batch"
+            }
             _ => "scale the samples as in training (pixels of 0..255: divide by 255)",
         };
         problems::runtime(Code::BadInput, &args.data, &e, help)
     };
-    let input = client.encrypt_batch(&session::batch(&data, args.index, args.count.get())).map_err(refused)?;
+    let input =
+        client.encrypt_batch(&session::batch(&data, args.index, args.count.get())).map_err(refused)?;
     files::write(&args.output, &input, Access::Normal)?;
-    form.result(&json!({ "input": args.output, "input_bytes": input.len() }), || {
+    let written = json!({ "input": args.output, "input_bytes": input.len(), "samples": args.count });
+    form.result(&written, || {
         format!("wrote {} ({:.1} kB)\n", args.output.display(), input.len() as f64 / 1e3)
     });
     Ok(())
@@ -128,8 +136,12 @@ pub fn decrypt(args: &DecryptArgs, form: Form) -> Result<(), Diagnostics> {
     let client = client(&args.manifest, &args.secret, args.insecure)?;
     let result = files::read(&args.input)?;
     let refused = |e: Error| decrypt_refused(args, &e);
+    let question = question(args, &result)?;
     let (samples, loss) = match sharing(args) {
-        None => (client.decrypt_batch(&result, args.count.get()).map_err(refused)?, None),
+        None => {
+            let n_samples = args.count.map_or(question.n_samples, NonZeroUsize::get);
+            (client.decrypt_batch(&result, n_samples).map_err(refused)?, None)
+        }
         Some(sharing) => {
             let shared = client.decrypt_to_share(&result, sharing).map_err(refused)?;
             (vec![shared.tensors], Some(shared.loss))
@@ -141,6 +153,24 @@ pub fn decrypt(args: &DecryptArgs, form: Form) -> Result<(), Diagnostics> {
         }
     }
     Ok(())
+}
+
+/// The question that a result answers, which is that of the input it is to be the result of.
+fn question(args: &DecryptArgs, result: &[u8]) -> Result<Question, Diagnostics> {
+    let refused = |e: BundleError| decrypt_refused(args, &e.into());
+    let found = Question::answered(result).map_err(refused)?;
+    let beside = || Some(args.input.with_file_name(DEFAULT_INPUT)).filter(|path| path.exists());
+    let asked = args.answers.clone().or_else(beside).filter(|_| !args.any_input);
+    let Some(path) = asked else { return Ok(found) };
+    // Its header and question are all that is needed of it.
+    let input = files::read(&path)?;
+    let unreadable = |e: BundleError| {
+        let help = "name an input that `hecc encrypt` wrote with --answers, or add --any-input";
+        problems::runtime(Code::BadCiphertext, &path, &e.into(), help)
+    };
+    let question = Question::of(&input).map_err(unreadable)?;
+    question.check(found).map_err(|e| problems::other_input(&args.input, &path, &e))?;
+    Ok(question)
 }
 
 fn sharing(args: &DecryptArgs) -> Option<Sharing> {
@@ -157,10 +187,12 @@ fn decrypt_refused(args: &DecryptArgs, error: &Error) -> Diagnostics {
             .label(Label::file("command line", *reason))
             .help("take --error from `hecc check --backend sim`, and fewer --releases, or round with --share")
             .into(),
-        Error::Batch { .. } => Diagnostic::error(Code::BadArguments, error.to_string())
-            .label(Label::file("command line", "--count"))
-            .help("take the --count that `hecc encrypt` was given")
-            .into(),
+        Error::Batch { .. } | Error::Samples { .. } => {
+            Diagnostic::error(Code::BadArguments, error.to_string())
+                .label(Label::file("command line", "--count"))
+                .help("take the --count that `hecc encrypt` was given, or leave it out")
+                .into()
+        }
         other => {
             let help = "use the file that `hecc eval` wrote for this program";
             problems::runtime(Code::BadCiphertext, &args.input, other, help)
@@ -175,7 +207,9 @@ fn show_tensor(name: &str, tensor: &[f64], (task, loss): (Task, Option<Loss>), f
         report["shared"] = json!({ "step": step, "noise_std": noise_std });
     }
     form.result(&report, || {
-        let show = |&value: &f64| loss.map_or_else(|| digits::alone(value), |loss| digits::with_error(value, loss.step));
+        let show = |&value: &f64| {
+            loss.map_or_else(|| digits::alone(value), |loss| digits::with_error(value, loss.step))
+        };
         let values: Vec<String> = tensor.iter().map(show).collect();
         let shared = loss.map_or(String::new(), show_loss);
         let class = class.map_or(String::new(), |class| format!("prediction {class}\n"));

@@ -8,7 +8,9 @@ use hecc::validate::Mismatch;
 use hecc_ir::SecurityLevel;
 use hecc_ir::machine::Excess;
 use hecc_runtime::Error;
+use hecc_runtime::bundle::BundleError;
 use hecc_runtime::limits::Held;
+use hecc_runtime::notice::Cause;
 use std::path::Path;
 use std::time::Duration;
 
@@ -145,10 +147,62 @@ pub fn runtime(code: Code, file: &Path, error: &Error, help: &str) -> Diagnostic
         Error::Time { predicted, limit } => return no_time(file, *predicted, *limit),
         Error::Deadline => return out_of_time(file),
         Error::Security { promised, demanded } => return weak(file, *promised, *demanded),
+        Error::Implausible { notices, .. } => return implausible(file, error, Cause::of(notices)),
+        Error::Bundle(BundleError::OtherKeys { .. }) => return other_keys(file, error),
         _ => {}
     }
     let place = Label::file(file.display().to_string(), error.to_string());
     Diagnostic::error(code, code.title()).label(place).help(help).into()
+}
+
+/// A result that is none, and what may have come between.
+fn implausible(file: &Path, error: &Error, cause: Cause) -> Diagnostics {
+    let help = match cause {
+        Cause::Foreign => {
+            "encrypt and evaluate again with the keys of one `hecc keygen`; if this input is refused again, compile with --calibrate and samples that are as large"
+        }
+        Cause::Overflow => {
+            "compile with --calibrate and samples that are as large as this input, then make keys and encrypt again"
+        }
+    };
+    let place = Label::file(file.display().to_string(), error.to_string());
+    Diagnostic::error(Code::Implausible, Code::Implausible.title()).label(place).help(help).into()
+}
+
+/// What is wrong with a result of some samples, from the `first` on.
+pub fn of_samples(problem: Diagnostics, first: usize, n_samples: usize) -> Diagnostics {
+    let samples = match n_samples {
+        1 => format!("the result of sample {first}"),
+        n => format!("the result of samples {first} to {}", first + n - 1),
+    };
+    let mut noted = Diagnostics::new();
+    noted.extend(problem.into_iter().map(|diagnostic| diagnostic.note(&samples)));
+    noted
+}
+
+/// How many results were refused.
+pub fn count_refused(model: &Path, n_refused: usize, n_samples: usize) -> Diagnostic {
+    let title = format!("{n_refused} of {n_samples} results were refused as not plausible");
+    Diagnostic::error(Code::Implausible, title)
+        .label(Label::file(model.display().to_string(), ""))
+        .help("show the compiler samples that are as large with --calibrate")
+}
+
+/// Files of two key pairs.
+fn other_keys(file: &Path, error: &Error) -> Diagnostics {
+    let place = Label::file(file.display().to_string(), error.to_string());
+    let help =
+        "use the secret key, the evaluation keys and what was encrypted with them of one `hecc keygen`";
+    Diagnostic::error(Code::OtherKeys, Code::OtherKeys.title()).label(place).help(help).into()
+}
+
+/// A result of something else than was asked.
+pub fn other_input(result: &Path, input: &Path, error: &BundleError) -> Diagnostics {
+    let said = format!("compared with `{}`: {error}", input.display());
+    Diagnostic::error(Code::OtherInput, Code::OtherInput.title())
+        .label(Label::file(result.display().to_string(), said))
+        .help("name the input that this is the result of with --answers, or evaluate again; --any-input decrypts it all the same")
+        .into()
 }
 
 /// A manifest that promises less than a client demands.

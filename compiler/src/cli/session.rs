@@ -15,6 +15,7 @@ use hecc::rewrite::Objective;
 use hecc_ir::limits::MAX_PRIME_BITS;
 use hecc_ir::params::SecurityLevel;
 use hecc_ir::{Program, Target, Tensor, artifact};
+use hecc_runtime::bundle::Question;
 use hecc_runtime::client::Client;
 use hecc_runtime::server::{Server, Session};
 use hecc_runtime::{PlainBytes, RunCost};
@@ -240,6 +241,35 @@ pub struct Outcome {
     pub input_bytes: usize,
 }
 
+/// What is made of every batch of samples, each named by its first. Where results are refused as not plausible,
+/// the others are made all the same, and there are none in the end: it is told how many were refused.
+pub fn each_batch<T>(
+    model: &Path,
+    n_samples: usize,
+    lanes: usize,
+    mut of: impl FnMut(usize) -> Result<T, Diagnostics>,
+) -> Result<Vec<T>, Diagnostics> {
+    let (mut made, mut refused, mut n_refused) = (Vec::new(), Diagnostics::new(), 0);
+    for first in (0..n_samples).step_by(lanes) {
+        match of(first) {
+            Ok(one) => made.push(one),
+            Err(problems) if problems.iter().all(|problem| problem.code == Code::Implausible) => {
+                n_refused += lanes.min(n_samples - first);
+                refused.extend(problems.into_iter().filter(|_| n_refused <= MAX_SHOWN * lanes));
+            }
+            Err(problems) => return Err(problems),
+        }
+    }
+    if n_refused == 0 {
+        return Ok(made);
+    }
+    refused.push(problems::count_refused(model, n_refused, n_samples));
+    Err(refused)
+}
+
+/// Refused results of which each is shown.
+const MAX_SHOWN: usize = 8;
+
 /// As many samples as share a run, from one on, as a batch: each has one input.
 pub fn batch(data: &DataSet, first: usize, lanes: usize) -> Vec<[Tensor; 1]> {
     let end = data.samples.len().min(first.saturating_add(lanes));
@@ -304,12 +334,14 @@ impl Deployment {
             problems::runtime(Code::BadInput, model, &e, "scale the samples as in training")
         };
         let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, model, &e, "");
+        let unlikely = |e: hecc_runtime::Error| problems::of_samples(failed(e), first, samples.len());
         let start = Instant::now();
         let input = self.client.encrypt_batch(&samples).map_err(refused)?;
         let encrypt_time = start.elapsed();
         let reply = self.session.eval(&input).map_err(failed)?;
+        let question = Question::of(&input).map_err(|e| failed(e.into()))?;
         let start = Instant::now();
-        let outputs = self.client.decrypt_batch(&reply.bundle, samples.len()).map_err(failed)?;
+        let outputs = self.client.decrypt_answer(&reply.bundle, &question).map_err(unlikely)?;
         let logits = outputs.into_iter().map(|mut outputs| outputs.remove(0)).collect();
         let decrypt_time = start.elapsed();
         Ok(Outcome { logits, encrypt_time, cost: reply.cost, decrypt_time, input_bytes: input.len() })

@@ -22,20 +22,30 @@ pub fn run(args: &DataArgs, form: Form) -> Result<(), Diagnostics> {
         output(&headline(&built));
     }
     let deployment = Deployment::start(args, &built.compiled.program)?;
-    let mut rows = Vec::new();
-    for first in (0..data.samples.len()).step_by(deployment.lanes()) {
-        let Outcome { logits, cost, .. } = deployment.predict(&args.model.model, &data, first)?;
+    let path = &args.model.model;
+    let rows = session::each_batch(path, data.samples.len(), deployment.lanes(), |first| {
+        let Outcome { logits, cost, .. } = deployment.predict(path, &data, first)?;
         let n_together = logits.len();
-        for logits in logits {
-            let plain = built.model.logits(&data.samples[rows.len()]);
-            let row = Row { index: rows.len(), plain, logits, n_together, cost: cost.clone() };
-            if form == Form::Text {
+        let row = |(i, logits)| {
+            let index = first + i;
+            Row {
+                index,
+                plain: built.model.logits(&data.samples[index]),
+                logits,
+                n_together,
+                cost: cost.clone(),
+            }
+        };
+        let rows: Vec<Row> = logits.into_iter().enumerate().map(row).collect();
+        if form == Form::Text {
+            rows.iter().for_each(|row| {
                 let facts = row.describe(&judge, built.compiled.prediction.max_error);
                 output(&beside(&picture(&data.shape.0, &data.samples[row.index]), &facts));
-            }
-            rows.push(row);
+            });
         }
-    }
+        Ok(rows)
+    })?;
+    let rows: Vec<Row> = rows.into_iter().flatten().collect();
     let samples: Vec<Value> = rows.iter().map(|row| row.to_json(&judge)).collect();
     let report = json!({ "model": built.model.name, "task": judge.task, "samples": samples });
     form.result(&report, || closing(&rows, &judge, &deployment));
@@ -64,7 +74,8 @@ impl Row {
 
     fn describe(&self, judge: &Judge, expected_error: f64) -> Vec<String> {
         let verdict = if judge.agrees(&self.plain, &self.logits) { "same" } else { "DIFFERENT" };
-        let label = judge.labels.map_or(String::new(), |labels| format!("   label {}", label(labels, self.index)));
+        let label =
+            judge.labels.map_or(String::new(), |labels| format!("   label {}", label(labels, self.index)));
         let together = match self.n_together {
             1 => String::new(),
             n => format!(" for {n} samples"),
@@ -187,7 +198,8 @@ fn agreement(rows: &[Row], judge: &Judge) -> String {
     match judge.task {
         Task::Classify => {
             let correct = judge.n_correct(results());
-            let labels = correct.map_or(String::new(), |correct| format!(", {correct} of {n} equal the label"));
+            let labels =
+                correct.map_or(String::new(), |correct| format!(", {correct} of {n} equal the label"));
             format!("{agree} of {n} encrypted predictions equal the plain ones{labels}")
         }
         Task::Regress => {
@@ -198,7 +210,9 @@ fn agreement(rows: &[Row], judge: &Judge) -> String {
                 format!("; mean absolute error to the labels {found}, {plain} of plain results")
             });
             let precision = judge.precision;
-            format!("{agree} of {n} encrypted results are within {precision:e} of the largest output from the plain ones{labels}")
+            format!(
+                "{agree} of {n} encrypted results are within {precision:e} of the largest output from the plain ones{labels}"
+            )
         }
     }
 }

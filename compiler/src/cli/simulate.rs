@@ -123,7 +123,6 @@ impl Digest {
     fn outputs(&self) -> &[f64] {
         self.program.as_ref().map_or(&[], |prediction| &prediction.outputs)
     }
-
 }
 
 /// By how much the largest output exceeds the second.

@@ -216,12 +216,17 @@ impl DataSet {
 
     /// What to do about samples of another shape.
     fn reshaping(&self, expected: &Shape, misfit: &Misfit) -> String {
-        let is_one_sample = expected.check(&Shape([&[self.samples.len()], &self.shape.0[..]].concat())).is_ok();
+        let is_one_sample =
+            expected.check(&Shape([&[self.samples.len()], &self.shape.0[..]].concat())).is_ok();
         match misfit {
             Misfit::Order(axes) => {
                 let axes: Vec<String> = axes.iter().map(|axis| (axis + 1).to_string()).collect();
                 let channels_last = axes == ["3", "1", "2"];
-                let seems = if channels_last { "this looks like channels last" } else { "the axes are in another order" };
+                let seems = if channels_last {
+                    "this looks like channels last"
+                } else {
+                    "the axes are in another order"
+                };
                 format!("{seems}: transpose the samples with `x.transpose(0, {})`", axes.join(", "))
             }
             Misfit::Count | Misfit::Extents if is_one_sample => {

@@ -89,10 +89,9 @@ impl Vectors {
             (Vectors::Fma(fma), Vectors::Fma(_)) => Vectors::Fma(fma),
             (Vectors::Avx2(avx2), Vectors::Avx2(_) | Vectors::Fma(_)) => Vectors::Avx2(avx2),
             (Vectors::Fma(_), Vectors::Avx2(avx2)) => Vectors::Avx2(avx2),
-            (
-                Vectors::None | Vectors::Sums(_) | Vectors::Avx2(_) | Vectors::Fma(_) | Vectors::Ifma(_),
-                _,
-            ) => Vectors::None,
+            (Vectors::None | Vectors::Sums(_) | Vectors::Avx2(_) | Vectors::Fma(_) | Vectors::Ifma(_), _) => {
+                Vectors::None
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use hecc::cost::default_target;
 use hecc::model::{LayerKind, Model};
 use hecc::packing::{Family, Packing};
 use hecc::pipeline::{CompileError, Compiled, Options, compile};
-use hecc_ir::{SecurityLevel, artifact};
+use hecc_ir::{SecurityLevel, Tensor, artifact};
 use hecc_runtime::client::Client;
 use hecc_runtime::server::Server;
 use hecc_tests::compiling::options_for;
@@ -84,7 +84,11 @@ fn pick<T: Clone>(rng: &mut Rng, items: &[T]) -> T {
     items[rng.usize(..items.len())].clone()
 }
 
-fn draw(rng: &mut Rng, (low, high): (f64, f64), n: usize, how: Draw) -> Vec<f64> {
+/// An input of the model within its declared range.
+fn draw(rng: &mut Rng, model: &Model, how: Draw) -> Tensor {
+    let (layer, (low, high)) = model.input();
+    let shape = model.layer(layer).shape.clone();
+    let n = shape.n_elements();
     let hot = rng.usize(..n);
     let one = |(i, rng): (usize, &mut Rng)| match how {
         Draw::Even => low + (high - low) * rng.f64(),
@@ -106,7 +110,8 @@ fn draw(rng: &mut Rng, (low, high): (f64, f64), n: usize, how: Draw) -> Vec<f64>
         }
         Draw::Tenth => low + (high - low) * (0.45 + 0.1 * rng.f64()),
     };
-    (0..n).map(|i| one((i, rng))).collect()
+    let values = (0..n).map(|i| one((i, rng))).collect();
+    Tensor::new(shape, values).expect("an element for each place")
 }
 
 fn case(number: u64, secure: bool) -> Case {
@@ -155,16 +160,13 @@ fn options(rng: &mut Rng, secure: bool) -> Options {
 fn run(number: u64, secure: bool) -> Outcome {
     let Case { model, calibration, input, mut options } = case(number, secure);
     let mut rng = Rng::with_seed(!number);
-    let (layer, range) = model.input();
-    let n = model.layer(layer).shape.n_elements();
-    options.samples =
-        (0..calibration.n_samples).map(|_| draw(&mut rng, range, n, calibration.draw)).collect();
+    options.samples = (0..calibration.n_samples).map(|_| draw(&mut rng, &model, calibration.draw)).collect();
     let compiled = match compile(&model, &options) {
         Ok(compiled) => compiled,
         Err(error) => return Outcome::NotCompiled(reason(&error)),
     };
     let batch = options.batch.unwrap_or(1);
-    let inputs: Vec<Vec<f64>> = (0..batch).map(|_| draw(&mut rng, range, n, input)).collect();
+    let inputs: Vec<Tensor> = (0..batch).map(|_| draw(&mut rng, &model, input)).collect();
     answer(&compiled, &inputs)
         .map_or_else(|outcome| outcome, |found| judge(&model, &compiled, &options, &inputs, &found))
 }
@@ -176,13 +178,13 @@ fn reason(error: &CompileError) -> String {
 }
 
 /// Results of the inputs by encryption, or who refused.
-fn answer(compiled: &Compiled, inputs: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, Outcome> {
+fn answer(compiled: &Compiled, inputs: &[Tensor]) -> Result<Vec<Vec<f64>>, Outcome> {
     let program = &compiled.program;
     let client = match program.manifest.params.security {
         SecurityLevel::Insecure => Client::generate_insecure(&program.manifest),
         SecurityLevel::Classical128 | SecurityLevel::Classical192 | SecurityLevel::Classical256 => {
             Client::generate(&program.manifest)
-        },
+        }
     };
     let client = client.expect("the manifest is sound");
     let server = Server::load(&artifact::write_program(program)).expect("the program is sound");
@@ -198,12 +200,12 @@ fn judge(
     model: &Model,
     compiled: &Compiled,
     options: &Options,
-    inputs: &[Vec<f64>],
+    inputs: &[Tensor],
     found: &[Vec<f64>],
 ) -> Outcome {
     let largest = |values: &[f64]| values.iter().fold(0.0, |max: f64, x| max.max(x.abs()));
-    let is_right = |(input, found): (&Vec<f64>, &Vec<f64>)| {
-        let expected = model.logits(input);
+    let is_right = |(input, found): (&Tensor, &Vec<f64>)| {
+        let expected = model.logits(input.values());
         let size = largest(&expected).max(compiled.prediction.max_output);
         let error: Vec<f64> = found.iter().zip(&expected).map(|(a, b)| a - b).collect();
         // Also false for what is no number.

@@ -67,7 +67,8 @@ impl Labels {
                 return Err(misfit(path, title).help(help));
             }
         };
-        let title = format!("label {label} of sample {sample} is no class of a network with {n_classes} outputs");
+        let title =
+            format!("label {label} of sample {sample} is no class of a network with {n_classes} outputs");
         let help = match n_classes {
             0 | 1 => String::from("classes need a network with two outputs or more"),
             _ => format!("classes are whole numbers from 0 to {}", n_classes - 1),
@@ -97,7 +98,9 @@ impl Labels {
             }
         };
         let n_values = of_one.iter().product::<usize>();
-        if n_values == 1 && let Some(classes) = y.values.iter().map(class).collect() {
+        if n_values == 1
+            && let Some(classes) = y.values.iter().map(class).collect()
+        {
             return Ok(Labels::Classes(classes));
         }
         if n_values == 0 {

@@ -37,7 +37,10 @@ pub(super) fn fold<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Op
 type Operands = [Option<Arc<Tensor>>];
 
 /// The operands, if all are known.
-fn constants<'a>(importer: &Importer<'a>, node: Node<'a>) -> Result<Option<Vec<Option<Arc<Tensor>>>>, Failure> {
+fn constants<'a>(
+    importer: &Importer<'a>,
+    node: Node<'a>,
+) -> Result<Option<Vec<Option<Arc<Tensor>>>>, Failure> {
     let mut operands = Vec::new();
     for n in 0..node.proto.input.len() {
         if n > 0 && node.input(n).is_empty() {
@@ -88,7 +91,8 @@ fn compute<'a>(importer: &Importer<'a>, node: Node<'a>, operands: &Operands) -> 
 
 fn operand<'t>(node: Node<'_>, operands: &'t Operands, n: usize) -> Result<&'t Tensor, Diagnostic> {
     let operand = operands.get(n).and_then(Option::as_deref);
-    operand.ok_or_else(|| node.problem(Code::UndefinedValue, format!("`{}` lacks operand {}", node.op(), n + 1)))
+    operand
+        .ok_or_else(|| node.problem(Code::UndefinedValue, format!("`{}` lacks operand {}", node.op(), n + 1)))
 }
 
 fn unsupported(node: Node<'_>) -> Diagnostic {

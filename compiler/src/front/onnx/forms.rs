@@ -79,11 +79,7 @@ const ENCRYPTED: &[Form] = &[
         5,
         &[("epsilon", Float), ("momentum", Float), ("spatial", Int), ("training_mode", Int)],
     ),
-    (
-        "AveragePool",
-        1,
-        &[AUTO_PAD, CEIL_MODE, ("count_include_pad", Int), DILATIONS, KERNEL, PADS, STRIDES],
-    ),
+    ("AveragePool", 1, &[AUTO_PAD, CEIL_MODE, ("count_include_pad", Int), DILATIONS, KERNEL, PADS, STRIDES]),
     ("GlobalAveragePool", 1, &[]),
     ("ReduceMean", 2, REDUCTION),
     ("Add", 2, &[]),
@@ -177,7 +173,8 @@ mod tests {
 
     #[test]
     fn operators_have_one_form() {
-        let mut names: Vec<&str> = [ENCRYPTED, CONSTANTS, REPLACED].concat().iter().map(|form| form.0).collect();
+        let mut names: Vec<&str> =
+            [ENCRYPTED, CONSTANTS, REPLACED].concat().iter().map(|form| form.0).collect();
         let n_forms = names.len();
         names.sort_unstable();
         names.dedup();

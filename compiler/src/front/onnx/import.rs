@@ -116,7 +116,8 @@ impl<'a> Importer<'a> {
             }
         };
         let named = |name: &&String| !name.is_empty();
-        self.uncomputed.extend(node.proto.output.iter().skip(1).filter(named).map(|name| (name.as_str(), node)));
+        self.uncomputed
+            .extend(node.proto.output.iter().skip(1).filter(named).map(|name| (name.as_str(), node)));
         if node.output().is_empty() {
             return;
         }
@@ -170,7 +171,11 @@ impl<'a> Importer<'a> {
     }
 
     /// The layer that holds operand `n`, its shape as ONNX sees it, and zeros to be added around.
-    pub fn padded_layer(&mut self, node: Node<'a>, n: usize) -> Result<(LayerId, Vec<usize>, [usize; 4]), Failure> {
+    pub fn padded_layer(
+        &mut self,
+        node: Node<'a>,
+        n: usize,
+    ) -> Result<(LayerId, Vec<usize>, [usize; 4]), Failure> {
         let Value::Padded(Padded { flow, margin }) = self.padded(node, n)? else {
             let (layer, shape) = self.layer(node, n)?;
             return Ok((layer, shape, [0; 4]));

@@ -294,7 +294,13 @@ pub(super) fn combine<D: Doubles>(
 }
 
 #[inline(always)]
-pub(super) fn add_weighted<D: Doubles>(on: D, m: &Modulus, out: &mut [u64], panel: &[u64], terms: &[Weighted]) {
+pub(super) fn add_weighted<D: Doubles>(
+    on: D,
+    m: &Modulus,
+    out: &mut [u64],
+    panel: &[u64],
+    terms: &[Weighted],
+) {
     const V: usize = 4;
     let (grid, len) = (Grid::of_residues(on, m), out.len());
     for (block, out) in out.chunks_exact_mut(4 * V).enumerate() {

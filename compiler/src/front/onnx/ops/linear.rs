@@ -98,7 +98,8 @@ pub(super) fn batch_normalization<'a>(importer: &mut Importer<'a>, node: Node<'a
     }
     let flow = importer.flow(node, 0)?;
     let [batch, channels, ..] = flow.shape[..] else {
-        let title = format!("`BatchNormalization` of a tensor of shape {}, without channels", show(&flow.shape));
+        let title =
+            format!("`BatchNormalization` of a tensor of shape {}, without channels", show(&flow.shape));
         return Err(node.problem(Code::ShapeMismatch, title).help("expected [batch, channels, ...]").into());
     };
     if batch != importer.batch {

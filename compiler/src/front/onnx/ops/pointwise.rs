@@ -250,7 +250,9 @@ pub(super) fn power<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<V
     let exponents = importer.constant(node, 1)?;
     let natural = |&e: &f64| (1.0..=MAX_DEGREE as f64).contains(&e) && e.fract() == 0.0;
     match exponents.values[..] {
-        [exponent] if natural(&exponent) && exponents.shape.len() <= flow.shape.len() => raise(importer, node, flow, exponent as usize),
+        [exponent] if natural(&exponent) && exponents.shape.len() <= flow.shape.len() => {
+            raise(importer, node, flow, exponent as usize)
+        }
         [..] => {
             let title = match exponents.values[..] {
                 [exponent] => format!("an encrypted value to the power {exponent}"),

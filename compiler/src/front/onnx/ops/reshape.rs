@@ -62,7 +62,9 @@ pub(in super::super) fn new_shape<'a>(
 fn list<'a>(importer: &Importer<'a>, node: Node<'a>, name: &str) -> Result<Option<Vec<i64>>, Failure> {
     let problem = |title: String| node.problem(Code::BadParameter, title).help("export the model again");
     match (node.ints(name), importer.optional(node, 1)?) {
-        (Some(_), Some(_)) => Err(problem(format!("`{name}` is given as a setting and as an operand")).into()),
+        (Some(_), Some(_)) => {
+            Err(problem(format!("`{name}` is given as a setting and as an operand")).into())
+        }
         (Some(given), None) => Ok(Some(given.to_vec())),
         (None, Some(tensor)) if tensor.integral && tensor.shape.len() <= 1 => Ok(Some(integers(&tensor))),
         (None, Some(_)) => Err(problem(format!("`{}` is no list of integers", node.input(1))).into()),

@@ -59,7 +59,9 @@ fn padded_image<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<(Laye
 /// Extents of an image with zeros around it.
 fn grown(importer: &Importer<'_>, x: LayerId, [top, left, bottom, right]: [usize; 4]) -> [usize; 3] {
     let extents = &importer.builder.shape(x).0;
-    let grow = |along: usize, before: usize, after: usize| extents[along].saturating_add(before).saturating_add(after);
+    let grow = |along: usize, before: usize, after: usize| {
+        extents[along].saturating_add(before).saturating_add(after)
+    };
     [extents[0], grow(1, top, bottom), grow(2, left, right)]
 }
 
@@ -67,7 +69,12 @@ fn added(a: [usize; 4], b: [usize; 4]) -> [usize; 4] {
     std::array::from_fn(|side| a[side].saturating_add(b[side]))
 }
 
-fn as_image(importer: &Importer<'_>, node: Node<'_>, layer: LayerId, shape: Vec<usize>) -> Result<LayerId, Failure> {
+fn as_image(
+    importer: &Importer<'_>,
+    node: Node<'_>,
+    layer: LayerId,
+    shape: Vec<usize>,
+) -> Result<LayerId, Failure> {
     match shape.len() == 4 && shape[0] == importer.batch {
         true => Ok(layer),
         false => {
@@ -100,7 +107,9 @@ fn padding(
         _ => return Err(node.unsupported("this auto_pad", "state the padding as `pads`")),
     };
     match node.has("pads") && node.sizes("pads", 0)? != computed {
-        true => Err(node.problem(Code::BadParameter, "`pads` and `auto_pad` contradict each other").help("state one")),
+        true => Err(node
+            .problem(Code::BadParameter, "`pads` and `auto_pad` contradict each other")
+            .help("state one")),
         false => Ok(computed),
     }
 }
@@ -142,7 +151,9 @@ fn pads<'a>(importer: &Importer<'a>, node: Node<'a>, rank: usize) -> Result<Vec<
     let given = match (node.ints("pads"), importer.optional(node, 1)?) {
         (Some(given), None) => given.to_vec(),
         (None, Some(given)) if given.integral => integers(&given),
-        (_, _) => return Err(node.problem(Code::BadParameter, "the node has no `pads`, or no integers").into()),
+        (_, _) => {
+            return Err(node.problem(Code::BadParameter, "the node has no `pads`, or no integers").into());
+        }
     };
     let axes = match importer.optional(node, 3)? {
         Some(axes) => integers(&axes).iter().map(|&at| axis(node, at, rank)).collect::<Result<_, _>>()?,
