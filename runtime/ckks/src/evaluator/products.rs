@@ -84,6 +84,9 @@ impl Evaluator {
         let scratch = |_| Poly::scratch(self.ctx.ring_degree(), n_limbs);
         let mut parts: Vec<Poly> = (0..n_parts * rows.len()).map(scratch).collect();
         by_limb(&mut parts).into_par_iter().enumerate().for_each(|(t, mut outs)| {
+            if self.is_stopped() {
+                return;
+            }
             self.limb_products(&operands, common, t, &mut outs);
             self.limb_sums(&operands, common, t, outs);
         });
