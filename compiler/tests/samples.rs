@@ -9,8 +9,11 @@
 mod folder;
 #[path = "support/idx.rs"]
 mod idx;
+#[path = "support/npz.rs"]
+mod npz;
 
-use folder::{Folder, array};
+use folder::Folder;
+use npz::array;
 use serde_json::{Value, json};
 
 const IMAGES: &str = "model images {
@@ -44,7 +47,7 @@ impl Folder {
     /// Arrays `x` and, if there are labels, `y`.
     fn data(&self, name: &str, (shape, x): (&[u64], Vec<f64>), y: Option<(&[u64], Vec<f64>)>) {
         let file = std::fs::File::create(self.path(name)).unwrap();
-        let mut npz = npyz::npz::NpzWriter::new(std::io::BufWriter::new(file));
+        let mut npz = zip::ZipWriter::new(std::io::BufWriter::new(file));
         array(&mut npz, "x", shape, x);
         if let Some((shape, y)) = y {
             array(&mut npz, "y", shape, y);
