@@ -14,9 +14,11 @@ mod child;
 mod choice;
 mod compare;
 mod deploy;
+mod digits;
 pub mod files;
 pub mod form;
 mod inspect;
+mod interrupt;
 mod memory;
 mod names;
 mod page;
@@ -34,12 +36,20 @@ use args::{Cli, Command, ExplainArgs, FormArgs};
 use clap::Parser;
 use form::{Form, output};
 use hecc::diag::{Code, Diagnostic, Diagnostics};
+use hecc_ckks::Instructions;
+use hecc_ir::machine::bound_process;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// Runs the command given by the process arguments.
 pub fn main() -> ExitCode {
-    run(|cli: &Cli| cli.form, |cli, form| dispatch(&cli.command, form))
+    run(
+        |cli: &Cli| cli.form,
+        |cli, form| {
+            interrupt::listen(form);
+            dispatch(&cli.command, form)
+        },
+    )
 }
 
 /// Parses the process arguments and does what they ask for, in the form they ask for. Refusals are
@@ -52,14 +62,27 @@ pub fn run<C: Parser>(
         Ok(arguments) => arguments,
         Err(error) => return refuse_arguments(&error),
     };
-    let form = form(&arguments).form();
-    match command(&arguments, form) {
+    let common = form(&arguments);
+    let form = common.form();
+    bound_process(common.memory.unwrap_or_default());
+    match limit_instructions().and_then(|()| command(&arguments, form)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(diagnostics) => {
             form.diagnostics(&with_next_steps(diagnostics));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The environment variable that has the engine use fewer vector instructions than the machine has.
+const INSTRUCTIONS: &str = "HECC_INSTRUCTIONS";
+
+fn limit_instructions() -> Result<(), Diagnostics> {
+    if let Some(name) = std::env::var_os(INSTRUCTIONS) {
+        let known = name.to_str().and_then(Instructions::named);
+        Instructions::limit(known.ok_or_else(|| problems::unknown_instructions(INSTRUCTIONS, &name))?);
+    }
+    Ok(())
 }
 
 /// Exit status of a command line that makes no command, by convention.

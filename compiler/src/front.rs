@@ -13,10 +13,45 @@ pub mod weights;
 
 use crate::diag::{Code, Diagnostic, Diagnostics, Label};
 use crate::model::Model;
-use std::{fs::File, io::Read, path::Path};
+use hecc_ir::machine::{Bound, Excess};
+use std::{fs::File, io, io::Read, path::Path};
 
-/// Largest file, and most bytes of tensors after unpacking, that is read.
+/// Largest file, and most bytes of tensors after unpacking, that is read, however much memory is free.
 pub const MAX_BYTES: u64 = 4 << 30;
+
+/// What is left of [`MAX_BYTES`] for the tensors of a file.
+#[derive(Debug)]
+pub(crate) struct Room(u64);
+
+impl Default for Room {
+    fn default() -> Room {
+        Room(MAX_BYTES)
+    }
+}
+
+impl Room {
+    /// Takes bytes for what is at a place, before they are allocated.
+    pub fn take(&mut self, place: Label, bytes: u64) -> Result<(), Diagnostic> {
+        self.0 = self.0.checked_sub(bytes).ok_or_else(|| large(place.clone(), None))?;
+        let needed = usize::try_from(bytes).unwrap_or(usize::MAX);
+        Bound::Free.check(needed).map_err(|excess| large(place, Some(excess)))
+    }
+}
+
+/// A refusal of what takes more than [`MAX_BYTES`], or more than is free.
+pub(crate) fn large(place: Label, excess: Option<Excess>) -> Diagnostic {
+    let (title, help) = match excess {
+        None => (
+            format!("the file or its tensors take more than {MAX_BYTES} bytes"),
+            "divide them into several files, or write fewer samples",
+        ),
+        Some(Excess { needed, available }) => (
+            format!("reading this takes {needed} bytes of memory, {available} are free"),
+            "free memory, or allow more with --memory",
+        ),
+    };
+    Diagnostic::error(Code::FileTooLarge, title).label(place).help(help)
+}
 
 /// What the caller knows better than the file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -91,24 +126,37 @@ fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String, Diagnostic> {
     })
 }
 
-/// The content of a file of at most [`MAX_BYTES`].
+/// The content of a file of at most [`MAX_BYTES`], and no more than is free.
 pub(crate) fn read_bounded(path: &Path) -> Result<Vec<u8>, Diagnostic> {
-    let shown = path.display().to_string();
-    let unreadable = |error: std::io::Error| {
-        let title = format!("cannot read `{shown}`");
-        let place = Label::file(&shown, error.to_string());
-        Diagnostic::error(Code::UnreadableFile, title).label(place)
-    };
+    let file = open_plain(path)?;
+    let place = || Label::file(path.display().to_string(), "");
+    let length = file.metadata().map_err(|error| unreadable(path, &error))?.len();
+    Room::default().take(place(), length)?;
     let mut bytes = Vec::new();
-    // Devices and pipes may never end, and opening a pipe may wait for ever.
-    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(unreadable(std::io::Error::other("not a plain file")));
+    // It may have grown since.
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    if bytes.len() as u64 > MAX_BYTES { Err(large(place(), None)) } else { Ok(bytes) }
+}
+
+/// Opens a plain file: devices and pipes may never end, and opening a pipe may wait for ever.
+pub(crate) fn open_plain(path: &Path) -> Result<File, Diagnostic> {
+    if !std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.is_file() {
+        return Err(unreadable(path, &io::Error::other("not a plain file")));
     }
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        let title = format!("the file is larger than {MAX_BYTES} bytes");
-        return Err(Diagnostic::error(Code::FileTooLarge, title).label(Label::file(shown, "")));
-    }
-    Ok(bytes)
+    File::open(path).map_err(|error| unreadable(path, &error))
+}
+
+/// The first bytes of a file, which tell its kind; zeros where there are fewer.
+pub(crate) fn first_bytes(path: &Path) -> Result<[u8; 4], Diagnostic> {
+    let (mut bytes, mut first) = (Vec::new(), [0; 4]);
+    let mut file = open_plain(path)?.take(first.len() as u64);
+    file.read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    first[..bytes.len()].copy_from_slice(&bytes);
+    Ok(first)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
+    let shown = path.display().to_string();
+    let title = format!("cannot read `{shown}`");
+    Diagnostic::error(Code::UnreadableFile, title).label(Label::file(&shown, error.to_string()))
 }

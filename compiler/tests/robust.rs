@@ -6,6 +6,8 @@
 #[allow(dead_code)]
 mod support;
 
+#[path = "support/graphs.rs"]
+mod graphs;
 #[path = "support/idx.rs"]
 mod idx;
 #[path = "support/npz.rs"]
@@ -124,6 +126,13 @@ fn tiny_archive() -> Vec<u8> {
     bytes.into_inner()
 }
 
+/// Asks for every tensor there is.
+fn read_all(bytes: &[u8]) {
+    if let Ok(file) = TensorFile::parse("w", bytes) {
+        file.names().for_each(|name| drop(file.get(name)));
+    }
+}
+
 /// Images and labels that MNIST could have held.
 fn tiny_digits() -> [Vec<u8>; 2] {
     [idx::idx(&[3, 2, 2], &[0, 50, 100, 150, 200, 250, 1, 2, 3, 4, 5, 6]), idx::idx(&[3], &[9, 0, 4])]
@@ -161,13 +170,25 @@ const TEXT: &str = "model m {
 }
 ";
 
+/// `PROPTEST_CASES` asks for more cases.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { cases: default.cases.saturating_mul(2), ..default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(config())]
 
     #[test]
     fn damaged_onnx(edits in edits(), file in 0usize..4) {
         let names = ["resnet_script", "view_script_dynamic", "moves_dynamo", "external"];
         import(&apply(&read(&format!("tests/fixtures/{}.onnx", names[file])), &edits));
+    }
+
+    /// Operands that are left out, results that are used, settings that contradict.
+    #[test]
+    fn senseless_onnx(choices in prop::collection::vec(any::<u32>(), 8..120)) {
+        import(&graphs::graph(&choices));
     }
 
     #[test]
@@ -182,12 +203,14 @@ proptest! {
 
     #[test]
     fn damaged_safetensors(edits in edits()) {
-        let _ = TensorFile::parse("w", &apply(&tiny_weights(), &edits));
+        read_all(&apply(&tiny_weights(), &edits));
     }
 
     #[test]
     fn damaged_npz(edits in edits()) {
-        let _ = DataSet::parse("d", &apply(&tiny_archive(), &edits));
+        let damaged = apply(&tiny_archive(), &edits);
+        read_all(&damaged);
+        let _ = DataSet::parse("d", &damaged);
     }
 
     #[test]
@@ -239,11 +262,11 @@ fn archives_that_unpack_to_too_much_are_refused() {
     let header = |shape: &str| format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
     for shape in ["(1099511627776,)", "(4294967296, 4294967296, 4294967296)", "((((((1,),),),),),)"] {
         let bytes = archive(&header(shape), &[0; 16]);
-        let diagnostics = TensorFile::parse("bomb.npz", &bytes).unwrap_err();
+        let diagnostics = TensorFile::parse("bomb.npz", &bytes).unwrap().get("x").unwrap_err();
         assert!(["H003", "H004"].contains(&diagnostics.code.as_str()), "{}", diagnostics.title);
     }
-    let short = TensorFile::parse("short.npz", &archive(&header("(1000000,)"), &[0; 16]));
-    assert_eq!(short.unwrap_err().code.as_str(), "H003");
+    let short = TensorFile::parse("short.npz", &archive(&header("(1000000,)"), &[0; 16])).unwrap();
+    assert_eq!(short.get("x").unwrap_err().code.as_str(), "H003");
 }
 
 fn archive(header: &str, data: &[u8]) -> Vec<u8> {

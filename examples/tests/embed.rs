@@ -1,6 +1,6 @@
 //! The two halves of an application as two processes.
 
-use hecc_ir::program::Port;
+use hecc_ir::program::{Expected, Port};
 use hecc_ir::{CtType, Instr, KeyPlan, Layout, Manifest, Params, Program, Reg, Scale};
 use hecc_ir::{SecurityLevel, Shape, Step, artifact};
 use std::error::Error;
@@ -17,12 +17,20 @@ fn rotation() -> Program {
     let params = Params { ring_degree: 8192, q, p, digit_limbs: 1, security: SecurityLevel::Classical128 };
     let ty = CtType { level: params.max_level(), scale: Scale::from_log2(40.0), degree: 1 };
     let layout = Layout::contiguous(Shape(vec![8]), params.n_slots());
-    let port = |name: &str| Port { name: name.into(), layout: layout.clone(), ty, range: (-10.0, 10.0) };
-    let (inputs, outputs) = (vec![port("x")], vec![port("y")]);
+    let port = |name: &str| Port {
+        name: name.into(),
+        layout: layout.clone(),
+        ty,
+        range: (-10.0, 10.0),
+        expected: None,
+    };
+    let result = Port { expected: Some(Expected::of_error(1e-6, 1)), ..port("y") };
+    let (inputs, outputs) = (vec![port("x")], vec![result]);
     let step = Step::new(1, params.n_slots());
     let keys = KeyPlan { rotations: [(step, ty.level)].into(), relin: None };
     Program {
         manifest: Manifest { name: "rotation".into(), params, inputs, outputs, keys },
+        target: "any".into(),
         consts: Vec::new(),
         plains: Vec::new(),
         types: vec![ty; 2],
@@ -78,15 +86,19 @@ fn two_processes_agree() -> Outcome<()> {
     let program = rotation();
     std::fs::write(at("model.hecp"), artifact::write_program(&program))?;
     std::fs::write(at("model.hecm"), artifact::write_manifest(&program.manifest))?;
-    std::fs::write(at("good.txt"), "1 2 3 4 5 6 7 8")?;
-    std::fs::write(at("large.txt"), "1 2 3 44 5 6 7 8")?;
+    std::fs::write(at("good.txt"), "8\n1 2 3 4 5 6 7 8")?;
+    std::fs::write(at("large.txt"), "8\n1 2 3 44 5 6 7 8")?;
+    std::fs::write(at("short.txt"), "7\n1 2 3 4 5 6 7")?;
     let server = Served::start(&at("model.hecp"))?;
 
     let (succeeded, said) = client(&at("model.hecm"), &server.address, &at("good.txt"))?;
     assert!(succeeded, "{said}");
-    assert!(said.contains("y: [2.0000, 3.0000, 4.0000, 5.0000, 6.0000, 7.0000, 8.0000, "), "{said}");
+    assert!(said.contains("y: 2.0000e0 3.0000e0 4.0000e0 5.0000e0 6.0000e0 7.0000e0 8.0000e0 "), "{said}");
 
     let (succeeded, said) = client(&at("model.hecm"), &server.address, &at("large.txt"))?;
     assert!(!succeeded && said.contains("element 3"), "{said}");
+
+    let (succeeded, said) = client(&at("model.hecm"), &server.address, &at("short.txt"))?;
+    assert!(!succeeded && said.contains("tensors of shape [8], found [7]"), "{said}");
     Ok(())
 }

@@ -1,19 +1,21 @@
-//! Tensors on their way into and out of slots, checked against the manifest.
+//! Tensors on their way into and out of slots, checked against the manifest, which is expected to verify.
 //!
 //! A batch holds a sample for each lane: slot `s` of sample `i` is slot
-//! `s * lanes + i` of the ring. A sample is one row-major tensor for each input or output.
+//! `s * lanes + i` of the ring. A sample is one tensor for each input or output; those of outputs
+//! are the row-major elements alone.
 
 use crate::Error;
-use hecc_ir::Manifest;
 use hecc_ir::program::Port;
+use hecc_ir::{Manifest, Tensor};
 
 /// Slots of the ring for the ciphertexts of every input, in manifest order. Lanes
-/// without a sample are zero.
+/// without a sample of their own repeat the others, in order: no lane computes with what is no input, and a
+/// client can see that lanes with the same sample have the same result.
 ///
 /// # Errors
 /// [`Error::Batch`] for no sample or more than there are lanes; [`Error::Sample`] with what
 /// [`pack_one`] refuses.
-pub fn pack_batch<S: AsRef<[Vec<f64>]>>(
+pub fn pack_batch<S: AsRef<[Tensor]>>(
     manifest: &Manifest,
     samples: &[S],
 ) -> Result<Vec<Vec<Vec<f64>>>, Error> {
@@ -23,18 +25,28 @@ pub fn pack_batch<S: AsRef<[Vec<f64>]>>(
         let refused = |cause| Error::Sample { sample, cause: Box::new(cause) };
         pack(manifest, tensors.as_ref(), sample, &mut slots).map_err(refused)?;
     }
+    repeat_lanes(manifest, samples.len(), &mut slots);
     Ok(slots)
 }
 
 /// As [`pack_batch`] for one sample.
 ///
 /// # Errors
-/// When the number of tensors is not the manifest's, a tensor has another number of
-/// elements than its port's shape, or an element is not a number within the port's range.
-pub fn pack_one(manifest: &Manifest, tensors: &[Vec<f64>]) -> Result<Vec<Vec<Vec<f64>>>, Error> {
+/// When the number of tensors is not the manifest's, a tensor's shape cannot stand for its
+/// port's ([`Shape::check`](hecc_ir::Shape::check)), or an element is not a number within the port's range.
+pub fn pack_one(manifest: &Manifest, tensors: &[Tensor]) -> Result<Vec<Vec<Vec<f64>>>, Error> {
     let mut slots = empty(manifest);
     pack(manifest, tensors, 0, &mut slots)?;
+    repeat_lanes(manifest, 1, &mut slots);
     Ok(slots)
+}
+
+/// Fills the lanes after the first ones with what these hold.
+fn repeat_lanes(manifest: &Manifest, n_samples: usize, slots: &mut [Vec<Vec<f64>>]) {
+    let lanes = manifest.lanes();
+    for slot in slots.iter_mut().flatten().flat_map(|ct| ct.chunks_mut(lanes)) {
+        (n_samples..lanes).for_each(|lane| slot[lane] = slot[lane - n_samples]);
+    }
 }
 
 /// The first samples of a batch, from the slots of the ciphertexts of every output.
@@ -58,7 +70,8 @@ pub fn unpack_batch(
     Ok((0..n_samples).map(tensors).collect())
 }
 
-fn check_count(manifest: &Manifest, found: usize) -> Result<(), Error> {
+/// Refuses a number of samples that no batch has.
+pub(crate) fn check_count(manifest: &Manifest, found: usize) -> Result<(), Error> {
     let lanes = manifest.lanes();
     if (1..=lanes).contains(&found) { Ok(()) } else { Err(Error::Batch { lanes, found }) }
 }
@@ -83,7 +96,7 @@ fn empty(manifest: &Manifest) -> Vec<Vec<Vec<f64>>> {
 /// Writes a sample into its lane.
 fn pack(
     manifest: &Manifest,
-    tensors: &[Vec<f64>],
+    tensors: &[Tensor],
     sample: usize,
     slots: &mut [Vec<Vec<f64>>],
 ) -> Result<(), Error> {
@@ -93,7 +106,7 @@ fn pack(
     }
     for ((port, tensor), cts) in manifest.inputs.iter().zip(tensors).zip(slots) {
         check_tensor(port, tensor)?;
-        for (index, &value) in tensor.iter().enumerate() {
+        for (index, &value) in tensor.values().iter().enumerate() {
             for place in port.layout.positions(index) {
                 cts[place.ct as usize][place.slot as usize * lanes + sample] = value;
             }
@@ -102,12 +115,13 @@ fn pack(
     Ok(())
 }
 
-fn check_tensor(port: &Port, tensor: &[f64]) -> Result<(), Error> {
-    let (expected, found) = (port.layout.home.len(), tensor.len());
-    if found != expected {
+fn check_tensor(port: &Port, tensor: &Tensor) -> Result<(), Error> {
+    let (expected, found) = (&port.layout.shape, tensor.shape());
+    if expected.check(found).is_err() {
+        let (expected, found) = (expected.clone(), found.clone());
         return Err(Error::Shape { port: port.name.clone(), expected, found });
     }
-    tensor.iter().enumerate().try_for_each(|(index, &value)| check_element(port, index, value))
+    tensor.values().iter().enumerate().try_for_each(|(index, &value)| check_element(port, index, value))
 }
 
 fn check_element(port: &Port, index: usize, value: f64) -> Result<(), Error> {

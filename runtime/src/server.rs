@@ -4,8 +4,10 @@
 //! a [`Session`] once per client, and both serve any number of threads.
 
 use crate::backend::ckks::{self, Ckks};
-use crate::bundle::{Fingerprint, Kind, Reader, cts};
+use crate::bundle::cts::{Asked, Binding};
+use crate::bundle::{Fingerprint, KeyId, Kind, Reader};
 use crate::executor::{Progress, silent};
+use crate::limits::{Held, Limits};
 use crate::{Encoded, Error, Executor, PlainBytes, Prepared, RunCost};
 use hecc_ckks::{Context, EvalKeys};
 use hecc_ir::{Manifest, artifact};
@@ -19,21 +21,23 @@ pub struct Server {
 }
 
 impl Server {
-    /// Reads a program file, on all cores and with all plaintexts in memory.
+    /// Reads a program file, on all cores, within the memory that is free: plaintexts of half of it stay
+    /// encoded, and the others are encoded when they are needed.
     ///
     /// # Errors
-    /// When the bytes are no valid program.
+    /// When the bytes are no valid program, or ciphertexts and keys take more than is free.
     pub fn load(program: &[u8]) -> Result<Server, Error> {
         Server::load_with(program, &Executor::new(None)?, &silent)
     }
 
-    /// Reads a program file for an executor, whose memory for plaintexts bounds
+    /// Reads a program file for an executor, whose memory for plaintexts and limits bound
     /// what the program can make a server take; `progress` follows the encoding.
     ///
     /// # Errors
     /// When the bytes are no valid program, and as [`Executor::encode`].
     pub fn load_with(program: &[u8], executor: &Executor, progress: Progress) -> Result<Server, Error> {
         let program = artifact::read_program(program)?;
+        executor.limits().allow(Held::Ring, program.manifest.ring_bytes())?;
         let context = Context::new(&ckks::params(&program.manifest.params))?;
         let fingerprint = Fingerprint::of(&program.manifest);
         let keyless = backend(&context, &program.manifest, EvalKeys::default());
@@ -46,21 +50,48 @@ impl Server {
         &self.encoded.program().manifest
     }
 
+    /// Name of the profile of the machine that the program was compiled for.
+    pub fn target(&self) -> &str {
+        &self.encoded.program().target
+    }
+
     /// Bytes of ciphertexts in a run, as [`Encoded::ciphertext_bytes`].
     pub fn ciphertext_bytes(&self) -> usize {
         self.encoded.ciphertext_bytes()
     }
 
+    /// What a run will take on this machine, before there are keys: time within a factor of two or so, and most
+    /// memory on one thread.
+    pub fn forecast(&self) -> RunCost {
+        let keyless = backend(&self.context, self.manifest(), EvalKeys::default());
+        self.encoded.forecast(&keyless).cloned().unwrap_or_default()
+    }
+
     /// Reads a client's bundle of evaluation keys.
     ///
     /// # Errors
-    /// When the bytes are no such bundle for this program, or a key is missing.
+    /// When the bytes are no such bundle for this program, or a key is missing; [`Error::Memory`].
     pub fn session(&self, eval_keys: &[u8]) -> Result<Session, Error> {
+        self.encoded.limits().allow(Held::Keys, self.key_bytes(eval_keys.len() as u64))?;
         let mut reader = Reader::open(eval_keys, Kind::EvalKeys, &self.fingerprint)?;
+        let (context, fingerprint) = (self.context.clone(), self.fingerprint);
+        let binding = Binding { context, fingerprint, keys: reader.keys() };
         let keys = EvalKeys::from_bytes(&self.context, reader.bytes()?)?;
         reader.end()?;
         let prepared = self.encoded.bind(backend(&self.context, self.manifest(), keys))?;
-        Ok(Session { context: self.context.clone(), fingerprint: self.fingerprint, prepared })
+        Ok(Session { binding, prepared })
+    }
+}
+
+/// Most times as long that residues are in memory as in a bundle: two halves instead of one, in whole bytes.
+const UNPACKED: u64 = 4;
+
+impl Server {
+    /// Most bytes of memory that a bundle of evaluation keys takes when it is read.
+    fn key_bytes(&self, bundle: u64) -> u64 {
+        let manifest = self.manifest();
+        let is_planned = bundle <= manifest.sent_key_bytes() + manifest.sent_key_bytes() / 8 + (1 << 20);
+        if is_planned { manifest.key_bytes() } else { bundle.saturating_mul(UNPACKED) }
     }
 }
 
@@ -70,8 +101,7 @@ fn backend(context: &Arc<Context>, manifest: &Manifest, keys: EvalKeys) -> Ckks 
 
 /// A program with the keys of one client.
 pub struct Session {
-    context: Arc<Context>,
-    fingerprint: Fingerprint,
+    binding: Binding,
     prepared: Prepared<Ckks>,
 }
 
@@ -85,10 +115,16 @@ pub struct Reply {
 }
 
 impl Session {
+    /// The key pair whose evaluation keys these are.
+    pub fn keys(&self) -> KeyId {
+        self.binding.keys
+    }
+
     /// Evaluates the program on a bundle of inputs.
     ///
     /// # Errors
-    /// When the bytes are no bundle of inputs for this program.
+    /// When the bytes are no bundle of inputs for this program, or were not encrypted with the secret
+    /// key that the evaluation keys are of.
     pub fn eval(&self, inputs: &[u8]) -> Result<Reply, Error> {
         self.eval_with(inputs, &silent)
     }
@@ -98,11 +134,20 @@ impl Session {
     /// # Errors
     /// As [`Session::eval`].
     pub fn eval_with(&self, inputs: &[u8], progress: Progress) -> Result<Reply, Error> {
-        let ports = &self.prepared.program().manifest.inputs;
-        let inputs = cts::read(&self.context, inputs, Kind::Inputs, &self.fingerprint, ports)?;
-        let report = self.prepared.run_with(inputs, progress)?;
-        let bundle = cts::write(&self.context, Kind::Results, &self.fingerprint, &report.outputs)?;
-        Ok(Reply { bundle, cost: report.cost })
+        self.eval_within(inputs, self.prepared.limits(), progress)
+    }
+
+    /// As [`Session::eval_with`], within limits of this run instead of those of the executor.
+    ///
+    /// # Errors
+    /// As [`Session::eval`], and [`Prepared::run_within`].
+    pub fn eval_within(&self, inputs: &[u8], limits: &Limits, progress: Progress) -> Result<Reply, Error> {
+        self.prepared.check_limits(limits)?;
+        let manifest = &self.prepared.program().manifest;
+        let Asked { question, ports } = self.binding.read(Kind::Inputs, inputs, manifest)?;
+        let report = self.prepared.run_within(ports, limits, progress)?;
+        let results = Asked { question, ports: report.outputs };
+        Ok(Reply { bundle: self.binding.write(Kind::Results, &results)?, cost: report.cost })
     }
 
     /// The program with these keys, to run on ciphertexts directly.

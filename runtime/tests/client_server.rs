@@ -6,12 +6,19 @@
 mod common;
 
 use common::{Draft, params, rms, values};
-use hecc_ir::{Manifest, Program, SecurityLevel, artifact};
-use hecc_runtime::bundle::BundleError;
+use hecc_ir::primes::nearest_ntt_prime;
+use hecc_ir::program::{Expected, SlotRun};
+use hecc_ir::{KeyPlan, Layout, Manifest, Params, Program, SecurityLevel, Shape, Tensor, artifact};
+use hecc_runtime::bundle::{BundleError, Question};
 use hecc_runtime::client::{Client, Sharing};
+use hecc_runtime::notice::Notice;
 use hecc_runtime::server::{Server, Session};
 use hecc_runtime::{Clear, Error, Executor};
+use std::ops::Range;
 use std::sync::Arc;
+
+/// Bytes of a bundle before its payload.
+const HEADER: usize = 71;
 
 /// (x + rotated x)², on two inputs of which one is ignored.
 fn program(ring_degree: usize) -> Program {
@@ -42,9 +49,14 @@ fn connected() -> (Client, Session) {
     (client, session)
 }
 
-fn tensors(manifest: &Manifest) -> Vec<Vec<f64>> {
+fn tensors(manifest: &Manifest) -> Vec<Tensor> {
     let n_slots = manifest.params.n_slots();
-    vec![values(n_slots, 1), values(n_slots, 2)]
+    pair(n_slots, 1)
+}
+
+/// Two inputs of a sample.
+fn pair(n_slots: usize, seed: u64) -> Vec<Tensor> {
+    vec![values(n_slots, seed).into(), values(n_slots, seed + 1).into()]
 }
 
 fn expect_bundle(error: Error) -> BundleError {
@@ -62,7 +74,7 @@ fn results_come_back() {
     let inputs = tensors(client.manifest());
     let reply = session.eval(&client.encrypt(&inputs).unwrap()).unwrap();
     let results = client.decrypt(&reply.bundle).unwrap();
-    let x = &inputs[0];
+    let x = inputs[0].values();
     for (i, found) in results[0].iter().enumerate() {
         let expected = (x[i] + x[(i + 1) % x.len()]).powi(2);
         assert!((found - expected).abs() < 1e-6, "slot {i}: {found} {expected}");
@@ -77,13 +89,13 @@ fn batches_come_back_sample_by_sample() {
     let client = Client::generate_insecure(&program.manifest).unwrap();
     let session = serve(&program).session(&client.eval_keys().unwrap()).unwrap();
     for n_samples in [1, 5, 8] {
-        let sample = |seed: u64| vec![values(64, 2 * seed + 1), values(64, 2 * seed + 2)];
+        let sample = |seed: u64| pair(64, 2 * seed + 1);
         let batch: Vec<_> = (0..n_samples as u64).map(sample).collect();
         let reply = session.eval(&client.encrypt_batch(&batch).unwrap()).unwrap();
         let results = client.decrypt_batch(&reply.bundle, n_samples).unwrap();
         assert_eq!(results.len(), n_samples);
         for (inputs, result) in batch.iter().zip(&results) {
-            let x = &inputs[0];
+            let x = inputs[0].values();
             let expected: Vec<f64> = (0..64).map(|i| (x[i] + x[(i + 1) % 64]).powi(2)).collect();
             assert!(rms(&result[0], &expected) < 1e-6);
         }
@@ -94,16 +106,18 @@ fn batches_come_back_sample_by_sample() {
 fn batches_that_do_not_fit_are_refused() {
     let program = program_with_lanes(64, 4);
     let client = Client::generate_insecure(&program.manifest).unwrap();
-    let sample = vec![values(8, 1), values(8, 2)];
-    let error = |batch: &[Vec<Vec<f64>>]| client.encrypt_batch(batch).unwrap_err().to_string();
+    let sample = pair(8, 1);
+    let error = |batch: &[Vec<Tensor>]| client.encrypt_batch(batch).unwrap_err().to_string();
     assert_eq!(error(&vec![sample.clone(); 5]), "a batch holds 1 to 4 samples, found 5");
     assert_eq!(error(&[]), "a batch holds 1 to 4 samples, found 0");
-    let short = vec![values(8, 1), values(7, 2)];
-    assert_eq!(error(&[sample.clone(), short]), "sample 1: `x1` has 8 elements, found 7");
+    let short = vec![values(8, 1).into(), values(7, 2).into()];
+    assert_eq!(error(&[sample.clone(), short]), "sample 1: `x1` takes tensors of shape [8], found [7]");
     let session = serve(&program).session(&client.eval_keys().unwrap()).unwrap();
     let reply = session.eval(&client.encrypt_batch(&[&sample]).unwrap()).unwrap();
-    let refused = client.decrypt_batch(&reply.bundle, 5).unwrap_err();
-    assert!(matches!(refused, Error::Batch { lanes: 4, found: 5 }), "{refused}");
+    let refused = |n| client.decrypt_batch(&reply.bundle, n).unwrap_err();
+    assert!(matches!(refused(5), Error::Batch { lanes: 4, found: 5 }));
+    assert!(matches!(refused(2), Error::Samples { encrypted: 1, asked: 2 }));
+    assert_eq!(refused(2).to_string(), "the result is of 1 samples, asked for 2");
 }
 
 /// A back end for one sample does not run a program for several.
@@ -179,7 +193,7 @@ fn damaged_promises_of_security_are_refused_everywhere() {
     let file = Client::generate_insecure(&manifest).unwrap().save();
     manifest.params.security = SecurityLevel::Classical128;
     let bytes = artifact::write_manifest(&program(64).manifest);
-    assert!(matches!(Client::from_manifest(&bytes), Err(Error::Insecure)));
+    assert!(matches!(Client::from_manifest(&bytes), Err(Error::Security { .. })));
     let refusals = [
         Client::generate(&manifest).unwrap_err(),
         Client::generate_insecure(&manifest).unwrap_err(),
@@ -198,12 +212,44 @@ fn a_client_prints_no_secret() {
 #[test]
 fn insecure_parameters_must_be_asked_for() {
     let manifest = program(64).manifest;
-    assert!(matches!(Client::generate(&manifest), Err(Error::Insecure)));
+    assert!(matches!(Client::generate(&manifest), Err(Error::Security { .. })));
     let file = Client::generate_insecure(&manifest).unwrap().save();
-    assert!(matches!(Client::load(&manifest, &file), Err(Error::Insecure)));
+    assert!(matches!(Client::load(&manifest, &file), Err(Error::Security { .. })));
     let mut promised = manifest;
     promised.params.security = SecurityLevel::Classical128;
     assert!(Client::generate(&promised).is_err());
+}
+
+/// The parameters keep 192 bits, whatever is promised.
+#[test]
+fn a_client_may_demand_more_security() {
+    let q = vec![nearest_ntt_prime(34.0, 4096, 50, &[]).unwrap()];
+    let p = vec![nearest_ntt_prime(36.0, 4096, 50, &q).unwrap()];
+    let manifest = |security| Manifest {
+        name: String::from("none"),
+        params: Params { ring_degree: 4096, q: q.clone(), p: p.clone(), digit_limbs: 1, security },
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        keys: KeyPlan::default(),
+    };
+    for promised in SecurityLevel::ALL {
+        let manifest = manifest(promised);
+        if promised == SecurityLevel::Classical256 {
+            assert!(matches!(Client::generate(&manifest), Err(Error::Manifest(_))));
+            continue;
+        }
+        let file = Client::generate_insecure(&manifest).unwrap().save();
+        for demanded in SecurityLevel::ALL {
+            let made = Client::generate_demanding(demanded, &manifest).map(drop);
+            let loaded = Client::load_demanding(demanded, &manifest, &file).map(drop);
+            for result in [made, loaded] {
+                assert_eq!(result.is_ok(), promised.bits() >= demanded.bits(), "{promised:?} {demanded:?}");
+                let refusal = result.err();
+                assert!(refusal.is_none_or(|e| matches!(e, Error::Security { promised: p, demanded: d }
+                    if (p, d) == (promised, demanded))));
+            }
+        }
+    }
 }
 
 #[test]
@@ -211,17 +257,39 @@ fn tensors_are_checked() {
     let (client, _) = connected();
     let good = tensors(client.manifest());
     let refusal = |change: &dyn Fn(&mut Vec<Vec<f64>>)| {
-        let mut tensors = good.clone();
+        let mut tensors: Vec<Vec<f64>> = good.iter().cloned().map(Tensor::into_values).collect();
         change(&mut tensors);
-        client.encrypt(&tensors).unwrap_err().to_string()
+        client.encrypt(&common::tensors(&tensors)).unwrap_err().to_string()
     };
     assert_eq!(refusal(&|t| t.truncate(1)), "expected 2 inputs, found 1");
-    assert_eq!(refusal(&|t| t[1].truncate(7)), "`x1` has 32 elements, found 7");
+    assert_eq!(refusal(&|t| t[1].truncate(7)), "`x1` takes tensors of shape [32], found [7]");
     let nan = refusal(&|t| t[0][3] = f64::NAN);
     assert_eq!(nan, "element 3 of `x0` is NaN; only finite numbers can be encrypted");
     assert!(refusal(&|t| t[0][3] = f64::INFINITY).contains("inf"));
     let large = refusal(&|t| t[1][31] = 1.5);
     assert_eq!(large, "element 31 of `x1` is 1.5, outside the declared range -1 to 1");
+}
+
+/// As many elements along other axes are another tensor.
+#[test]
+fn tensors_of_another_shape_are_refused() {
+    let mut manifest = program(64).manifest;
+    manifest.inputs[0].layout.shape = [2, 4, 4].into();
+    let client = Client::generate_insecure(&manifest).unwrap();
+    let encrypt = |shape: &[usize]| {
+        let x = Tensor::new(Shape(shape.to_vec()), values(32, 1)).unwrap();
+        client.encrypt(&[x, values(32, 2).into()])
+    };
+    for shape in [&[2, 4, 4][..], &[1, 2, 4, 4], &[2, 4, 1, 4]] {
+        assert!(encrypt(shape).is_ok(), "{shape:?}");
+    }
+    for shape in [&[4, 4, 2][..], &[2, 16], &[32], &[4, 8]] {
+        let refused = encrypt(shape).unwrap_err();
+        assert!(matches!(&refused, Error::Shape { found, .. } if found.0 == shape), "{refused}");
+    }
+    let refused = encrypt(&[4, 4, 2]).unwrap_err().to_string();
+    assert_eq!(refused, "`x0` takes tensors of shape [2x4x4], found [4x4x2]");
+    assert!(Tensor::new([2, 3], vec![0.0; 5]).is_err());
 }
 
 #[test]
@@ -264,19 +332,28 @@ fn missing_keys_are_named() {
 /// A bundle as if made for `manifest`, with a right checksum.
 fn rebranded(bundle: &[u8], manifest: &Manifest) -> Vec<u8> {
     let sample = Client::generate_insecure(manifest).unwrap().save();
+    with_header(bundle, 7..39, &sample)
+}
+
+/// A bundle as if made with the keys of another one, with a right checksum.
+fn rekeyed(bundle: &[u8], sample: &[u8]) -> Vec<u8> {
+    with_header(bundle, 39..55, sample)
+}
+
+fn with_header(bundle: &[u8], field: Range<usize>, sample: &[u8]) -> Vec<u8> {
     let mut bytes = bundle.to_vec();
-    bytes[7..39].copy_from_slice(&sample[7..39]);
+    bytes[field.clone()].copy_from_slice(&sample[field]);
     reseal(bytes)
 }
 
 /// Makes the checksum right again, as an attacker would.
 fn reseal(mut bytes: Vec<u8>) -> Vec<u8> {
     use sha2::{Digest, Sha256};
-    if bytes.len() >= 55 {
-        let length = (bytes.len() as u64 - 55).to_le_bytes();
-        bytes[39..47].copy_from_slice(&length);
-        let digest = Sha256::new_with_prefix(&bytes[..47]).chain_update(&bytes[55..]).finalize();
-        bytes[47..55].copy_from_slice(&digest[..8]);
+    if bytes.len() >= HEADER {
+        let length = (bytes.len() as u64 - HEADER as u64).to_le_bytes();
+        bytes[55..63].copy_from_slice(&length);
+        let digest = Sha256::new_with_prefix(&bytes[..63]).chain_update(&bytes[HEADER..]).finalize();
+        bytes[63..HEADER].copy_from_slice(&digest[..8]);
     }
     bytes
 }
@@ -285,17 +362,19 @@ fn reseal(mut bytes: Vec<u8>) -> Vec<u8> {
 fn results_of_another_type_are_refused() {
     let (client, session) = connected();
     let reply = session.eval(&client.encrypt(&tensors(client.manifest())).unwrap()).unwrap();
-    // Two counts, then the scale of the first ciphertext.
+    // An identity, three counts, then the scale of the first ciphertext.
     let altered = |at: usize, number: i64| {
         let mut bytes = reply.bundle.clone();
-        bytes[55 + 8 * at..63 + 8 * at].copy_from_slice(&number.to_le_bytes());
+        bytes[HEADER + 8 * at..HEADER + 8 * at + 8].copy_from_slice(&number.to_le_bytes());
         client.decrypt(&reseal(bytes)).unwrap_err()
     };
     for scale in [0, i64::MIN, i64::MAX] {
-        assert!(matches!(altered(2, scale), Error::CtType { .. }));
+        assert!(matches!(altered(5, scale), Error::CtType { .. }));
     }
-    let error = expect_bundle(altered(0, 2)).to_string();
-    assert_eq!(error, "the bundle is malformed: it holds 2 tensors instead of 1");
+    let malformed = |at, number| expect_bundle(altered(at, number)).to_string();
+    assert_eq!(malformed(3, 2), "the bundle is malformed: it holds 2 tensors instead of 1");
+    assert_eq!(malformed(2, 2), "the bundle is malformed: it holds 2 samples in 1 lanes");
+    assert_eq!(malformed(2, 0), "the bundle is malformed: it holds 0 samples in 1 lanes");
 }
 
 /// Damaged copies of a bundle: bytes changed, cut, or grown at various places.
@@ -339,4 +418,167 @@ fn damaged_programs_never_panic() {
     for damaged in mutations(&bytes) {
         let _ = Server::load(&damaged).map(|_| ());
     }
+}
+
+/// Two clients of one program, and a session for the first.
+fn rivals(ring_degree: usize) -> (Client, Client, Server, Session) {
+    let program = program(ring_degree);
+    let server = serve(&program);
+    let [one, other] = [(); 2].map(|()| Client::generate_insecure(&program.manifest).unwrap());
+    let session = server.session(&one.eval_keys().unwrap()).unwrap();
+    (one, other, server, session)
+}
+
+fn is_of_other_keys(error: Error) -> bool {
+    matches!(expect_bundle(error), BundleError::OtherKeys { .. })
+}
+
+/// Signs that a result is none.
+fn notices(error: Error) -> Vec<Notice> {
+    match error {
+        Error::Implausible { notices, .. } => notices,
+        other => panic!("{other}"),
+    }
+}
+
+fn is_noise(error: Error) -> bool {
+    notices(error).iter().any(|notice| matches!(notice, Notice::Imaginary { .. }))
+}
+
+#[test]
+fn bundles_of_another_key_pair_are_refused() {
+    let (one, other, _, session) = rivals(64);
+    let inputs = |client: &Client| client.encrypt(&tensors(client.manifest())).unwrap();
+    assert_eq!(session.keys(), one.keys());
+    assert_ne!(one.keys(), other.keys());
+    assert!(is_of_other_keys(session.eval(&inputs(&other)).unwrap_err()));
+    let result = session.eval(&inputs(&one)).unwrap().bundle;
+    assert!(is_of_other_keys(other.decrypt(&result).unwrap_err()));
+    let again = Client::load_insecure(one.manifest(), &one.save()).unwrap();
+    assert_eq!(again.keys(), one.keys());
+    assert_eq!(
+        session.eval(&inputs(&again)).map(|reply| again.decrypt(&reply.bundle).is_ok()).ok(),
+        Some(true)
+    );
+}
+
+#[test]
+fn results_of_other_keys_decrypt_to_nothing() {
+    let (one, other, server, session) = rivals(1024);
+    let inputs = one.encrypt(&tensors(one.manifest())).unwrap();
+    let result = session.eval(&inputs).unwrap().bundle;
+    assert!(is_noise(other.decrypt(&rekeyed(&result, &other.save())).unwrap_err()));
+    let mistaken = server.session(&rekeyed(&other.eval_keys().unwrap(), &inputs)).unwrap();
+    assert!(is_noise(one.decrypt(&mistaken.eval(&inputs).unwrap().bundle).unwrap_err()));
+}
+
+#[test]
+fn results_with_a_flipped_bit_decrypt_to_nothing() {
+    let (client, _, _, session) = rivals(1024);
+    let result = session.eval(&client.encrypt(&tensors(client.manifest())).unwrap()).unwrap().bundle;
+    // Behind the question, the counts, and what a ciphertext says of itself.
+    let first = HEADER + 90;
+    for at in (first..result.len()).step_by(result.len() / 40) {
+        let mut damaged = result.clone();
+        damaged[at] ^= 1 << (at % 8);
+        match client.decrypt(&reseal(damaged)).unwrap_err() {
+            Error::Implausible { .. } => {}
+            other => assert!(other.to_string().contains("exceeds its prime"), "{at}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn results_of_other_inputs_are_refused() {
+    let (client, session) = connected();
+    let input = || client.encrypt(&tensors(client.manifest())).unwrap();
+    let (older, newer) = (input(), input());
+    let [old, new] = [&older, &newer].map(|input| session.eval(input).unwrap().bundle);
+    let question = Question::of(&newer).unwrap();
+    assert_eq!(client.decrypt_answer(&new, &question).unwrap(), [client.decrypt(&new).unwrap()]);
+    let refused = expect_bundle(client.decrypt_answer(&old, &question).unwrap_err());
+    let found = Question::of(&older).unwrap();
+    assert_eq!(refused, BundleError::OtherQuestion { expected: question, found });
+    assert!(
+        expect_bundle(client.decrypt_answer(&newer, &question).unwrap_err()).to_string().contains("expected")
+    );
+}
+
+/// 2000 x, whose modulus holds numbers up to 512, for inputs up to 0.1; only the first half of the slots
+/// hold elements.
+fn narrow_program(zeros: Vec<SlotRun>) -> Program {
+    let mut draft = Draft::with_lanes(&params(1024, 1, 1), 1);
+    let x = draft.input();
+    let product = draft.inner_product(vec![(x, vec![2000.0])]);
+    let rescaled = draft.rescale(product);
+    draft.output(rescaled);
+    let mut program = draft.finish();
+    let Manifest { inputs, outputs, .. } = &mut program.manifest;
+    for port in [&mut inputs[0], &mut outputs[0]] {
+        port.layout = Layout::contiguous(Shape(vec![256]), 512);
+    }
+    outputs[0].range = (-200.0, 200.0);
+    outputs[0].expected = Some(Expected { error: 1e-5, coefficient: 200.0, zeros: vec![zeros] });
+    program
+}
+
+/// What a result of equal numbers shows.
+fn shown(program: &Program, x: f64) -> Vec<Notice> {
+    let client = Client::generate_insecure(&program.manifest).unwrap();
+    let session = serve(program).session(&client.eval_keys().unwrap()).unwrap();
+    let result = session.eval(&client.encrypt(&[vec![x; 256].into()]).unwrap()).unwrap().bundle;
+    let [evidence] = &client.evidence(&result).unwrap()[..] else { panic!("one output") };
+    assert_eq!(evidence.notices().is_empty(), client.decrypt(&result).is_ok());
+    evidence.notices()
+}
+
+#[test]
+fn values_that_outgrow_the_modulus_are_noticed() {
+    let zeros = vec![SlotRun { start: 256, len: 256 }];
+    let (masked, full) = (narrow_program(zeros), narrow_program(Vec::new()));
+    let of = |program: &Program, x: f64| shown(program, x).iter().map(name).collect::<Vec<_>>();
+    assert_eq!(of(&masked, 0.1), [""; 0]);
+    assert_eq!(of(&full, 0.1), [""; 0]);
+    // The first coefficient is half of a value: 1500 still fits, wraps around beyond 1024.
+    assert_eq!(of(&full, 0.4), ["range", "coefficient"]);
+    assert!(of(&masked, 0.9).contains(&"zeros"));
+    // A whole number of times around the modulus: the first coefficient is small again.
+    assert!(of(&masked, 1.0).contains(&"zeros"));
+}
+
+fn name(notice: &Notice) -> &'static str {
+    match notice {
+        Notice::Imaginary { .. } => "imaginary",
+        Notice::Zeros { .. } => "zeros",
+        Notice::Lanes { .. } => "lanes",
+        Notice::Range { .. } => "range",
+        Notice::Coefficient { .. } => "coefficient",
+    }
+}
+
+#[test]
+fn lanes_that_repeat_a_sample_have_its_result() {
+    let mut program = program_with_lanes(1024, 8);
+    program.manifest.outputs[0].range = (-10.0, 10.0);
+    let client = Client::generate_insecure(&program.manifest).unwrap();
+    let session = serve(&program).session(&client.eval_keys().unwrap()).unwrap();
+    let sample = |seed: u64| pair(64, 2 * seed + 1);
+    let batch: Vec<_> = (0..3).map(sample).collect();
+    let [sent, full] = [&batch[..], &(0..8).map(sample).collect::<Vec<_>>()]
+        .map(|batch| session.eval(&client.encrypt_batch(batch).unwrap()).unwrap().bundle);
+    let lanes = |bundle: &[u8]| client.evidence(bundle).unwrap().remove(0).lanes;
+    assert!(lanes(&sent).is_some_and(|difference| difference < 1e-6));
+    assert_eq!(lanes(&full), None);
+    // Full results that say that they are of fewer samples.
+    let mut claimed = full;
+    claimed[HEADER + 16..HEADER + 24].copy_from_slice(&3u64.to_le_bytes());
+    let refused = notices(client.decrypt_batch(&reseal(claimed), 3).unwrap_err());
+    assert_eq!(refused.iter().map(name).collect::<Vec<_>>(), ["lanes"]);
+}
+
+#[test]
+fn identities_are_drawn_anew() {
+    let (client, _) = connected();
+    let input = || Question::of(&client.encrypt(&tensors(client.manifest())).unwrap()).unwrap();
+    assert_ne!(input(), input());
 }

@@ -7,7 +7,7 @@
 use hecc::pipeline::{CompileError, Options, compile};
 use hecc_tests::compiling::options_for;
 use hecc_tests::encrypted::Connected;
-use hecc_tests::models::{input_for, models};
+use hecc_tests::models::{input_for, models, tensor_for};
 use proptest::prelude::*;
 
 /// How far a run may exceed an error that most runs stay below.
@@ -56,6 +56,7 @@ proptest! {
         // Errors are predicted on the first samples: no lane has others.
         let samples: Vec<_> = (0..N_PREDICTED_ON).map(|i| input_for(&model, seed ^ (i << 32))).collect();
         let inputs: Vec<_> = samples.iter().cycle().take(batch).cloned().collect();
+        let samples = samples.iter().map(|sample| tensor_for(&model, sample)).collect();
         let options = Options { precision: 1e-3, samples, batch: Some(batch), ..options_for(n_slots * batch) };
         let compiled = match compile(&model, &options) {
             Err(CompileError::TooCoarse { .. }) => return Err(TestCaseError::reject("outputs close to zero")),
@@ -73,5 +74,11 @@ proptest! {
         // Among thousands of runs some have unlucky keys: then most of a few others must do.
         let holds = error() <= bound || (0..N_MORE_RUNS).filter(|_| error() <= bound).count() > N_MORE_RUNS / 2;
         prop_assert!(holds, "errors above {}, predicted {}", bound, predicted);
+        let evidence = Connected::new(&compiled.program).evidence(&inputs);
+        prop_assert_eq!(evidence.notices(), []);
+        let allowed = compiled.program.manifest.outputs[0].expected.as_ref().unwrap().error;
+        for found in [Some(evidence.imaginary), evidence.zeros, evidence.lanes].into_iter().flatten() {
+            prop_assert!(found <= TOLERANCE * allowed, "{} where {} is expected", found, allowed);
+        }
     }
 }

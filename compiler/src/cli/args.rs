@@ -1,10 +1,13 @@
 //! What each command takes.
 
+use super::accuracy::Task;
 use super::form::Form;
-use super::memory::{Budget, parse_budget};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use super::memory::{parse_memory, parse_time};
+use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
+use hecc_ir::machine::Bound;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Compiles neural networks to run on encrypted data, and runs them.
 #[derive(Debug, Parser)]
@@ -18,12 +21,16 @@ pub struct Cli {
     pub form: FormArgs,
 }
 
-/// How to print results and errors.
+/// What every command takes: how to print results and errors, and most memory.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct FormArgs {
     /// Print results, and errors, as JSON for scripts.
     #[arg(long, global = true)]
     pub json: bool,
+    /// Most memory to take: 512M, 16G, `all`; what is free when not given. What is known to take more is refused
+    /// before it is begun.
+    #[arg(long, global = true, value_name = "SIZE", value_parser = parse_memory)]
+    pub memory: Option<Bound>,
 }
 
 impl FormArgs {
@@ -41,6 +48,14 @@ const EXAMPLES: &str = "Examples:
   hecc inspect model.hec --stage leveled | less
   hecc explain H021";
 
+/// The machine that the command runs on.
+pub const NATIVE: &str = "native";
+
+/// The default of commands that run at once what they compile.
+fn native(target: Arg) -> Arg {
+    target.default_value(NATIVE)
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -49,10 +64,13 @@ pub enum Command {
     /// Print any stage of a compilation, or a compiled file.
     Inspect(InspectArgs),
     /// Compile, encrypt, evaluate and decrypt samples, and show the predictions.
+    #[command(mut_arg("target", native))]
     Run(DataArgs),
     /// Measure a model: latency, sizes, operation counts, accuracy.
+    #[command(mut_arg("target", native))]
     Bench(BenchArgs),
     /// Compare encrypted (or simulated) results with plain evaluation.
+    #[command(mut_arg("target", native))]
     Check(CheckArgs),
     /// Client: make a secret key and the evaluation keys the server needs.
     Keygen(KeygenArgs),
@@ -92,10 +110,14 @@ pub struct ModelArgs {
     /// Samples (`.npz`, or a folder with MNIST or CIFAR-10) that show how large values inside the network become.
     #[arg(long, value_name = "SAMPLES.npz")]
     pub calibrate: Option<PathBuf>,
-    /// Machine to compile for: `avx512`, which is the default, `avx2` for machines without AVX-512 IFMA, or
-    /// a profile (JSON) that `hecc calibrate` measured.
+    /// Machine to compile for: `native`, this one, which `run`, `bench` and `check` take if not told; `avx512`, which
+    /// all others take, so that programs are the same bytes wherever they are compiled; `avx2`, `portable`,
+    /// or a profile (JSON) that `hecc calibrate` measured.
     #[arg(long, value_name = "TARGET")]
     pub target: Option<PathBuf>,
+    /// Bits of security to keep against classical attacks.
+    #[arg(long, value_enum, default_value = "128", value_name = "BITS", conflicts_with = "insecure")]
+    pub security: SecurityArg,
     /// Allow parameters without security, for experiments only.
     #[arg(long)]
     pub insecure: bool,
@@ -108,6 +130,20 @@ pub struct ModelArgs {
     /// Do not compare circuits before and after every pass.
     #[arg(long)]
     pub no_validate: bool,
+}
+
+/// Levels of security, in bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SecurityArg {
+    /// As most deployments have it.
+    #[value(name = "128")]
+    Bits128,
+    /// More, for less depth on each ring.
+    #[value(name = "192")]
+    Bits192,
+    /// The most that there are tables for.
+    #[value(name = "256")]
+    Bits256,
 }
 
 /// What to make programs small in.
@@ -219,11 +255,15 @@ pub struct MachineArgs {
     #[arg(long, value_parser = parse_threads)]
     pub threads: Option<usize>,
     /// Memory for encoded weights: 512M, 2G, `all`; half of what is free when not given.
-    #[arg(long, value_name = "SIZE", value_parser = parse_budget)]
-    pub plain_memory: Option<Budget>,
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
+    pub plain_memory: Option<Bound>,
     /// Folder for a file of the weights beyond that, instead of encoding them when needed.
     #[arg(long, value_name = "DIR")]
     pub plain_map: Option<PathBuf>,
+    /// Longest time of an evaluation: 500ms, 30s, 10m. One that is predicted to take longer is not started, and
+    /// one that does is stopped.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub time_limit: Option<Duration>,
 }
 
 /// Arguments of `run` and `bench`.
@@ -232,12 +272,16 @@ pub struct DataArgs {
     /// The model.
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Samples `x` [n, channels, height, width], labels `y` [n]; or a folder with the test files of MNIST or CIFAR-10.
+    /// Samples `x` [n, channels, height, width], labels `y` [n] or [n, outputs]; or a folder with the test files of MNIST or CIFAR-10.
     #[arg(long, value_name = "SAMPLES.npz")]
     pub data: PathBuf,
     /// How many samples to use.
     #[arg(long, default_value_t = 10)]
     pub count: usize,
+    /// How to compare results; by the class they name where each sample is labelled with one, else by
+    /// their values.
+    #[arg(long, value_enum, value_name = "TASK")]
+    pub task: Option<Task>,
     /// Threads and memory.
     #[command(flatten)]
     pub machine: MachineArgs,
@@ -329,6 +373,9 @@ pub struct KeygenArgs {
     /// File for the evaluation keys, to be sent to the server.
     #[arg(long, default_value = "eval.heck")]
     pub eval_keys: PathBuf,
+    /// Refuse a manifest that promises fewer bits of security.
+    #[arg(long, value_enum, default_value = "128", value_name = "BITS", conflicts_with = "insecure")]
+    pub security: SecurityArg,
     /// Accept a manifest without security.
     #[arg(long)]
     pub insecure: bool,
@@ -406,9 +453,19 @@ pub struct DecryptArgs {
     /// Encrypted result.
     #[arg(long, default_value = "result.hect")]
     pub input: PathBuf,
-    /// How many samples were encrypted together.
-    #[arg(long, default_value = "1", conflicts_with = "share")]
-    pub count: NonZeroUsize,
+    /// The encrypted input that this must be the result of; without it, `input.hect` beside
+    /// the result, if there is one.
+    #[arg(long, value_name = "INPUT.hect")]
+    pub answers: Option<PathBuf>,
+    /// Decrypt whichever input it is the result of.
+    #[arg(long, conflicts_with = "answers")]
+    pub any_input: bool,
+    /// How many samples to decrypt; without it, all that were encrypted together.
+    #[arg(long, conflicts_with = "share")]
+    pub count: Option<NonZeroUsize>,
+    /// What the outputs are for: `regress` names no class. One output never does.
+    #[arg(long, value_enum, value_name = "TASK", default_value = "classify")]
+    pub task: Task,
     /// Make the result fit for others to see: `flood:BITS` adds noise for BITS of
     /// security, `round:BITS` rounds BITS coarser than the error.
     #[arg(long, value_name = "HOW:BITS", value_parser = parse_share, requires = "error")]

@@ -1,5 +1,6 @@
 //! `hecc bench` of several models, or of one in several packings: the figures of each beside those of the first.
 
+use super::accuracy::Task;
 use super::args::{BenchArgs, PackingArg};
 use super::files::{self, Access};
 use super::form::Form;
@@ -10,6 +11,7 @@ use comfy_table::CellAlignment;
 use hecc::diag::{Diagnostic, Diagnostics};
 use hecc::front::data::DataSet;
 use hecc::front::{self, LoadOptions};
+use hecc::model::Model;
 use hecc::packing::Packing;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -18,9 +20,6 @@ use std::path::{Path, PathBuf};
 /// Runs the command.
 pub fn compare(args: &BenchArgs, form: Form) -> Result<(), Diagnostics> {
     let data = session::samples(&args.data)?;
-    if args.plot.is_some() && data.labels.is_none() {
-        return Err(problems::no_labels(&args.data.data));
-    }
     let subjects = subjects(args);
     check(args, &subjects, &data)?;
     let found = measure(args, &subjects, form)?;
@@ -93,10 +92,20 @@ fn check(args: &BenchArgs, subjects: &[Subject], data: &DataSet) -> Result<(), D
     for Subject { path, .. } in subjects {
         let note = format!("the model is `{}`", path.display());
         let fits = front::load(path, &load)
-            .and_then(|model| data.fits(&model).map_err(|errors| noted(errors, &note)));
+            .and_then(|model| fits(args, &model, data).map_err(|errors| noted(errors, &note)));
         errors.extend(fits.err().into_iter().flatten());
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+/// Whether samples and their labels are for a model, and tell its accuracy if that is to be drawn.
+fn fits(args: &BenchArgs, model: &Model, data: &DataSet) -> Result<(), Diagnostics> {
+    data.fits(model)?;
+    match (Task::of(args.data.task, data, model)?, &data.labels) {
+        (Task::Classify, Some(_)) => Ok(()),
+        (Task::Classify | Task::Regress, _) if args.plot.is_none() => Ok(()),
+        (Task::Classify | Task::Regress, _) => Err(problems::no_classes(&args.data.data)),
+    }
 }
 
 /// Errors with the model that they are about.
@@ -138,7 +147,7 @@ struct MeasuredSimulation {
     agree: usize,
     correct: Option<usize>,
     plain_correct: Option<usize>,
-    uncertain: usize,
+    uncertain: Option<usize>,
     overflowed: usize,
 }
 
@@ -206,7 +215,7 @@ fn percent(part: usize, of: usize) -> f64 {
     100.0 * part as f64 / of as f64
 }
 
-/// Points of a plot; all have labels, and so accuracies.
+/// Points of a plot; all have classes, and so accuracies.
 fn points(found: &[Compared]) -> Vec<Point> {
     let point = |model: &Compared| {
         let (correct, n_samples) = model.plain_accuracy();
@@ -228,7 +237,7 @@ type Cell = fn(&Compared) -> String;
 const ROWS: [(&str, Cell); 22] = [
     ("accuracy, plain", |m| share(m.measured.plain_correct, m.measured.n)),
     ("accuracy, encrypted", |m| share(m.measured.correct, m.measured.n)),
-    ("same prediction", |m| share(Some(m.measured.agree), m.measured.n)),
+    ("same result", |m| share(Some(m.measured.agree), m.measured.n)),
     ("zero weights", |m| format!("{:.1} %", m.ratios.zero_weights_percent)),
     ("rotations", |m| m.measured.rotations.to_string()),
     ("plaintext products", |m| m.measured.mul_plain.to_string()),
@@ -261,8 +270,8 @@ type SimulationCell = fn(&MeasuredSimulation) -> String;
 const SIMULATION_ROWS: [(&str, SimulationCell); 5] = [
     ("accuracy, plain, simulated", |s| share(s.plain_correct, s.n)),
     ("accuracy, program, simulated", |s| share(s.correct, s.n)),
-    ("same prediction, simulated", |s| share(Some(s.agree), s.n)),
-    ("  uncertain under the expected error", |s| s.uncertain.to_string()),
+    ("same result, simulated", |s| share(Some(s.agree), s.n)),
+    ("  uncertain under the expected error", |s| s.uncertain.map_or_else(unknown, |n| n.to_string())),
     ("  beyond the modulus", |s| s.overflowed.to_string()),
 ];
 

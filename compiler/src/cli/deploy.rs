@@ -1,23 +1,27 @@
 //! The commands a deployment runs on two machines: `keygen`, `encrypt` and
 //! `decrypt` on the client, `eval` on the server.
 
-use super::accuracy::argmax;
+use super::accuracy::{Task, argmax};
 use super::args::{DecryptArgs, EncryptArgs, EvalArgs, KeygenArgs, ShareArg};
 use super::files::{self, Access};
 use super::form::Form;
 use super::memory::{self, MemoryFigures};
-use super::{problems, progress, session};
+use super::{digits, problems, progress, session};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
-use hecc::front::data::DataSet;
+use hecc::front::data::{DataSet, Part};
 use hecc_ir::{Manifest, artifact};
 use hecc_runtime::Error;
+use hecc_runtime::bundle::{BundleError, Question};
 use hecc_runtime::client::{Client, Loss, Sharing};
 use hecc_runtime::server::Server;
 use serde::Serialize;
 use serde_json::json;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 const COMPILE_AGAIN: &str = "compile the model again, and use the files it writes";
+/// Name of encrypted inputs that is not said.
+const DEFAULT_INPUT: &str = "input.hect";
 const KEYS_AGAIN: &str = "make keys with `hecc keygen` and this program's manifest";
 const ENCRYPT_AGAIN: &str = "encrypt with `hecc encrypt` and this program's manifest";
 
@@ -26,8 +30,8 @@ pub fn keygen(args: &KeygenArgs, form: Form) -> Result<(), Diagnostics> {
     let manifest = manifest(&args.manifest)?;
     let failed = |e: Error| problems::runtime(Code::BadProgram, &args.manifest, &e, COMPILE_AGAIN);
     let spinner = progress::spinner("making keys");
-    let generate = if args.insecure { Client::generate_insecure } else { Client::generate };
-    let client = generate(&manifest).map_err(failed)?;
+    let demanded = session::security(args.security, args.insecure);
+    let client = Client::generate_demanding(demanded, &manifest).map_err(failed)?;
     let eval_keys = client.eval_keys().map_err(failed)?;
     spinner.finish_and_clear();
     files::write(&args.secret, &client.save(), Access::Secret)?;
@@ -44,9 +48,9 @@ pub fn keygen(args: &KeygenArgs, form: Form) -> Result<(), Diagnostics> {
 /// Runs `encrypt`.
 pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
     let client = client(&args.manifest, &args.secret, args.insecure)?;
-    let data = DataSet::read(&args.data)?;
     let end = args.index.saturating_add(args.count.get());
-    let samples = data.samples.get(args.index..end).ok_or_else(|| {
+    let data = DataSet::read_first(&args.data, Part::Test, end)?;
+    data.samples.get(args.index..end).ok_or_else(|| {
         let title = format!("there is no sample {}; the file holds {}", end - 1, data.samples.len());
         Diagnostic::error(Code::BadDataSet, title)
             .label(Label::file(args.data.display().to_string(), ""))
@@ -55,21 +59,22 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
                 None => format!("lower --count to at most {}", data.samples.len()),
             })
     })?;
+    client.manifest().inputs.iter().try_for_each(|port| data.has_shape(&port.layout.shape))?;
     let refused = |e: Error| {
-        let e = session::numbered(e, args.index, samples.len());
+        let e = session::numbered(e, args.index, args.count.get());
         let help = match &e {
-            Error::Shape { .. } => "use samples of the model's input shape",
-            Error::Batch { .. } => "compile the model with a larger --batch, or encrypt batch by batch",
-            Error::Sample { cause, .. } if matches!(**cause, Error::Shape { .. }) => {
-                "use samples of the model's input shape"
+            Error::Batch { .. } => {
+                "compile the model with a larger `hecc compile --batch`, or encrypt batch by batch"
             }
             _ => "scale the samples as in training (pixels of 0..255: divide by 255)",
         };
         problems::runtime(Code::BadInput, &args.data, &e, help)
     };
-    let input = client.encrypt_batch(&session::batch(samples)).map_err(refused)?;
+    let input =
+        client.encrypt_batch(&session::batch(&data, args.index, args.count.get())).map_err(refused)?;
     files::write(&args.output, &input, Access::Normal)?;
-    form.result(&json!({ "input": args.output, "input_bytes": input.len() }), || {
+    let written = json!({ "input": args.output, "input_bytes": input.len(), "samples": args.count });
+    form.result(&written, || {
         format!("wrote {} ({:.1} kB)\n", args.output.display(), input.len() as f64 / 1e3)
     });
     Ok(())
@@ -81,13 +86,17 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     let eval_keys = files::read(&args.eval_keys)?;
     let input = files::read(&args.input)?;
     let refused = |e: Error| problems::runtime(Code::BadProgram, &args.program, &e, COMPILE_AGAIN);
-    let executor = memory::server_executor(&args.machine, eval_keys.len()).map_err(refused)?;
+    let executor = memory::executor(&args.machine).map_err(refused)?;
     let spinner = progress::spinner("encoding weights");
     let server = Server::load_with(&program, &executor, &hecc_runtime::executor::silent).map_err(refused)?;
     spinner.finish_and_clear();
+    if let Some(notice) = elsewhere(&args.program, &server) {
+        form.diagnostics(&notice);
+    }
     let keys_refused = |e: Error| problems::runtime(Code::BadKeys, &args.eval_keys, &e, KEYS_AGAIN);
     let session = server.session(&eval_keys).map_err(keys_refused)?;
-    let bar = progress::bar("evaluating", 0);
+    let forecast = server.forecast();
+    let bar = progress::bar(format!("evaluating, about {:.1} s", forecast.wall.as_secs_f64()), 0);
     let on_instr = |done: usize, total: usize| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
@@ -100,6 +109,8 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     let report = json!(EvalReport {
         result: &args.output,
         latency_s: seconds,
+        predicted_latency_s: forecast.wall.as_secs_f64(),
+        predicted_run_bytes: forecast.memory.peak,
         threads: reply.cost.n_threads,
         memory: MemoryFigures::of(&reply.cost.memory),
     });
@@ -110,11 +121,24 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     Ok(())
 }
 
+/// Primes of other machines count as slow where everything takes that many times as long for them.
+const FAR_OFF: f64 = 1.25;
+
+/// A notice that a program has primes which are slow on this machine.
+fn elsewhere(program: &Path, server: &Server) -> Option<Diagnostics> {
+    let (native, params) = (session::native_target(), &server.manifest().params);
+    let slowdown = native.ring(params.ring_degree)?.slowdown(params);
+    (slowdown > FAR_OFF).then(|| problems::elsewhere(program, server.target(), slowdown))
+}
+
 /// What `eval` prints.
 #[derive(Serialize)]
 struct EvalReport<'a> {
     result: &'a Path,
     latency_s: f64,
+    /// From the program and from steps measured on this machine, before the run.
+    predicted_latency_s: f64,
+    predicted_run_bytes: usize,
     threads: usize,
     #[serde(flatten)]
     memory: MemoryFigures,
@@ -125,8 +149,12 @@ pub fn decrypt(args: &DecryptArgs, form: Form) -> Result<(), Diagnostics> {
     let client = client(&args.manifest, &args.secret, args.insecure)?;
     let result = files::read(&args.input)?;
     let refused = |e: Error| decrypt_refused(args, &e);
+    let question = question(args, &result)?;
     let (samples, loss) = match sharing(args) {
-        None => (client.decrypt_batch(&result, args.count.get()).map_err(refused)?, None),
+        None => {
+            let n_samples = args.count.map_or(question.n_samples, NonZeroUsize::get);
+            (client.decrypt_batch(&result, n_samples).map_err(refused)?, None)
+        }
         Some(sharing) => {
             let shared = client.decrypt_to_share(&result, sharing).map_err(refused)?;
             (vec![shared.tensors], Some(shared.loss))
@@ -134,10 +162,28 @@ pub fn decrypt(args: &DecryptArgs, form: Form) -> Result<(), Diagnostics> {
     };
     for tensors in &samples {
         for (port, tensor) in client.manifest().outputs.iter().zip(tensors) {
-            show_tensor(&port.name, tensor, loss, form);
+            show_tensor(&port.name, tensor, (args.task, loss), form);
         }
     }
     Ok(())
+}
+
+/// The question that a result answers, which is that of the input it is to be the result of.
+fn question(args: &DecryptArgs, result: &[u8]) -> Result<Question, Diagnostics> {
+    let refused = |e: BundleError| decrypt_refused(args, &e.into());
+    let found = Question::answered(result).map_err(refused)?;
+    let beside = || Some(args.input.with_file_name(DEFAULT_INPUT)).filter(|path| path.exists());
+    let asked = args.answers.clone().or_else(beside).filter(|_| !args.any_input);
+    let Some(path) = asked else { return Ok(found) };
+    // Its header and question are all that is needed of it.
+    let input = files::read(&path)?;
+    let unreadable = |e: BundleError| {
+        let help = "name an input that `hecc encrypt` wrote with --answers, or add --any-input";
+        problems::runtime(Code::BadCiphertext, &path, &e.into(), help)
+    };
+    let question = Question::of(&input).map_err(unreadable)?;
+    question.check(found).map_err(|e| problems::other_input(&args.input, &path, &e))?;
+    Ok(question)
 }
 
 fn sharing(args: &DecryptArgs) -> Option<Sharing> {
@@ -152,12 +198,14 @@ fn decrypt_refused(args: &DecryptArgs, error: &Error) -> Diagnostics {
     match error {
         Error::Sharing(reason) => Diagnostic::error(Code::BadSharing, Code::BadSharing.title())
             .label(Label::file("command line", *reason))
-            .help("take --error from `hecc check --backend sim`, and fewer --releases, or round")
+            .help("take --error from `hecc check --backend sim`, and fewer --releases, or round with --share")
             .into(),
-        Error::Batch { .. } => Diagnostic::error(Code::BadArguments, error.to_string())
-            .label(Label::file("command line", "--count"))
-            .help("take the --count that `hecc encrypt` was given")
-            .into(),
+        Error::Batch { .. } | Error::Samples { .. } => {
+            Diagnostic::error(Code::BadArguments, error.to_string())
+                .label(Label::file("command line", "--count"))
+                .help("take the --count that `hecc encrypt` was given, or leave it out")
+                .into()
+        }
         other => {
             let help = "use the file that `hecc eval` wrote for this program";
             problems::runtime(Code::BadCiphertext, &args.input, other, help)
@@ -165,16 +213,20 @@ fn decrypt_refused(args: &DecryptArgs, error: &Error) -> Diagnostics {
     }
 }
 
-fn show_tensor(name: &str, tensor: &[f64], loss: Option<Loss>, form: Form) {
-    let prediction = argmax(tensor);
-    let mut report = json!({ "output": name, "values": tensor, "prediction": prediction });
+fn show_tensor(name: &str, tensor: &[f64], (task, loss): (Task, Option<Loss>), form: Form) {
+    let class = argmax(tensor).filter(|_| task == Task::Classify && tensor.len() > 1);
+    let mut report = json!({ "output": name, "values": tensor, "prediction": class });
     if let Some(Loss { step, noise_std }) = loss {
         report["shared"] = json!({ "step": step, "noise_std": noise_std });
     }
     form.result(&report, || {
-        let values: Vec<String> = tensor.iter().map(|v| format!("{v:.4}")).collect();
+        let show = |&value: &f64| {
+            loss.map_or_else(|| digits::alone(value), |loss| digits::with_error(value, loss.step))
+        };
+        let values: Vec<String> = tensor.iter().map(show).collect();
         let shared = loss.map_or(String::new(), show_loss);
-        format!("{name} = [{}]\n{shared}prediction {prediction}\n", values.join(", "))
+        let class = class.map_or(String::new(), |class| format!("prediction {class}\n"));
+        format!("{name} = [{}]\n{shared}{class}", values.join(", "))
     });
 }
 
@@ -196,5 +248,8 @@ fn client(manifest_path: &Path, secret: &Path, insecure: bool) -> Result<Client,
     let manifest = manifest(manifest_path)?;
     let bytes = zeroize::Zeroizing::new(files::read(secret)?);
     let load = if insecure { Client::load_insecure } else { Client::load };
-    load(&manifest, &bytes).map_err(|e| problems::runtime(Code::BadKeys, secret, &e, KEYS_AGAIN))
+    load(&manifest, &bytes).map_err(|e| match e {
+        Error::Security { promised, demanded } => problems::weak(manifest_path, promised, demanded),
+        e => problems::runtime(Code::BadKeys, secret, &e, KEYS_AGAIN),
+    })
 }

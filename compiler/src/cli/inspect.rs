@@ -34,9 +34,9 @@ pub fn inspect(args: &InspectArgs, form: Form) -> Result<(), Diagnostics> {
         }
         Some("hecir") => return rewriting::inspect_text(args, form, format),
         Some(_) | None if rewriting::explains(args) => {
-            return rewriting::explain(&session::build(&args.model, None, form)?, args, form);
+            return rewriting::explain(&session::build(&args.model, form)?, args, form);
         }
-        Some(_) | None => stage_form(&session::build(&args.model, None, form)?, args, format),
+        Some(_) | None => stage_form(&session::build(&args.model, form)?, args, format),
     };
     output(&text);
     Ok(())
@@ -50,7 +50,7 @@ fn html(args: &InspectArgs, form: Form) -> Result<String, Diagnostics> {
     if form == Form::Json {
         return Err(problems::no_page("a page is no JSON", "leave `--html` or `--json` out"));
     }
-    let built = session::build(&args.model, None, form)?;
+    let built = session::build(&args.model, form)?;
     let nominal = built.compiled.nominal(&built.options.target);
     Ok(page::layouts(&built, &nominal.expect("the ring is one of the target's")))
 }
@@ -191,10 +191,10 @@ fn program_form(program: &Program, format: FormatArg) -> String {
         FormatArg::Json => pretty(&with_lanes(json!(program), &program.manifest)),
         FormatArg::Text => {
             let (lanes, n_slots) = (program.manifest.lanes(), program.manifest.n_slots());
-            let mut text = match lanes {
-                1 => String::new(),
-                _ => format!("# {lanes} samples at once, {n_slots} slots each\n"),
-            };
+            let mut text = format!("# compiled for {}\n", program.target.escape_debug());
+            if lanes > 1 {
+                writeln!(text, "# {lanes} samples at once, {n_slots} slots each").expect("strings grow");
+            }
             for (instr, &source) in program.instrs.iter().zip(&program.source_of) {
                 writeln!(text, "{:?}  @{}", instr, program.sources[source as usize]).expect("strings grow");
             }

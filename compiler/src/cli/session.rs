@@ -1,19 +1,22 @@
 //! Everything in one process: compile, make keys, encrypt, evaluate, decrypt.
 
-use super::args::{DataArgs, ModelArgs, OptimizeArg, PackingArg};
+use super::accuracy::Task;
+use super::args::{DataArgs, ModelArgs, NATIVE, OptimizeArg, PackingArg, SecurityArg};
 use super::form::Form;
 use super::{files, memory, problems, progress};
 use hecc::cost::{default_target, shipped_target};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
-use hecc::front::data::DataSet;
+use hecc::front::data::{DataSet, Part};
 use hecc::front::{self, LoadOptions};
 use hecc::model::Model;
 use hecc::packing::{Family, Packing};
 use hecc::pipeline::{self, Compiled, Options};
 use hecc::rewrite::Objective;
+use hecc_ckks::Instructions;
 use hecc_ir::limits::MAX_PRIME_BITS;
-use hecc_ir::params::{SecurityLevel, max_log_qp_128};
-use hecc_ir::{Program, Target, artifact};
+use hecc_ir::params::SecurityLevel;
+use hecc_ir::{Program, Target, Tensor, artifact};
+use hecc_runtime::bundle::Question;
 use hecc_runtime::client::Client;
 use hecc_runtime::server::{Server, Session};
 use hecc_runtime::{PlainBytes, RunCost};
@@ -40,15 +43,11 @@ pub fn samples(args: &DataArgs) -> Result<DataSet, Diagnostics> {
 
 /// The first samples of a data set, or all if it has fewer; at least one.
 pub fn first_samples(path: &Path, count: usize) -> Result<DataSet, Diagnostics> {
-    let mut data = DataSet::read(path)?;
+    let data = DataSet::read_first(path, Part::Test, count.max(1))?;
     if data.samples.is_empty() || count == 0 {
         let title = "there are no samples to run";
         let place = Label::file(path.display().to_string(), "");
         return Err(Diagnostic::error(Code::BadDataSet, title).label(place).into());
-    }
-    data.samples.truncate(count);
-    if let Some(labels) = &mut data.labels {
-        labels.truncate(count);
     }
     Ok(data)
 }
@@ -65,28 +64,41 @@ pub fn load(args: &ModelArgs, accept_unfriendly: bool, form: Form) -> Result<Mod
     Ok(model)
 }
 
-/// Loads and compiles a model. Samples that will be run also show how large
-/// its values become, unless others were named for that.
-pub fn build(args: &ModelArgs, data: Option<&DataSet>, form: Form) -> Result<Built, Diagnostics> {
+/// Loads and compiles a model.
+pub fn build(args: &ModelArgs, form: Form) -> Result<Built, Diagnostics> {
     let model = load(args, false, form)?;
-    let options = options(args, &model, data)?;
+    let options = options(args, &model, None)?;
     compile(args, model, options, form)
 }
 
-/// As [`build`], for runs on ciphertexts: what clearly has no room in this machine is not compiled.
+/// As [`build`], for samples that will be run and that fit the model. They also show how large its
+/// values become, unless others were named for that.
+pub fn build_for(args: &DataArgs, data: &DataSet, form: Form) -> Result<Built, Diagnostics> {
+    let (model, options) = fitting(args, data, form)?;
+    compile(&args.model, model, options, form)
+}
+
+/// As [`build_for`], for runs on ciphertexts: what clearly has no room in this machine is not compiled.
 pub fn build_to_run(args: &DataArgs, data: &DataSet, form: Form) -> Result<Built, Diagnostics> {
-    let DataArgs { model: args, machine, .. } = args;
-    let model = load(args, false, form)?;
-    let options = options(args, &model, Some(data))?;
-    memory::has_room(machine, pipeline::least_ct_bytes(&model, &options))
-        .map_err(|e| problems::runtime(Code::RunFailed, &args.model, &e, ""))?;
-    compile(args, model, options, form)
+    let (model, options) = fitting(args, data, form)?;
+    memory::has_room(pipeline::least_ct_bytes(&model, &options))
+        .map_err(|e| problems::runtime(Code::RunFailed, &args.model.model, &e, ""))?;
+    compile(&args.model, model, options, form)
+}
+
+/// The model and what to compile it with, if samples and their labels are for it.
+fn fitting(args: &DataArgs, data: &DataSet, form: Form) -> Result<(Model, Options), Diagnostics> {
+    let model = load(&args.model, false, form)?;
+    data.fits(&model)?;
+    Task::of(args.task, data, &model)?;
+    let options = options(&args.model, &model, Some(data))?;
+    Ok((model, options))
 }
 
 fn compile(args: &ModelArgs, model: Model, options: Options, form: Form) -> Result<Built, Diagnostics> {
     let spinner = progress::spinner(format!("compiling {}", model.name));
     let start = Instant::now();
-    let compiled = pipeline::compile(&model, &options).map_err(|e| problems::compile(&args.model, e))?;
+    let compiled = pipeline::compile(&model, &options).map_err(|e| problems::compile(args, e))?;
     spinner.finish_and_clear();
     if let Some(saturation) = compiled.saturation.as_ref().filter(|saturation| saturation.is_bounded) {
         form.diagnostics(&problems::bounded(&args.model, saturation));
@@ -99,16 +111,16 @@ const MAX_CALIBRATION_SAMPLES: usize = 16;
 
 /// What the arguments ask a compilation for.
 pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Result<Options, Diagnostics> {
-    let named = args.calibrate.as_deref().map(DataSet::read).transpose()?;
+    let first = |path: &Path| DataSet::read_first(path, Part::Test, MAX_CALIBRATION_SAMPLES);
+    let named = args.calibrate.as_deref().map(first).transpose()?;
     let mut samples = Vec::new();
     if let Some(data) = named.as_ref().or(data) {
         data.fits(model)?;
-        samples = data.samples.iter().take(MAX_CALIBRATION_SAMPLES).cloned().collect();
+        samples = data.tensors(0..data.samples.len().min(MAX_CALIBRATION_SAMPLES));
     }
-    let security = if args.insecure { SecurityLevel::Insecure } else { SecurityLevel::Classical128 };
     let options = Options {
         precision: args.precision,
-        security,
+        security: security(args.security, args.insecure),
         ring_degree: args.ring,
         batch: args.batch.map(NonZeroUsize::get),
         samples,
@@ -121,10 +133,28 @@ pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Resul
     Ok(options)
 }
 
-/// The target profile that was named, a built-in one or a file, or the default.
+/// The level that was asked for.
+pub fn security(level: SecurityArg, insecure: bool) -> SecurityLevel {
+    match level {
+        _ if insecure => SecurityLevel::Insecure,
+        SecurityArg::Bits128 => SecurityLevel::Classical128,
+        SecurityArg::Bits192 => SecurityLevel::Classical192,
+        SecurityArg::Bits256 => SecurityLevel::Classical256,
+    }
+}
+
+/// The target profile that was named, this machine's, a built-in one or a file, or the default.
 pub fn target_of(args: &ModelArgs) -> Result<Target, Diagnostics> {
-    let named = |path: &Path| path.to_str().and_then(shipped_target).map_or_else(|| target(path), Ok);
+    let named = |path: &Path| match path.to_str() {
+        Some(NATIVE) => Ok(native_target()),
+        name => name.and_then(shipped_target).map_or_else(|| target(path), Ok),
+    };
     args.target.as_deref().map_or_else(|| Ok(default_target()), named)
+}
+
+/// The shipped profile of machines with the vector instructions that the engine uses here.
+pub fn native_target() -> Target {
+    shipped_target(Instructions::in_use().name()).expect("there is a profile for all instructions")
 }
 
 impl From<PackingArg> for Packing {
@@ -181,7 +211,7 @@ fn target_problem(target: &Target) -> Option<String> {
         let is_factor = ring.wide.is_none_or(|wide| {
             prime_bits.contains(&wide.narrow_bits) && wide.factor.is_finite() && wide.factor >= 1.0
         });
-        if !degree.is_power_of_two() || max_log_qp_128(degree).is_none() {
+        if SecurityLevel::Classical128.max_log_qp(degree) == 0 {
             Some(format!("`ring_degree` {degree} is not in the security table"))
         } else if !is_factor {
             Some(format!("ring degree {degree} has wide primes that are not wide or take less time"))
@@ -220,9 +250,39 @@ pub struct Outcome {
     pub input_bytes: usize,
 }
 
-/// Samples as a batch: each has one input.
-pub fn batch(samples: &[Vec<f64>]) -> Vec<&[Vec<f64>]> {
-    samples.iter().map(std::slice::from_ref).collect()
+/// What is made of every batch of samples, each named by its first. Where results are refused as not plausible,
+/// the others are made all the same, and there are none in the end: it is told how many were refused.
+pub fn each_batch<T>(
+    model: &Path,
+    n_samples: usize,
+    lanes: usize,
+    mut of: impl FnMut(usize) -> Result<T, Diagnostics>,
+) -> Result<Vec<T>, Diagnostics> {
+    let (mut made, mut refused, mut n_refused) = (Vec::new(), Diagnostics::new(), 0);
+    for first in (0..n_samples).step_by(lanes) {
+        match of(first) {
+            Ok(one) => made.push(one),
+            Err(problems) if problems.iter().all(|problem| problem.code == Code::Implausible) => {
+                n_refused += lanes.min(n_samples - first);
+                refused.extend(problems.into_iter().filter(|_| n_refused <= MAX_SHOWN * lanes));
+            }
+            Err(problems) => return Err(problems),
+        }
+    }
+    if n_refused == 0 {
+        return Ok(made);
+    }
+    refused.push(problems::count_refused(model, n_refused, n_samples));
+    Err(refused)
+}
+
+/// Refused results of which each is shown.
+const MAX_SHOWN: usize = 8;
+
+/// As many samples as share a run, from one on, as a batch: each has one input.
+pub fn batch(data: &DataSet, first: usize, lanes: usize) -> Vec<[Tensor; 1]> {
+    let end = data.samples.len().min(first.saturating_add(lanes));
+    data.tensors(first..end).into_iter().map(|tensor| [tensor]).collect()
 }
 
 /// What was refused of a batch, with the number that the sample has in its file; without one
@@ -245,8 +305,8 @@ impl Deployment {
         let bytes = artifact::write_program(program);
         let spinner = progress::spinner("making keys");
         let start = Instant::now();
-        let generate = if args.insecure { Client::generate_insecure } else { Client::generate };
-        let client = generate(&program.manifest).map_err(failed)?;
+        let demanded = security(args.security, args.insecure);
+        let client = Client::generate_demanding(demanded, &program.manifest).map_err(failed)?;
         let eval_keys = client.eval_keys().map_err(failed)?;
         let keygen_time = start.elapsed();
         spinner.finish_and_clear();
@@ -255,7 +315,7 @@ impl Deployment {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
         };
-        let executor = memory::server_executor(machine, eval_keys.len()).map_err(failed)?;
+        let executor = memory::executor(machine).map_err(failed)?;
         let start = Instant::now();
         let server = Server::load_with(&bytes, &executor, &on_plain).map_err(failed)?;
         let encode_time = start.elapsed();
@@ -276,19 +336,21 @@ impl Deployment {
 
     /// Encrypts, evaluates and decrypts together as many samples from the `first` on as one
     /// run takes.
-    pub fn predict(&self, model: &Path, samples: &[Vec<f64>], first: usize) -> Result<Outcome, Diagnostics> {
-        let samples = &samples[first..samples.len().min(first + self.lanes())];
+    pub fn predict(&self, model: &Path, data: &DataSet, first: usize) -> Result<Outcome, Diagnostics> {
+        let samples = batch(data, first, self.lanes());
         let refused = |e: hecc_runtime::Error| {
             let e = numbered(e, first, samples.len());
             problems::runtime(Code::BadInput, model, &e, "scale the samples as in training")
         };
         let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, model, &e, "");
+        let unlikely = |e: hecc_runtime::Error| problems::of_samples(failed(e), first, samples.len());
         let start = Instant::now();
-        let input = self.client.encrypt_batch(&batch(samples)).map_err(refused)?;
+        let input = self.client.encrypt_batch(&samples).map_err(refused)?;
         let encrypt_time = start.elapsed();
         let reply = self.session.eval(&input).map_err(failed)?;
+        let question = Question::of(&input).map_err(|e| failed(e.into()))?;
         let start = Instant::now();
-        let outputs = self.client.decrypt_batch(&reply.bundle, samples.len()).map_err(failed)?;
+        let outputs = self.client.decrypt_answer(&reply.bundle, &question).map_err(unlikely)?;
         let logits = outputs.into_iter().map(|mut outputs| outputs.remove(0)).collect();
         let decrypt_time = start.elapsed();
         Ok(Outcome { logits, encrypt_time, cost: reply.cost, decrypt_time, input_bytes: input.len() })

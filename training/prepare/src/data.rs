@@ -51,20 +51,23 @@ impl Data {
     /// An `.npz` file of some samples.
     pub fn calibration(&self) -> Vec<u8> {
         let n = N_CALIBRATION.min(self.validation.len());
-        let elements = self.validation.elements[..n * self.validation.n_elements].iter();
+        let elements = self.validation.elements[..n * self.validation.n_elements()].iter();
         let values: Vec<f64> = elements.map(|&x| f64::from(x)).collect();
-        weights::to_npz("x", &[n, self.validation.n_elements], &values)
+        weights::to_npz("x", &[&[n], &self.validation.shape.0[..]].concat(), &values)
     }
 }
 
 fn read(path: &Path, part: Part, model: &Model) -> Result<Samples, Diagnostics> {
+    // Another shape is found before all samples are unpacked.
+    DataSet::read_first(path, part, 1)?.fits(model)?;
     let data = DataSet::read_part(path, part)?;
     data.fits(model)?;
-    let Some(labels) = data.labels else {
+    let Some(labels) = &data.labels else {
         return Err(unusable(path, "the samples have no labels `y` to learn from"));
     };
+    let labels = labels.classes(&data.path, model.layer(model.output).shape.n_elements())?.to_vec();
     let elements = data.samples.iter().flatten().map(|&x| x as f32).collect();
-    Ok(Samples { n_elements: data.shape.n_elements(), elements, labels })
+    Ok(Samples { shape: data.shape, elements, labels })
 }
 
 fn unusable(path: &Path, title: &str) -> Diagnostics {

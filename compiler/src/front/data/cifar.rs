@@ -62,17 +62,26 @@ pub(super) fn shape() -> Shape {
     Shape(vec![N_CHANNELS, SIDE, SIDE])
 }
 
-/// Adds the images of a picture, channels first, divided by 255.
-pub(super) fn add_images(file: File<'_>, images: &mut Vec<Vec<f64>>) -> Result<(), Diagnostic> {
+/// Adds images of a picture, channels first, divided by 255, until there are so many; tells how many it has.
+pub(super) fn add_images(
+    file: File<'_>,
+    images: &mut Vec<Vec<f64>>,
+    most: usize,
+) -> Result<usize, Diagnostic> {
     let decoder = Decoder::new_with_limits(Cursor::new(file.bytes), Limits { bytes: DECODER_BYTES });
     let mut reader = decoder.read_info().map_err(|error| file.undecodable(&error))?;
     file.has_images(reader.info())?;
-    let n_images = images.len().saturating_add(reader.info().height as usize);
+    let n_in_file = reader.info().height as usize;
+    let n_images = images.len().saturating_add(n_in_file).min(most);
     bounded(file.place(""), n_images, n_images.saturating_mul(N_CHANNELS * N_PIXELS))?;
-    while let Some(row) = reader.next_row().map_err(|error| file.undecodable(&error))? {
+    while images.len() < n_images {
+        let Some(row) = reader.next_row().map_err(|error| file.undecodable(&error))? else { break };
         images.push(image(row.data()));
     }
-    reader.finish().map_err(|error| file.undecodable(&error))
+    if most == usize::MAX {
+        reader.finish().map_err(|error| file.undecodable(&error))?;
+    }
+    Ok(n_in_file)
 }
 
 /// The image in a row of pixels.
@@ -122,7 +131,14 @@ impl File<'_> {
             (ColorType::Rgb, BitDepth::Eight, true) => refused(String::from("the picture is interlaced")),
             (color, depth, _) => {
                 let bits = depth as u8;
-                refused(format!("the picture's colours are {color:?} of {bits} bits, not Rgb of 8"))
+                let colours = match color {
+                    ColorType::Grayscale => "grey",
+                    ColorType::Rgb => "RGB",
+                    ColorType::Indexed => "of a palette",
+                    ColorType::GrayscaleAlpha => "grey with transparency",
+                    ColorType::Rgba => "RGB with transparency",
+                };
+                refused(format!("the picture's colours are {colours}, of {bits} bits, not RGB of 8"))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A node with typed access to its settings and messages that name it.
 
 use super::proto;
-use crate::diag::{Code, Diagnostic, Label};
+use crate::diag::{Code, Diagnostic, Label, list};
 
 /// Why a node has no value.
 pub(super) enum Failure {
@@ -24,6 +24,8 @@ pub(super) struct Node<'a> {
     pub proto: &'a proto::Node,
     /// Path of the model, for messages.
     pub file: &'a str,
+    /// Version of the operator set it is written in.
+    pub opset: i64,
 }
 
 impl<'a> Node<'a> {
@@ -51,9 +53,9 @@ impl<'a> Node<'a> {
     pub fn label(self, message: impl Into<String>) -> Label {
         let item = format!("node `{}` ({})", self.layer_name(), self.op());
         let message = message.into();
-        match message.is_empty() {
-            true => Label::item(self.file, item, format!("computes `{}`", self.output())),
-            false => Label::item(self.file, item, message),
+        match (message.is_empty(), self.output()) {
+            (false, _) | (true, "") => Label::item(self.file, item, message),
+            (true, output) => Label::item(self.file, item, format!("computes `{output}`")),
         }
     }
 
@@ -112,7 +114,7 @@ impl<'a> Node<'a> {
         let Some(given) = self.ints(name) else { return Ok([default; N]) };
         let sizes: Option<Vec<usize>> = given.iter().map(|&v| usize::try_from(v).ok()).collect();
         sizes.and_then(|sizes| sizes.try_into().ok()).ok_or_else(|| {
-            let title = format!("`{name}` of {given:?} is not {N} sizes");
+            let title = format!("`{name}` of {} is not {N} sizes", list(given));
             self.problem(Code::BadParameter, title).help("only two-dimensional images are supported")
         })
     }

@@ -1,7 +1,7 @@
 //! Constants of an ONNX file, inline or in a file beside it.
 
 use super::proto;
-use crate::diag::{Code, Diagnostic, Label};
+use crate::diag::{Code, Diagnostic, Label, list};
 use crate::front::read_bounded;
 use crate::front::weights::{ElementType, Tensor, all_finite, n_elements};
 use std::path::{Component, Path};
@@ -31,7 +31,7 @@ impl<'a> TensorReader<'a> {
         let extents: Option<Vec<u64>> = tensor.dims.iter().map(|&d| u64::try_from(d).ok()).collect();
         let n = extents.as_deref().and_then(n_elements);
         let (Some(extents), Some(n)) = (extents, n) else {
-            return Err(malformed(format!("its shape {:?} is impossible", tensor.dims)));
+            return Err(malformed(format!("its shape {} is impossible", list(&tensor.dims))));
         };
         let element = element_type(tensor.data_type).ok_or_else(|| {
             let title = format!("tensor `{name}` has ONNX element type {}", tensor.data_type);
@@ -70,7 +70,7 @@ impl<'a> TensorReader<'a> {
             return Err(unusable(format!("`{location}` is not a file in the model's folder")));
         }
         let number = |key: &str, default: usize| match entry(key) {
-            Some(e) => e.value.parse().map_err(|_| unusable(format!("`{key}` is {:?}", e.value))),
+            Some(e) => e.value.parse().map_err(|_| unusable(format!("`{key}` is `{}`", e.value))),
             None => Ok(default),
         };
         let length = n.saturating_mul(element.n_bytes());

@@ -104,7 +104,7 @@ impl Folder {
     pub fn compile(&self, name: &str) -> Result<Built, Diagnostics> {
         let [model, samples] = [".hec", "-samples.npz"].map(|suffix| self.path(&format!("{name}{suffix}")));
         let line = ["hecc compile".into(), model, "--calibrate".into(), samples];
-        session::build(&CompileLine::parse_from(line).model, None, Form::Json)
+        session::build(&CompileLine::parse_from(line).model, Form::Json)
     }
 
     pub fn model(&self, name: &str) -> Model {
