@@ -13,8 +13,9 @@ use hecc_ir::program::{Instr, KeyPlan, Manifest, PlainUse, Port, Program, Reg};
 use hecc_ir::scale::{Level, Scale, Step};
 use std::collections::HashMap;
 
-/// Emits a program, of whose outputs it is known what decryption shows.
-pub fn emit(circuit: &Circuit, outlooks: &[Outlook]) -> Program {
+/// Emits a program, of whose outputs it is known what decryption shows. `target` names the machine that
+/// the circuit was scheduled for.
+pub fn emit(circuit: &Circuit, outlooks: &[Outlook], target: &str) -> Program {
     let mut emitter = Emitter {
         circuit,
         fused: fused_products(circuit),
@@ -24,6 +25,7 @@ pub fn emit(circuit: &Circuit, outlooks: &[Outlook]) -> Program {
         plains: HashMap::new(),
         program: Program {
             manifest: manifest(circuit, outlooks),
+            target: target.to_owned(),
             consts: Vec::new(),
             plains: Vec::new(),
             types: Vec::new(),

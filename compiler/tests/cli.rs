@@ -148,7 +148,58 @@ fn primes_are_as_wide_as_the_target_likes() {
     };
     assert!(widest("--target avx2") < 31.0);
     assert!(widest("--target avx512") > 31.0);
-    assert_eq!(widest(""), widest("--target avx512"));
+    assert_eq!(widest(""), widest("--target native"));
+}
+
+/// What is run at once is compiled for this machine. What is kept is the same bytes everywhere, and its
+/// author hears what that takes here.
+#[test]
+fn programs_are_for_the_machine_at_hand_or_say_which() {
+    let folder = Folder::new();
+    let target = |options: &str| {
+        let line = format!("bench small.hec --data data.npz --count 1 {options} --json");
+        folder.prints_json_without_vectors(&line)["target"].clone()
+    };
+    assert_eq!(target(""), "ckks-portable");
+    assert_eq!(target("--target native"), "ckks-portable");
+    assert_eq!(target("--target avx2"), "ckks-avx2");
+
+    let abroad = folder.prints_json_without_vectors("compile small.hec --json");
+    let bytes = folder.read("small.hecp");
+    folder.prints("compile small.hec");
+    assert!(bytes == folder.read("small.hecp"));
+    assert!(folder.prints("inspect small.hecp").starts_with("# compiled for ckks-avx512\n"));
+    let native = folder.prints_json_without_vectors("compile small.hec --target native --json");
+    assert!(folder.prints("inspect small.hecp").starts_with("# compiled for ckks-portable\n"));
+
+    let seconds = |figures: &Value, key: &str| figures[key].as_f64();
+    let here = seconds(&abroad, "expected_time_here_s").unwrap();
+    let rescheduled = seconds(&abroad, "expected_time_native_s").unwrap();
+    let compiled = seconds(&native, "expected_time_one_thread_s").unwrap();
+    assert!(here >= rescheduled && here > 2.0 * seconds(&abroad, "expected_time_one_thread_s").unwrap());
+    assert!((0.7..1.5).contains(&(rescheduled / compiled)), "{rescheduled} {compiled}");
+    assert_eq!(seconds(&native, "expected_time_here_s"), None);
+}
+
+/// More security takes narrower moduli or larger rings, and clients may demand it.
+#[test]
+fn as_much_security_is_kept_as_is_asked_for() {
+    let folder = Folder::new();
+    let mut before = 0;
+    for bits in [128, 192, 256] {
+        let line = format!("bench small.hec --data data.npz --count 1 --security {bits} --json");
+        let figures = folder.prints_json(&line);
+        assert_eq!(figures["agree"], 1);
+        let [found, ring] = ["security_bits", "ring_degree"].map(|key| figures[key].as_u64().unwrap());
+        assert!(found >= bits && ring >= before, "{figures}");
+        before = ring;
+    }
+    folder.prints("compile small.hec --security 192");
+    folder.prints("keygen small.hecm --security 192 --secret some.hecs --eval-keys some.heck");
+    let keys = "--secret more.hecs --eval-keys more.heck";
+    let refused = folder.refuses(&format!("keygen small.hecm --security 256 {keys}"));
+    assert!(refused.contains("H097") && refused.contains("promise 192 bits of security, 256 are demanded"));
+    assert!(refused.contains("--security 256"));
 }
 
 /// Two special primes that share what is a little too much for one would be narrower than engines take.

@@ -30,6 +30,7 @@ fn rotation() -> Program {
     let keys = KeyPlan { rotations: [(step, ty.level)].into(), relin: None };
     Program {
         manifest: Manifest { name: "rotation".into(), params, inputs, outputs, keys },
+        target: "any".into(),
         consts: Vec::new(),
         plains: Vec::new(),
         types: vec![ty; 2],

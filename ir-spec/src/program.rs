@@ -240,6 +240,8 @@ impl Manifest {
 pub struct Program {
     /// What clients see.
     pub manifest: Manifest,
+    /// Name of the profile of the machine it was compiled for. Any machine runs it, to the same bits.
+    pub target: String,
     /// Plaintext contents.
     #[serde(deserialize_with = "crate::plain::bounded_arena")]
     pub consts: Vec<Plain>,

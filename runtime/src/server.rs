@@ -50,6 +50,11 @@ impl Server {
         &self.encoded.program().manifest
     }
 
+    /// Name of the profile of the machine that the program was compiled for.
+    pub fn target(&self) -> &str {
+        &self.encoded.program().target
+    }
+
     /// Bytes of ciphertexts in a run, as [`Encoded::ciphertext_bytes`].
     pub fn ciphertext_bytes(&self) -> usize {
         self.encoded.ciphertext_bytes()

@@ -19,6 +19,8 @@ use std::time::Duration;
 #[derive(Debug, Serialize)]
 pub struct Figures {
     model: String,
+    /// Name of the profile of the machine it was compiled for.
+    target: String,
     latency_s: f64,
     latency_min_s: f64,
     latency_max_s: f64,
@@ -120,6 +122,7 @@ fn figures(
     let bits = |primes: &[u64]| primes.iter().map(|&p| round2((p as f64).log2())).collect();
     Figures {
         model: built.model.name.clone(),
+        target: program.target.clone(),
         latency_s: median(&latencies),
         latency_min_s: latencies[0],
         latency_max_s: latencies[latencies.len() - 1],

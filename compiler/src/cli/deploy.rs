@@ -90,6 +90,9 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     let spinner = progress::spinner("encoding weights");
     let server = Server::load_with(&program, &executor, &hecc_runtime::executor::silent).map_err(refused)?;
     spinner.finish_and_clear();
+    if let Some(notice) = elsewhere(&args.program, &server) {
+        form.diagnostics(&notice);
+    }
     let keys_refused = |e: Error| problems::runtime(Code::BadKeys, &args.eval_keys, &e, KEYS_AGAIN);
     let session = server.session(&eval_keys).map_err(keys_refused)?;
     let forecast = server.forecast();
@@ -116,6 +119,16 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
         format!("wrote {shown}; evaluated in {:.0} ms\npeak memory {memory}\n", seconds * 1e3)
     });
     Ok(())
+}
+
+/// Primes of other machines count as slow where everything takes that many times as long for them.
+const FAR_OFF: f64 = 1.25;
+
+/// A notice that a program has primes which are slow on this machine.
+fn elsewhere(program: &Path, server: &Server) -> Option<Diagnostics> {
+    let (native, params) = (session::native_target(), &server.manifest().params);
+    let slowdown = native.ring(params.ring_degree)?.slowdown(params);
+    (slowdown > FAR_OFF).then(|| problems::elsewhere(program, server.target(), slowdown))
 }
 
 /// What `eval` prints.

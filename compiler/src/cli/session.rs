@@ -1,7 +1,7 @@
 //! Everything in one process: compile, make keys, encrypt, evaluate, decrypt.
 
 use super::accuracy::Task;
-use super::args::{DataArgs, ModelArgs, OptimizeArg, PackingArg, SecurityArg};
+use super::args::{DataArgs, ModelArgs, NATIVE, OptimizeArg, PackingArg, SecurityArg};
 use super::form::Form;
 use super::{files, memory, problems, progress};
 use hecc::cost::{default_target, shipped_target};
@@ -12,6 +12,7 @@ use hecc::model::Model;
 use hecc::packing::{Family, Packing};
 use hecc::pipeline::{self, Compiled, Options};
 use hecc::rewrite::Objective;
+use hecc_ckks::Instructions;
 use hecc_ir::limits::MAX_PRIME_BITS;
 use hecc_ir::params::SecurityLevel;
 use hecc_ir::{Program, Target, Tensor, artifact};
@@ -97,7 +98,7 @@ fn fitting(args: &DataArgs, data: &DataSet, form: Form) -> Result<(Model, Option
 fn compile(args: &ModelArgs, model: Model, options: Options, form: Form) -> Result<Built, Diagnostics> {
     let spinner = progress::spinner(format!("compiling {}", model.name));
     let start = Instant::now();
-    let compiled = pipeline::compile(&model, &options).map_err(|e| problems::compile(&args.model, e))?;
+    let compiled = pipeline::compile(&model, &options).map_err(|e| problems::compile(args, e))?;
     spinner.finish_and_clear();
     if let Some(saturation) = compiled.saturation.as_ref().filter(|saturation| saturation.is_bounded) {
         form.diagnostics(&problems::bounded(&args.model, saturation));
@@ -142,10 +143,18 @@ pub fn security(level: SecurityArg, insecure: bool) -> SecurityLevel {
     }
 }
 
-/// The target profile that was named, a built-in one or a file, or the default.
+/// The target profile that was named, this machine's, a built-in one or a file, or the default.
 pub fn target_of(args: &ModelArgs) -> Result<Target, Diagnostics> {
-    let named = |path: &Path| path.to_str().and_then(shipped_target).map_or_else(|| target(path), Ok);
+    let named = |path: &Path| match path.to_str() {
+        Some(NATIVE) => Ok(native_target()),
+        name => name.and_then(shipped_target).map_or_else(|| target(path), Ok),
+    };
     args.target.as_deref().map_or_else(|| Ok(default_target()), named)
+}
+
+/// The shipped profile of machines with the vector instructions that the engine uses here.
+pub fn native_target() -> Target {
+    shipped_target(Instructions::in_use().name()).expect("there is a profile for all instructions")
 }
 
 impl From<PackingArg> for Packing {

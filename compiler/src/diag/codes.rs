@@ -161,6 +161,8 @@ codes! {
         "A result names the encryption that it answers. `hecc decrypt` compares it with `input.hect` beside the result, or with the file that `--answers` names.";
     Weak = "H097", "less security than demanded",
         "A manifest promises a level of security, 128 bits if not compiled for another with `--security`, or none with `--insecure`. A client demands 128 bits, or what it says.";
+    OtherMachine = "H098", "compiled for another machine",
+        "Programs run on any machine, with the same results. But processors without the vector instructions that a program was compiled for take longer for its primes. `--target` says which machine to compile for.";
 }
 
 impl Code {

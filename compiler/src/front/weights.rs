@@ -13,7 +13,7 @@ pub use save::to_npz;
 pub(crate) use save::{NamedTensor, npz_archive};
 
 use super::{MAX_BYTES, Room, first_bytes, open_plain, read_bounded};
-use crate::diag::{Code, Diagnostic, Label, closest};
+use crate::diag::{Code, Diagnostic, Label, closest, list};
 use crate::model::MAX_ELEMENTS;
 use hecc_ir::Shape;
 use indexmap::IndexMap;
@@ -237,8 +237,8 @@ pub(crate) fn all_finite(path: &str, name: &str, tensor: Tensor) -> Result<Tenso
     match tensor.values.iter().position(|v| !v.is_finite()) {
         None => Ok(tensor),
         Some(at) => {
-            let index = unravel(at, &tensor.shape);
-            let title = format!("tensor `{name}` is {} at {index:?}", tensor.values[at]);
+            let index = list(&unravel(at, &tensor.shape));
+            let title = format!("tensor `{name}` is {} at {index}", tensor.values[at]);
             let place = Label::item(path, format!("tensor `{name}`"), "");
             let help = "training has diverged or the file was overwritten: use another checkpoint";
             Err(Diagnostic::error(Code::NotFinite, title).label(place).help(help))

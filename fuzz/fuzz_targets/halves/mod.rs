@@ -61,6 +61,7 @@ fn program() -> Program {
     let manifest = Manifest { name: "fuzz".into(), params, inputs, outputs, keys: Default::default() };
     let mut program = Program {
         manifest,
+        target: "any".into(),
         consts: Vec::new(),
         plains: Vec::new(),
         types: vec![fresh, fresh, CtType { degree: 2, ..product }, product],

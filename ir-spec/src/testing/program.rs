@@ -17,6 +17,7 @@ pub fn program_of(circuit: &Circuit) -> Program {
             outputs: output_ports(circuit),
             keys: KeyPlan::default(),
         },
+        target: String::from("any"),
         consts: circuit.consts.clone(),
         plains: Vec::new(),
         types: circuit.values().map(|value| circuit.ty(value)).collect(),

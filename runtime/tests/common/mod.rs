@@ -47,6 +47,7 @@ impl Draft {
         };
         let program = Program {
             manifest,
+            target: "any".into(),
             consts: Vec::new(),
             plains: Vec::new(),
             types: Vec::new(),

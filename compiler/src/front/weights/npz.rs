@@ -71,7 +71,7 @@ fn malformed(path: &str, name: Option<&str>, message: String) -> Diagnostic {
         Some(name) => Label::item(path, format!("tensor `{name}`"), message),
         None => Label::file(path, message),
     };
-    let title = "the weights file is damaged";
+    let title = "the archive is damaged";
     Diagnostic::error(Code::MalformedFile, title).label(place).help("write or download it again")
 }
 

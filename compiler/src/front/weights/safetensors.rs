@@ -44,7 +44,7 @@ fn convert(
 ) -> Result<Part, Diagnostic> {
     let place = || Label::item(path, format!("tensor `{name}`"), "");
     let element = element_type(view.dtype()).ok_or_else(|| {
-        let title = format!("tensor `{name}` has elements of type {:?}", view.dtype());
+        let title = format!("tensor `{name}` has elements of type {}", view.dtype());
         let help = "convert it to float32 before saving";
         Diagnostic::error(Code::ElementType, title).label(place()).help(help)
     })?;
