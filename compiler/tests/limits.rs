@@ -66,7 +66,7 @@ fn greedy_manifest() -> Manifest {
     let params = Params { ring_degree: N, q, p, digit_limbs: 1, security: SecurityLevel::Insecure };
     let ty = CtType { level: params.max_level(), scale: Scale::from_log2(40.0), degree: 1 };
     let layout = Layout::contiguous(Shape(vec![4]), N / 2);
-    let port = Port { name: "x".into(), layout, ty, range: (0.0, 1.0) };
+    let port = Port { name: "x".into(), layout, ty, range: (0.0, 1.0), expected: None };
     let rotations = (1..=300).map(|step| (Step::new(step, N / 2), Level(19))).collect();
     let keys = KeyPlan { rotations, relin: None };
     Manifest { name: "greedy".into(), params, inputs: vec![port.clone()], outputs: vec![port], keys }
