@@ -35,6 +35,7 @@ use args::{Cli, Command, ExplainArgs};
 use clap::Parser;
 use form::{Form, output};
 use hecc::diag::{Code, Diagnostic, Diagnostics};
+use hecc_ckks::Instructions;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -45,13 +46,24 @@ pub fn main() -> ExitCode {
         Err(error) => return refuse_arguments(&error),
     };
     let form = if cli.json { Form::Json } else { Form::Text };
-    match dispatch(&cli.command, form) {
+    match limit_instructions().and_then(|()| dispatch(&cli.command, form)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(diagnostics) => {
             form.diagnostics(&with_next_steps(diagnostics));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The environment variable that has the engine use fewer vector instructions than the machine has.
+const INSTRUCTIONS: &str = "HECC_INSTRUCTIONS";
+
+fn limit_instructions() -> Result<(), Diagnostics> {
+    if let Some(name) = std::env::var_os(INSTRUCTIONS) {
+        let known = name.to_str().and_then(Instructions::named);
+        Instructions::limit(known.ok_or_else(|| problems::unknown_instructions(INSTRUCTIONS, &name))?);
+    }
+    Ok(())
 }
 
 /// Exit status of a command line that makes no command, by convention.

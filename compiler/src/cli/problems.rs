@@ -5,7 +5,9 @@ use hecc::packing::Unplaced;
 use hecc::pipeline::CompileError;
 use hecc::rewrite::Saturation;
 use hecc::validate::Mismatch;
+use hecc_ckks::Instructions;
 use hecc_runtime::Error;
+use std::ffi::OsStr;
 use std::path::Path;
 
 /// A model that cannot be compiled.
@@ -185,6 +187,15 @@ pub fn arguments(error: &clap::Error) -> Diagnostics {
     Diagnostic::error(Code::BadArguments, title)
         .label(Label::file("command line", ""))
         .help(parts.collect::<Vec<_>>().join("\n"))
+        .into()
+}
+
+/// Vector instructions that no kernel is written in.
+pub fn unknown_instructions(variable: &'static str, name: &OsStr) -> Diagnostics {
+    let known = Instructions::ALL.map(Instructions::name).join(", ");
+    Diagnostic::error(Code::BadArguments, format!("there are no instructions `{}`", name.display()))
+        .label(Label::file("environment", variable))
+        .help(format!("set {variable} to one of {known}, or unset it to use what the machine has"))
         .into()
 }
 
