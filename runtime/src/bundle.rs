@@ -18,6 +18,7 @@
 pub(crate) mod cts;
 
 use hecc_ir::Manifest;
+use hecc_ir::program::Port;
 use sha2::{Digest, Sha256};
 use std::fmt;
 
@@ -26,7 +27,10 @@ pub const FORMAT: u16 = 1;
 
 const MAGIC: [u8; 4] = *b"HECB";
 const CHECKED: usize = 47;
-const HEADER: usize = 55;
+/// Bytes before the payload: those that [`announced`] looks at.
+pub const HEADER: usize = 55;
+/// Bytes that a bundle has besides keys and residues, and that each key or ciphertext in it has, at most.
+const OVERHEAD: u64 = 1 << 10;
 
 /// What a bundle holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +47,23 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn of(byte: u8) -> Option<Kind> {
+    /// The kind of the bundle that starts with these bytes, if it is one.
+    pub fn of(start: &[u8]) -> Option<Kind> {
+        let &tag = start.strip_prefix(&MAGIC)?.first()?;
         let all = [Kind::EvalKeys, Kind::Inputs, Kind::Results, Kind::SecretKey];
-        all.into_iter().find(|&kind| kind as u8 == byte)
+        all.into_iter().find(|&kind| kind as u8 == tag)
+    }
+
+    /// Most bytes that a bundle of this kind has for a manifest, which is expected to verify.
+    pub fn max_bytes(self, manifest: &Manifest) -> u64 {
+        let n_cts = |ports: &[Port]| ports.iter().map(|port| port.layout.n_cts as u64).sum::<u64>();
+        let (contents, n_pieces) = match self {
+            Kind::EvalKeys => (manifest.key_bytes(), manifest.keys.rotations.len() as u64 + 1),
+            Kind::Inputs => (manifest.port_bytes(), n_cts(&manifest.inputs)),
+            Kind::Results => (manifest.port_bytes(), n_cts(&manifest.outputs)),
+            Kind::SecretKey => (manifest.params.ring_degree as u64, 1),
+        };
+        contents.saturating_add(OVERHEAD * (n_pieces + 1))
     }
 }
 
@@ -171,21 +189,13 @@ pub(crate) struct Reader<'a>(&'a [u8]);
 impl<'a> Reader<'a> {
     /// Checks the header.
     pub(crate) fn open(bytes: &'a [u8], kind: Kind, fingerprint: &Fingerprint) -> Result<Self, BundleError> {
-        if !bytes.starts_with(&MAGIC) {
-            return Err(BundleError::Magic);
-        }
-        if bytes.len() < HEADER {
-            return Err(BundleError::Length);
-        }
-        check_header(bytes, kind, fingerprint)?;
-        let payload = &bytes[HEADER..];
-        if Reader(&bytes[CHECKED - 8..]).count()? != payload.len() {
+        if announced(bytes, kind, fingerprint)? != bytes.len() as u64 {
             return Err(BundleError::Length);
         }
         if checksum(bytes) != bytes[CHECKED..HEADER] {
             return Err(BundleError::Checksum);
         }
-        Ok(Reader(payload))
+        Ok(Reader(&bytes[HEADER..]))
     }
 
     /// The next number.
@@ -214,21 +224,31 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn check_header(bytes: &[u8], expected: Kind, fingerprint: &Fingerprint) -> Result<(), BundleError> {
-    let found = u16::from_le_bytes([bytes[5], bytes[6]]);
+/// Bytes of the whole bundle that starts with these: the first [`HEADER`] of it, or all of a shorter one.
+/// Whoever reads from elsewhere than memory learns from it how much there is to read.
+///
+/// # Errors
+/// When they do not start a bundle of this kind and format for this manifest.
+pub fn announced(start: &[u8], expected: Kind, fingerprint: &Fingerprint) -> Result<u64, BundleError> {
+    if !start.starts_with(&MAGIC) {
+        return Err(BundleError::Magic);
+    }
+    let header = start.first_chunk::<HEADER>().ok_or(BundleError::Length)?;
+    let found = u16::from_le_bytes([header[5], header[6]]);
     if found != FORMAT {
         return Err(BundleError::Format { found });
     }
-    let found = Kind::of(bytes[4]);
+    let found = Kind::of(header);
     if found != Some(expected) {
         return Err(BundleError::Kind { expected, found });
     }
     let mut found = [0; 32];
-    found.copy_from_slice(&bytes[7..39]);
+    found.copy_from_slice(&header[7..39]);
     if found != fingerprint.0 {
         return Err(BundleError::OtherManifest { expected: *fingerprint, found: Fingerprint(found) });
     }
-    Ok(())
+    let length = Reader(&header[CHECKED - 8..]).number()?;
+    Ok(length.saturating_add(HEADER as u64))
 }
 
 fn checksum(bytes: &[u8]) -> [u8; 8] {

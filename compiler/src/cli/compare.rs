@@ -1,7 +1,7 @@
 //! `hecc bench` of several models, or of one in several packings: the figures of each beside those of the first.
 
 use super::args::{BenchArgs, PackingArg};
-use super::files::{self, Access};
+use super::files::{Kind, Output, Outputs};
 use super::form::Form;
 use super::plot::{self, Point};
 use super::{child, names, problems, progress, session, show};
@@ -22,13 +22,17 @@ pub fn compare(args: &BenchArgs, form: Form) -> Result<(), Diagnostics> {
         return Err(problems::no_labels(&args.data.data));
     }
     let subjects = subjects(args);
-    check(args, &subjects, &data)?;
+    let inputs = check(args, &subjects, &data)?;
+    let outputs = Outputs::beside(inputs.into_iter().chain([args.data.data.clone()]), args.force.force);
+    outputs.check(&args.plot.iter().map(|path| (path.as_path(), Kind::Plot)).collect::<Vec<_>>())?;
     let found = measure(args, &subjects, form)?;
-    form.result(&Value::from_iter(found.iter().map(Compared::to_json)), || table(&found));
-    match &args.plot {
-        Some(path) => files::write(path, plot::draw(&points(&found)).as_bytes(), Access::Normal),
-        None => Ok(()),
-    }
+    let plot = args.plot.as_ref().map(|path| (path, plot::draw(&points(&found))));
+    let output = plot.iter().map(|(path, plot)| Output { path, kind: Kind::Plot, bytes: plot.as_bytes() });
+    let written = outputs.write(&output.collect::<Vec<_>>());
+    // What was measured is told even if there is no room for its plot.
+    let told = written.as_ref().copied().unwrap_or_default();
+    form.report(told, &Value::from_iter(found.iter().map(Compared::to_json)), || table(&found));
+    written.map(drop)
 }
 
 /// One thing to measure.
@@ -85,18 +89,21 @@ fn measure(args: &BenchArgs, subjects: &[Subject], form: Form) -> Result<Vec<Com
     Ok(found)
 }
 
-/// Reports what is wrong with any of the models before the first is measured.
-fn check(args: &BenchArgs, subjects: &[Subject], data: &DataSet) -> Result<(), Diagnostics> {
+/// Reports what is wrong with any of the models before the first is measured; else the files that were read.
+fn check(args: &BenchArgs, subjects: &[Subject], data: &DataSet) -> Result<Vec<PathBuf>, Diagnostics> {
     let load = LoadOptions { input_range: args.data.model.input_range, accept_unfriendly: false };
-    let mut errors = Diagnostics::new();
+    let (mut files, mut errors) = (Vec::new(), Diagnostics::new());
     let subjects = if args.packings { &subjects[..1] } else { subjects };
     for Subject { path, .. } in subjects {
-        let note = format!("the model is `{}`", path.display());
-        let fits = front::load(path, &load)
-            .and_then(|model| data.fits(&model).map_err(|errors| noted(errors, &note)));
-        errors.extend(fits.err().into_iter().flatten());
+        let mut found = Diagnostics::new();
+        if let Some(loaded) = front::load_reporting(path, &load, &mut found) {
+            files.extend(session::inputs(&args.data.model, &loaded.files));
+            let fits = data.fits(&loaded.model).err().unwrap_or_default();
+            found = noted(fits, &format!("the model is `{}`", path.display()));
+        }
+        errors.extend(found);
     }
-    if errors.is_empty() { Ok(()) } else { Err(errors) }
+    if errors.is_empty() { Ok(files) } else { Err(errors) }
 }
 
 /// Errors with the model that they are about.

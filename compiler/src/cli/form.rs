@@ -1,5 +1,6 @@
 //! The two forms of what commands print: text for people, JSON for scripts.
 
+use super::files::Written;
 use hecc::diag::Diagnostics;
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
@@ -16,10 +17,16 @@ pub enum Form {
 impl Form {
     /// Prints a result on standard output.
     pub fn result(self, value: &Value, text: impl FnOnce() -> String) {
-        match self {
-            Form::Text => output(&text()),
-            Form::Json => output(&format!("{value}\n")),
-        }
+        self.report(Written::default(), value, text);
+    }
+
+    /// Prints what was written where: on standard error if standard output was written to.
+    pub fn report(self, written: Written, value: &Value, text: impl FnOnce() -> String) {
+        let said = match self {
+            Form::Text => text(),
+            Form::Json => format!("{value}\n"),
+        };
+        if written.on_standard_output { eprint!("{said}") } else { output(&said) }
     }
 
     /// Prints diagnostics on standard error.

@@ -5,8 +5,15 @@ use hecc::packing::Unplaced;
 use hecc::pipeline::CompileError;
 use hecc::rewrite::Saturation;
 use hecc::validate::Mismatch;
-use hecc_runtime::Error;
+use hecc_ir::ArtifactError;
+use hecc_runtime::{Error, bundle};
 use std::path::Path;
+
+/// The next step after a program or manifest was refused.
+pub const COMPILE_AGAIN: &str = "compile the model again, and use the files it writes";
+const KEYS_AGAIN: &str = "make keys with `hecc keygen` and this program's manifest";
+const ENCRYPT_AGAIN: &str = "encrypt with `hecc encrypt` and this program's manifest";
+const EVALUATE_AGAIN: &str = "use the file that `hecc eval` wrote for this program";
 
 /// A model that cannot be compiled.
 pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
@@ -133,6 +140,21 @@ pub fn runtime(code: Code, file: &Path, error: &Error, help: &str) -> Diagnostic
     }
     let place = Label::file(file.display().to_string(), error.to_string());
     Diagnostic::error(code, code.title()).label(place).help(help).into()
+}
+
+/// Bytes that are no program or manifest.
+pub fn artifact(file: &Path, error: ArtifactError) -> Diagnostics {
+    runtime(Code::BadProgram, file, &Error::from(error), COMPILE_AGAIN)
+}
+
+/// A bundle of some kind that the runtime refused.
+pub fn bundle(kind: bundle::Kind, file: &Path, error: &Error) -> Diagnostics {
+    let (code, help) = match kind {
+        bundle::Kind::EvalKeys | bundle::Kind::SecretKey => (Code::BadKeys, KEYS_AGAIN),
+        bundle::Kind::Inputs => (Code::BadCiphertext, ENCRYPT_AGAIN),
+        bundle::Kind::Results => (Code::BadCiphertext, EVALUATE_AGAIN),
+    };
+    runtime(code, file, error, help)
 }
 
 /// A folder that cannot hold a file of weights.

@@ -6,7 +6,7 @@ use super::{files, memory, problems, progress};
 use hecc::cost::{default_target, shipped_target};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::DataSet;
-use hecc::front::{self, LoadOptions};
+use hecc::front::{self, LoadOptions, Loaded};
 use hecc::model::Model;
 use hecc::packing::{Family, Packing};
 use hecc::pipeline::{self, Compiled, Options};
@@ -18,7 +18,7 @@ use hecc_runtime::client::Client;
 use hecc_runtime::server::{Server, Session};
 use hecc_runtime::{PlainBytes, RunCost};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// A compiled model and how long that took.
@@ -54,21 +54,35 @@ pub fn first_samples(path: &Path, count: usize) -> Result<DataSet, Diagnostics> 
 }
 
 /// Loads a model and prints what there is to notice.
-pub fn load(args: &ModelArgs, accept_unfriendly: bool, form: Form) -> Result<Model, Diagnostics> {
+pub fn load(args: &ModelArgs, accept_unfriendly: bool, form: Form) -> Result<Loaded, Diagnostics> {
     let mut notices = Diagnostics::new();
     let load = LoadOptions { input_range: args.input_range, accept_unfriendly };
-    let model = front::load_reporting(&args.model, &load, &mut notices);
-    let Some(model) = model else { return Err(notices) };
+    let loaded = front::load_reporting(&args.model, &load, &mut notices);
+    let Some(loaded) = loaded else { return Err(notices) };
     if !notices.is_empty() {
         form.diagnostics(&notices);
     }
-    Ok(model)
+    Ok(loaded)
+}
+
+/// The files that a compilation of a model from `files` reads, which no output may replace.
+pub fn inputs(args: &ModelArgs, files: &[PathBuf]) -> Vec<PathBuf> {
+    files.iter().chain(&args.calibrate).chain(&args.target).cloned().collect()
 }
 
 /// Loads and compiles a model. Samples that will be run also show how large
 /// its values become, unless others were named for that.
 pub fn build(args: &ModelArgs, data: Option<&DataSet>, form: Form) -> Result<Built, Diagnostics> {
-    let model = load(args, false, form)?;
+    build_loaded(args, load(args, false, form)?.model, data, form)
+}
+
+/// The same for a model that is loaded.
+pub fn build_loaded(
+    args: &ModelArgs,
+    model: Model,
+    data: Option<&DataSet>,
+    form: Form,
+) -> Result<Built, Diagnostics> {
     let options = options(args, &model, data)?;
     compile(args, model, options, form)
 }
@@ -76,7 +90,7 @@ pub fn build(args: &ModelArgs, data: Option<&DataSet>, form: Form) -> Result<Bui
 /// As [`build`], for runs on ciphertexts: what clearly has no room in this machine is not compiled.
 pub fn build_to_run(args: &DataArgs, data: &DataSet, form: Form) -> Result<Built, Diagnostics> {
     let DataArgs { model: args, machine, .. } = args;
-    let model = load(args, false, form)?;
+    let model = load(args, false, form)?.model;
     let options = options(args, &model, Some(data))?;
     memory::has_room(machine, pipeline::least_ct_bytes(&model, &options))
         .map_err(|e| problems::runtime(Code::RunFailed, &args.model, &e, ""))?;
@@ -155,7 +169,7 @@ fn target(path: &Path) -> Result<Target, Diagnostics> {
         let help = "write a profile with `hecc calibrate`";
         Diagnostic::error(Code::BadTarget, "this is not a target profile").label(place).help(help)
     };
-    let target: Target = serde_json::from_slice(&files::read(path)?).map_err(|e| refused(e.to_string()))?;
+    let target: Target = serde_json::from_slice(&files::text(path)?).map_err(|e| refused(e.to_string()))?;
     match target_problem(&target) {
         Some(cause) => Err(refused(cause).into()),
         None => Ok(target),

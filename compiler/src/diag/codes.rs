@@ -92,7 +92,7 @@ codes! {
     EncryptedProduct = "H038", "product of two different encrypted values",
         "Only polynomials of a single value are supported as activations, not products of two branches.";
     ExternalData = "H039", "external data not usable",
-        "Tensors stored beside an ONNX file must lie in the same folder and be as long as the model says.";
+        "Weights that a model names lie in its folder or below, so that a model from elsewhere cannot have other files read; links that lead out of it are refused too. Tensors beside an ONNX file must be as long as the model says.";
     OnnxVersion = "H040", "ONNX version not supported",
         "Export with a common operator set, such as 17.";
     BadDataSet = "H050", "data set not usable",
@@ -147,6 +147,14 @@ codes! {
         "The ciphertexts of a run have to be in memory, while weights are encoded when needed where there is no room for them. Fewer inputs at once take less, and so do `--optimize memory` and layouts of other kinds.";
     BadChannels = "H083", "layer cannot have so many channels",
         "`--channels LAYER=COUNT` names a layer between two with weights and how many of its channels stay: no more than there are, and as many in each group where convolutions in groups compute or read them.";
+    KeyExists = "H090", "keys are there already",
+        "What was encrypted under a secret key is lost without it, so `hecc keygen` never replaces one, nor evaluation keys. With `--force` it makes new ones and keeps the old ones beside them, under their names with a number.";
+    OwnInput = "H091", "output would replace an input",
+        "A file that the command reads, by whatever path or link, is none that it writes. Two outputs are never one file either.";
+    OtherContents = "H092", "file of another kind in the way",
+        "The output would replace a file that holds something else, such as a program or a secret key. `--force` replaces it, where the command takes that.";
+    BadDestination = "H093", "nothing is written there",
+        "Secret keys are written to new plain files alone. Everything else is also written through links, pipes and devices, but not to folders and disks.";
 }
 
 impl Code {

@@ -17,7 +17,7 @@ mod polynomial;
 mod proto;
 mod tensor;
 
-use super::LoadOptions;
+use super::{LoadOptions, Loaded};
 use crate::diag::{Code, Diagnostic, Diagnostics, Label};
 use crate::front::shapes;
 use crate::model::{LayerId, LayerKind, Model};
@@ -27,7 +27,8 @@ use import::{Flow, Importer, Value};
 use node::{Failure, Node};
 use polynomial::Polynomial;
 use prost::Message;
-use std::{path::Path, sync::Arc};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tensor::TensorReader;
 
 /// Input range of a model that does not state one.
@@ -46,6 +47,16 @@ pub fn import(
     options: &LoadOptions,
     diagnostics: &mut Diagnostics,
 ) -> Option<Model> {
+    load(path, bytes, options, diagnostics).map(|loaded| loaded.model)
+}
+
+/// As [`import`], with the files that the model was read from.
+pub(super) fn load(
+    path: &Path,
+    bytes: &[u8],
+    options: &LoadOptions,
+    diagnostics: &mut Diagnostics,
+) -> Option<Loaded> {
     let shown = path.display().to_string();
     let mut found = Diagnostics::new();
     let model = translate(path, &shown, bytes, options, &mut found);
@@ -62,7 +73,7 @@ fn translate(
     bytes: &[u8],
     options: &LoadOptions,
     diagnostics: &mut Diagnostics,
-) -> Option<Model> {
+) -> Option<Loaded> {
     let model = diagnostics.take(decode(shown, bytes))?;
     diagnostics.take(check_opset(shown, &model));
     let range = options.input_range.map_or_else(|| stated_range(shown, &model), Ok);
@@ -78,7 +89,7 @@ fn translate(
     let order = graph::order(graph, signature.output, view, diagnostics);
     let mut importer = Importer::new(order.uses, signature.batch, options.accept_unfriendly);
     importer.values.extend(order.cyclic.iter().map(|name| (*name, Value::Unknown)));
-    read_constants(path, shown, graph, &mut importer, diagnostics);
+    let files = read_constants(path, shown, graph, &mut importer, diagnostics);
     add_input(shown, &signature, range, &mut importer, diagnostics)?;
     for node in order.nodes {
         if diagnostics.is_full() {
@@ -94,7 +105,7 @@ fn translate(
     let name = path.file_stem().map_or("model".into(), |stem| stem.to_string_lossy());
     let model = importer.builder.finish(&name, output);
     report_broken(shown, &model, diagnostics);
-    Some(model)
+    Some(Loaded { model, files })
 }
 
 fn decode(shown: &str, bytes: &[u8]) -> Result<proto::Model, Diagnostic> {
@@ -137,13 +148,14 @@ fn stated_range(shown: &str, model: &proto::Model) -> Result<(f64, f64), Diagnos
     })
 }
 
+/// Returns the files that were read: the model, and those beside it.
 fn read_constants<'a>(
     path: &Path,
     shown: &str,
     graph: &'a proto::Graph,
     importer: &mut Importer<'a>,
     diagnostics: &mut Diagnostics,
-) {
+) -> Vec<PathBuf> {
     let mut reader = TensorReader::new(path, shown);
     for tensor in &graph.initializer {
         let name = tensor.name.as_str();
@@ -156,6 +168,7 @@ fn read_constants<'a>(
         };
         importer.values.insert(name, value);
     }
+    std::iter::once(path.to_owned()).chain(reader.into_files()).collect()
 }
 
 fn add_input<'a>(
