@@ -125,7 +125,7 @@ pub enum PackingArg {
 
 /// Arguments of `compile`.
 #[derive(Debug, Args)]
-#[command(after_help = "Writes NAME.hecp (program, with weights) and NAME.hecm (manifest, without).")]
+#[command(after_help = "Writes NAME.hecp (program, with weights) and NAME.hecm (manifest, without) for a model called NAME.")]
 pub struct CompileArgs {
     /// The model.
     #[command(flatten)]

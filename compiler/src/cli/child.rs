@@ -35,7 +35,8 @@ pub fn bench(
 /// Every option but those of the comparison, as words of a command line.
 fn options(args: &BenchArgs, packing: Option<PackingArg>) -> Vec<OsString> {
     // What compares or ablates is not for the child.
-    let BenchArgs { data, others: _, simulate, plot: _, force: _, packings: _, ablate: _, ablation: _ } = args;
+    let BenchArgs { data, others: _, simulate, plot: _, force: _, packings: _, ablate: _, ablation: _ } =
+        args;
     let DataArgs { model, data, count, machine } = data;
     let ModelArgs {
         model: _,

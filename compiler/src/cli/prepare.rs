@@ -219,7 +219,8 @@ fn write_model(
     let contents = [hec::to_npz(model), data.calibration(), text.into_bytes()];
     let ModelPaths(paths) = ModelPaths::of(folder, model);
     let files = paths.iter().zip(&contents);
-    outputs.write(&files.map(|((path, kind), bytes)| Output { path, kind: *kind, bytes }).collect::<Vec<_>>())?;
+    outputs
+        .write(&files.map(|((path, kind), bytes)| Output { path, kind: *kind, bytes }).collect::<Vec<_>>())?;
     Ok(paths.into_iter().map(|(path, _)| path).rev().collect())
 }
 

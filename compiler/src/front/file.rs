@@ -90,7 +90,8 @@ mod tests {
             fs::write(at(name), name).expect("it is written");
         }
         #[cfg(unix)]
-        for (target, name) in [("part", "in"), ("part/b.npz", "b.npz"), ("../outside.npz", "out.npz"), ("..", "up")]
+        for (target, name) in
+            [("part", "in"), ("part/b.npz", "b.npz"), ("../outside.npz", "out.npz"), ("..", "up")]
         {
             std::os::unix::fs::symlink(target, at("model").join(name)).expect("it is linked");
         }

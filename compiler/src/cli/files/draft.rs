@@ -155,7 +155,8 @@ mod tests {
 
     fn names(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).expect("it is read");
-        let name = |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name().display().to_string());
+        let name =
+            |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name().display().to_string());
         let mut names: Vec<String> = entries.map(name).collect::<Result<_, _>>().expect("they are read");
         names.sort();
         names
@@ -171,7 +172,10 @@ mod tests {
             fs::write(at("old"), "old").expect("there is room");
             let refused = draft.create(&at("old")).expect_err("it is there");
             assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
-            assert_eq!((names(folder.path()), fs::read(at("old")).ok()), (vec!["old".into()], Some(b"old".into())));
+            assert_eq!(
+                (names(folder.path()), fs::read(at("old")).ok()),
+                (vec!["old".into()], Some(b"old".into()))
+            );
             for place in [Draft::create, Draft::replace] {
                 let mut draft = make(folder.path(), 0o666).expect("as before");
                 draft.file.write_all(b"new").expect("there is room");
@@ -195,7 +199,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder is given");
         let living = named(folder.path(), 0o600).expect("there is room");
         living.file.try_lock().expect("it is ours");
-        for name in [".hecc-abcdefGHIJ12.tmp", ".hecc-short.tmp", ".hecc-abcdefGHIJ1_.tmp", "hecc-abcdefGHIJ12.tmp"] {
+        for name in
+            [".hecc-abcdefGHIJ12.tmp", ".hecc-short.tmp", ".hecc-abcdefGHIJ1_.tmp", "hecc-abcdefGHIJ12.tmp"]
+        {
             fs::write(folder.path().join(name), "").expect("there is room");
         }
         sweep(folder.path());

@@ -272,7 +272,8 @@ fn twins(path: &Path, other: &Path) -> Diagnostic {
 
 fn exists(path: &Path, kind: Kind) -> Diagnostic {
     let shown = path.display().to_string();
-    let there = Kind::of(path).map_or_else(|| String::from("holds something"), |found| format!("holds {found}"));
+    let there =
+        Kind::of(path).map_or_else(|| String::from("holds something"), |found| format!("holds {found}"));
     Diagnostic::error(Code::KeyExists, format!("`{shown}` exists, and {kind} are not replaced"))
         .label(Label::file(shown, there))
         .help("choose other files with --secret and --eval-keys, or make new keys with --force, which keeps the old ones beside them")

@@ -4,7 +4,7 @@ use super::Kind;
 use super::draft::folder_of;
 use hecc::diag::{Code, Diagnostic, Label};
 use std::fs::{self, Metadata, Permissions};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// Most links that are followed.
@@ -69,7 +69,10 @@ fn follow(path: &Path) -> io::Result<(PathBuf, Option<Metadata>)> {
             }
             Ok(found) if found.is_symlink() => path = folder_of(&path).join(path.read_link()?),
             Ok(found) => return Ok((path, Some(found))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((path, None)),
+            // A folder that cannot be made is the system's to refuse.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok((path, None));
+            }
             Err(error) => return Err(error),
         }
     }

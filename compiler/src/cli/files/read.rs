@@ -70,7 +70,8 @@ impl Announced {
         let there = file.metadata().ok().filter(|found| found.is_file()).map(|found| found.len());
         let (missing, room) = (n_bytes + 1 - bytes.len() as u64, n_bytes.min(there.unwrap_or(PIECE)) + 1);
         let reserved = bytes.try_reserve_exact((room as usize).saturating_sub(bytes.len()));
-        let read = reserved.map_err(io::Error::other).and_then(|()| file.take(missing).read_to_end(&mut bytes));
+        let read =
+            reserved.map_err(io::Error::other).and_then(|()| file.take(missing).read_to_end(&mut bytes));
         read.map_err(|error| file::unreadable(path, &error))?;
         Ok(bytes)
     }
