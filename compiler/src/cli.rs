@@ -6,7 +6,7 @@
 
 mod ablate;
 mod accuracy;
-mod args;
+pub mod args;
 mod bench;
 mod calibrate;
 mod check;
@@ -14,38 +14,57 @@ mod child;
 mod choice;
 mod compare;
 mod deploy;
-mod files;
-mod form;
+mod digits;
+pub mod files;
+pub mod form;
 mod inspect;
+mod interrupt;
 mod memory;
 mod names;
 mod page;
 mod plot;
-#[cfg(feature = "train")]
-mod prepare;
-mod problems;
-mod progress;
+pub mod prepare;
+pub mod problems;
+pub mod progress;
 mod rewriting;
-mod session;
-mod show;
+pub mod session;
+pub mod show;
 mod simulate;
-mod summary;
+pub mod summary;
 
-use args::{Cli, Command, ExplainArgs};
+use args::{Cli, Command, ExplainArgs, FormArgs};
 use clap::Parser;
 use form::{Form, output};
 use hecc::diag::{Code, Diagnostic, Diagnostics};
+use hecc_ir::machine::bound_process;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// Runs the command given by the process arguments.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    run(
+        |cli: &Cli| cli.form,
+        |cli, form| {
+            interrupt::listen(form);
+            dispatch(&cli.command, form)
+        },
+    )
+}
+
+/// Parses the process arguments and does what they ask for, in the form they ask for. Refusals are
+/// printed; the status says how it ended.
+pub fn run<C: Parser>(
+    form: fn(&C) -> FormArgs,
+    command: fn(&C, Form) -> Result<(), Diagnostics>,
+) -> ExitCode {
+    let arguments = match C::try_parse() {
+        Ok(arguments) => arguments,
         Err(error) => return refuse_arguments(&error),
     };
-    let form = if cli.json { Form::Json } else { Form::Text };
-    match dispatch(&cli.command, form) {
+    let common = form(&arguments);
+    let form = common.form();
+    bound_process(common.memory.unwrap_or_default());
+    match command(&arguments, form) {
         Ok(()) => ExitCode::SUCCESS,
         Err(diagnostics) => {
             form.diagnostics(&with_next_steps(diagnostics));
@@ -82,8 +101,7 @@ fn dispatch(command: &Command, form: Form) -> Result<(), Diagnostics> {
         Command::Eval(args) => deploy::eval(args, form),
         Command::Decrypt(args) => deploy::decrypt(args, form),
         Command::Calibrate(args) => calibrate::calibrate(args, form),
-        #[cfg(feature = "train")]
-        Command::Prepare(args) => prepare::prepare(&args.step, form),
+        Command::Prepare(_) => prepare::prepare(),
         Command::Explain(args) => explain(args, form),
     }
 }

@@ -7,7 +7,6 @@
 pub(crate) mod memory;
 
 pub use memory::Memory;
-pub(crate) use memory::Sizes;
 
 use hecc_ir::circuit::{Circuit, Op, Value};
 use hecc_ir::params::{Params, SecurityLevel};

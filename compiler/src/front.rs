@@ -14,10 +14,45 @@ pub mod weights;
 
 use crate::diag::{Code, Diagnostic, Diagnostics, Label};
 use crate::model::Model;
+use hecc_ir::machine::{Bound, Excess};
 use std::path::{Path, PathBuf};
 
-/// Largest file, and most bytes of tensors after unpacking, that is read.
+/// Largest file, and most bytes of tensors after unpacking, that is read, however much memory is free.
 pub const MAX_BYTES: u64 = 4 << 30;
+
+/// What is left of [`MAX_BYTES`] for the tensors of a file.
+#[derive(Debug)]
+pub(crate) struct Room(u64);
+
+impl Default for Room {
+    fn default() -> Room {
+        Room(MAX_BYTES)
+    }
+}
+
+impl Room {
+    /// Takes bytes for what is at a place, before they are allocated.
+    pub fn take(&mut self, place: Label, bytes: u64) -> Result<(), Diagnostic> {
+        self.0 = self.0.checked_sub(bytes).ok_or_else(|| large(place.clone(), None))?;
+        let needed = usize::try_from(bytes).unwrap_or(usize::MAX);
+        Bound::Free.check(needed).map_err(|excess| large(place, Some(excess)))
+    }
+}
+
+/// A refusal of what takes more than [`MAX_BYTES`], or more than is free.
+pub(crate) fn large(place: Label, excess: Option<Excess>) -> Diagnostic {
+    let (title, help) = match excess {
+        None => (
+            format!("the file or its tensors take more than {MAX_BYTES} bytes"),
+            "divide them into several files, or write fewer samples",
+        ),
+        Some(Excess { needed, available }) => (
+            format!("reading this takes {needed} bytes of memory, {available} are free"),
+            "free memory, or allow more with --memory",
+        ),
+    };
+    Diagnostic::error(Code::FileTooLarge, title).label(place).help(help)
+}
 
 /// What the caller knows better than the file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -100,7 +135,7 @@ fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String, Diagnostic> {
     })
 }
 
-/// The content of a file of at most [`MAX_BYTES`].
+/// The content of a file of at most [`MAX_BYTES`], and no more than is free.
 pub(crate) fn read_bounded(path: &Path) -> Result<Vec<u8>, Diagnostic> {
     file::read_at_most(path, MAX_BYTES)
 }

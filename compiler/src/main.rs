@@ -1,9 +1,7 @@
 //! The `hecc` command.
 
-mod cli;
-
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::main()
+    hecc::cli::main()
 }

@@ -15,9 +15,11 @@ use crate::schedule::{self, ParamsError, Placed, Policy, Prediction, Request, Sc
 use crate::sparsity::Network;
 use crate::validate::{Mismatch, spread, validate};
 use hecc_ir::circuit::Circuit;
+use hecc_ir::machine::{Bound, Excess};
 use hecc_ir::params::SecurityLevel;
 use hecc_ir::program::Program;
 use hecc_ir::target::{RingCost, Target};
+use hecc_ir::{Shape, Tensor};
 use lanes::n_slots_on;
 use pack::{Composed, Job, hopeless};
 
@@ -38,9 +40,9 @@ pub struct Options {
     /// has the slots that the others leave: the whole ring if there is one, a single slot if
     /// there are as many as slots, or [`Packing::Batch`] is asked for.
     pub batch: Option<usize>,
-    /// Inputs (row-major tensors) that show how large values become. Inputs
-    /// drawn evenly from the declared range are used when there are none.
-    pub samples: Vec<Vec<f64>>,
+    /// Inputs that show how large values become. Inputs drawn evenly from the declared range are
+    /// used when there are none.
+    pub samples: Vec<Tensor>,
     /// Bits that values may grow beyond what the samples showed.
     pub headroom_bits: f64,
     /// The machine compiled for.
@@ -130,15 +132,17 @@ pub enum CompileError {
         /// Ring degrees it has measurements for.
         available: Vec<usize>,
     },
-    /// Samples do not have the input's number of elements.
+    /// A sample has a shape that cannot stand for the input's, see [`Shape::check`].
     SampleShape {
-        /// Elements the model takes.
-        expected: usize,
-        /// Elements of the sample.
-        found: usize,
+        /// Shape of the input.
+        expected: Shape,
+        /// Shape of the sample.
+        found: Shape,
     },
     /// A pass changed what the circuit computes: a defect of the compiler.
     Mismatch(Box<Mismatch>),
+    /// The weights alone take more memory to compile than is free.
+    NoMemory(Excess),
     /// A layer has no encrypted form.
     NotHeFriendly {
         /// The layer.
@@ -163,7 +167,19 @@ pub fn compile(model: &Model, options: &Options) -> Result<Compiled, CompileErro
     if let Some(layer) = model.layers.iter().find(|layer| !layer.kind.is_he_friendly()) {
         return Err(CompileError::NotHeFriendly { layer: layer.name.clone() });
     }
+    has_room(model)?;
     of_model(&model.clone().narrowed(), options, |job| job.compile())
+}
+
+/// Bytes that a weight other than zero takes at least until there is a program: in the model and without its
+/// useless channels, with its place in a matrix, and in the plaintexts of circuits and program.
+const WEIGHT_BYTES: usize = 64;
+
+/// Refuses models whose weights clearly have no room.
+fn has_room(model: &Model) -> Result<(), CompileError> {
+    let weights = model.layers.iter().filter_map(|layer| layer.kind.weights()).flatten();
+    let n_weights = weights.filter(|&&weight| weight != 0.0).count();
+    Bound::Free.check(n_weights.saturating_mul(WEIGHT_BYTES)).map_err(CompileError::NoMemory)
 }
 
 /// Work on a model in its normal form, whose neighbouring maps may be composed.
@@ -470,12 +486,13 @@ const N_MADE_SAMPLES: usize = 4;
 
 fn samples(model: &Model, options: &Options) -> Result<Vec<Vec<f64>>, CompileError> {
     let (input, _) = model.input();
-    let expected = model.layer(input).shape.n_elements();
-    if let Some(wrong) = options.samples.iter().find(|s| s.len() != expected) {
-        return Err(CompileError::SampleShape { expected, found: wrong.len() });
+    let expected = &model.layer(input).shape;
+    if let Some(wrong) = options.samples.iter().find(|sample| expected.check(sample.shape()).is_err()) {
+        let (expected, found) = (expected.clone(), wrong.shape().clone());
+        return Err(CompileError::SampleShape { expected, found });
     }
     if !options.samples.is_empty() {
-        return Ok(options.samples.clone());
+        return Ok(options.samples.iter().map(|sample| sample.values().to_vec()).collect());
     }
     Ok((0..N_MADE_SAMPLES as u64).map(|seed| spread_over_input(model, seed)).collect())
 }

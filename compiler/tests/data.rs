@@ -7,7 +7,7 @@ mod pictures;
 #[path = "support/idx.rs"]
 mod support;
 
-use hecc::front::data::{DataSet, Part};
+use hecc::front::data::{DataSet, Labels, Part};
 use hecc_ir::Shape;
 use png::ColorType;
 use support::idx;
@@ -52,11 +52,11 @@ fn each_part_of_a_folder_is_read() {
     let train = DataSet::read_part(folder.path(), Part::Train).unwrap();
     assert_eq!(train.shape, Shape(vec![1, 1, 2]));
     assert_eq!(train.samples, [[0.0, 1.0], [0.2, 0.4]]);
-    assert_eq!(train.labels, Some(vec![7, 3]));
+    assert_eq!(train.labels, Some(Labels::Classes(vec![7, 3])));
     let test = DataSet::read_part(folder.path(), Part::Test).unwrap();
     assert_eq!(test.shape, Shape(vec![1, 2, 2]));
     assert_eq!(test.samples, [[1.0, 0.0, 0.0, 0.0]]);
-    assert_eq!(test.labels, Some(vec![255]));
+    assert_eq!(test.labels, Some(Labels::Classes(vec![255])));
     assert_eq!(DataSet::read(folder.path()).unwrap(), test);
 }
 
@@ -123,13 +123,13 @@ fn each_part_of_cifar_is_read() {
     ]);
     let folder = folder(&files);
     let test = DataSet::read(folder.path()).unwrap();
-    assert_eq!((test.shape, test.labels), (Shape(vec![3, 32, 32]), Some(vec![9, 0])));
+    assert_eq!((test.shape, test.labels), (Shape(vec![3, 32, 32]), Some(Labels::Classes(vec![9, 0]))));
     let image = &test.samples[1];
     assert_eq!((image.len(), image[0], image[1023]), (3072, 1.0 / 255.0, 1.0 / 255.0));
     assert!(image[1024..2048].iter().enumerate().all(|(pixel, x)| *x == (pixel / 4) as f64 / 255.0));
     assert!(image[2048..].iter().all(|x| *x == 1.0));
     let train = DataSet::read_part(folder.path(), Part::Train).unwrap();
-    assert_eq!(train.labels.unwrap()[8..12], [8, 9, 0, 1]);
+    assert_eq!(train.labels.unwrap().classes("labels", 10).unwrap()[8..12], [8, 9, 0, 1]);
     let firsts: Vec<f64> = train.samples.iter().map(|sample| sample[0] * 255.0).collect();
     assert_eq!(firsts[..10], [0.0, 0.0, 1.0, 0.0, 1.0, 2.0, 0.0, 1.0, 2.0, 3.0]);
     assert_eq!(train.samples.len(), 15);

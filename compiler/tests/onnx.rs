@@ -254,7 +254,7 @@ fn other_error_functions_are_refused() {
 #[test]
 fn example_models_agree_with_their_reference() {
     let data = DataSet::read(&repository().join("examples/data/mnist_test_sample.npz")).unwrap();
-    let labels = data.labels.as_ref().unwrap();
+    let labels = data.labels.as_ref().unwrap().classes("labels", 10).unwrap();
     for name in ["mlp", "lola", "lenet5"] {
         let models = repository().join("examples/models");
         let model = load_or_explain(&models.join(format!("{name}.onnx")));

@@ -15,7 +15,7 @@ cd "$(dirname "$0")/../.."
 mnist=${MNIST:-target/mnist}
 cifar=${CIFAR:-target/cifar}
 out=${OUT:-target/grouped}
-cargo build --release --bin hecc
+cargo build --release -p hecc -p hecc-prepare
 hecc() { target/release/hecc "$@"; }
 
 # A Python with PyTorch.

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.."
 . examples/fetch.sh
 mnist=${1:-target/mnist}
 out=${2:-target/lenet}
-cargo build --release --bin hecc
+cargo build --release -p hecc -p hecc-prepare
 hecc() { target/release/hecc "$@"; }
 # make STEP FOLDER MODEL ...: makes a network unless it is there.
 make() {

@@ -78,15 +78,19 @@ fn two_processes_agree() -> Outcome<()> {
     let program = rotation();
     std::fs::write(at("model.hecp"), artifact::write_program(&program))?;
     std::fs::write(at("model.hecm"), artifact::write_manifest(&program.manifest))?;
-    std::fs::write(at("good.txt"), "1 2 3 4 5 6 7 8")?;
-    std::fs::write(at("large.txt"), "1 2 3 44 5 6 7 8")?;
+    std::fs::write(at("good.txt"), "8\n1 2 3 4 5 6 7 8")?;
+    std::fs::write(at("large.txt"), "8\n1 2 3 44 5 6 7 8")?;
+    std::fs::write(at("short.txt"), "7\n1 2 3 4 5 6 7")?;
     let server = Served::start(&at("model.hecp"))?;
 
     let (succeeded, said) = client(&at("model.hecm"), &server.address, &at("good.txt"))?;
     assert!(succeeded, "{said}");
-    assert!(said.contains("y: [2.0000, 3.0000, 4.0000, 5.0000, 6.0000, 7.0000, 8.0000, "), "{said}");
+    assert!(said.contains("y: 2.0000e0 3.0000e0 4.0000e0 5.0000e0 6.0000e0 7.0000e0 8.0000e0 "), "{said}");
 
     let (succeeded, said) = client(&at("model.hecm"), &server.address, &at("large.txt"))?;
     assert!(!succeeded && said.contains("element 3"), "{said}");
+
+    let (succeeded, said) = client(&at("model.hecm"), &server.address, &at("short.txt"))?;
+    assert!(!succeeded && said.contains("tensors of shape [8], found [7]"), "{said}");
     Ok(())
 }

@@ -12,6 +12,7 @@ pub mod circuit;
 pub mod eval;
 pub mod layout;
 pub mod limits;
+pub mod machine;
 pub mod noise;
 pub mod ops;
 pub mod params;
@@ -19,7 +20,9 @@ pub mod plain;
 pub mod primes;
 pub mod program;
 pub mod scale;
+pub mod size;
 pub mod target;
+pub mod tensor;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "text")]
@@ -30,8 +33,9 @@ pub use artifact::{ArtifactError, read_manifest, read_program, write_manifest, w
 pub use circuit::{Builder, Circuit, Const, CtType, Input, Node, Op, Output, Plain, Source, Stage, Value};
 pub use eval::eval;
 pub use layout::{Layout, Position, Shape};
-pub use params::{Params, SecurityLevel};
+pub use params::{Params, SecurityLevel, Strength};
 pub use program::{Instr, KeyPlan, Manifest, OpCounts, Program, ProgramError, Reg};
 pub use scale::{Level, Scale, Step};
 pub use target::Target;
+pub use tensor::{Misfit, Tensor, TensorError};
 pub use verify::{VerifyError, verify};

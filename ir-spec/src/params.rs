@@ -1,10 +1,12 @@
-//! Ring parameters of RNS-CKKS and the security table they are held against.
+//! Ring parameters of RNS-CKKS, held against what security they promise.
 
 use crate::limits::{MAX_PRIME_BITS, MAX_PRIMES, MAX_SLOTS};
 use crate::primes::is_ntt_prime;
 use crate::scale::Level;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub use hecc_security::{SecurityLevel, Strength};
 
 /// A ring, its prime chain and the decomposition used by key switching.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,15 +21,6 @@ pub struct Params {
     pub digit_limbs: usize,
     /// What the parameters promise; [`SecurityLevel::Insecure`] must be asked for by name.
     pub security: SecurityLevel,
-}
-
-/// Security against the best known classical attacks, ternary secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SecurityLevel {
-    /// 128 bits by the table of homomorphicencryption.org.
-    Classical128,
-    /// No promise: tests and experiments only.
-    Insecure,
 }
 
 impl Params {
@@ -53,24 +46,15 @@ impl Params {
         self.q.iter().chain(&self.p).map(|&prime| (prime as f64).log2()).sum()
     }
 
+    /// Bits of security that the parameters leave, whatever they promise.
+    pub fn strength(&self) -> Strength {
+        Strength::of(self.ring_degree, self.log_qp())
+    }
+
     /// Key-switching digits of a ciphertext at `level`.
     pub fn n_digits(&self, level: Level) -> usize {
         level.n_limbs().div_ceil(self.digit_limbs)
     }
-}
-
-/// Largest log2(QP) that keeps 128 bits of classical security for a uniform
-/// ternary secret and error width 3.2, by ring degree.
-///
-/// Source: Homomorphic Encryption Standard (2018), table 1; the row of 65536 is
-/// from Bossuat et al., "Security Guidelines for Implementing Homomorphic
-/// Encryption" (2024), table 5.2.
-pub const MAX_LOG_QP_128: [(usize, u32); 7] =
-    [(1024, 27), (2048, 54), (4096, 109), (8192, 218), (16384, 438), (32768, 881), (65536, 1747)];
-
-/// The bound of [`MAX_LOG_QP_128`] for one ring degree; `None` outside the table.
-pub fn max_log_qp_128(ring_degree: usize) -> Option<u32> {
-    MAX_LOG_QP_128.iter().find(|row| row.0 == ring_degree).map(|row| row.1)
 }
 
 /// A broken promise of [`Params`].
@@ -98,9 +82,12 @@ pub enum ParamsError {
     DigitLimbs(usize),
     /// The modulus is too wide for the promised security.
     #[error(
-        "log2(QP) = {log_qp:.1} breaks 128-bit security at ring degree {ring_degree}, which allows {bound}"
+        "log2(QP) = {log_qp:.1} breaks {}-bit security at ring degree {ring_degree}, which allows {bound}",
+        level.bits()
     )]
     Security {
+        /// What is promised.
+        level: SecurityLevel,
         /// Ring degree.
         ring_degree: usize,
         /// Bits of the whole modulus.
@@ -152,13 +139,11 @@ impl Params {
     }
 
     fn check_security(&self) -> Result<(), ParamsError> {
-        let bound = max_log_qp_128(self.ring_degree).unwrap_or(0);
-        let log_qp = self.log_qp();
-        match self.security {
-            SecurityLevel::Classical128 if log_qp > f64::from(bound) => {
-                Err(ParamsError::Security { ring_degree: self.ring_degree, log_qp, bound })
-            }
-            SecurityLevel::Classical128 | SecurityLevel::Insecure => Ok(()),
+        let Params { ring_degree, security: level, .. } = *self;
+        let (log_qp, bound) = (self.log_qp(), level.max_log_qp(ring_degree));
+        match log_qp <= f64::from(bound) {
+            true => Ok(()),
+            false => Err(ParamsError::Security { level, ring_degree, log_qp, bound }),
         }
     }
 }
@@ -175,13 +160,24 @@ mod tests {
         Params { ring_degree, q, p, digit_limbs: 1, security: SecurityLevel::Classical128 }
     }
 
+    /// Every ring and promise with a bound.
+    fn bounds() -> impl Iterator<Item = (usize, SecurityLevel, u32)> {
+        let rings = (10..=16).map(|log2| 1 << log2);
+        let all = rings.flat_map(|degree| SecurityLevel::ALL.map(|level| (degree, level)));
+        let bounds = all.map(|(degree, level)| (degree, level, level.max_log_qp(degree)));
+        bounds.filter(|&(_, level, bound)| level != SecurityLevel::Insecure && bound > 0)
+    }
+
     #[test]
     fn every_row_of_the_security_table_is_enforced() {
-        for (degree, row) in MAX_LOG_QP_128 {
+        for (degree, level, row) in bounds() {
             let count = row.div_ceil(54).max(2);
-            let mut params = chain(degree, row / count + 1, count as usize);
+            let mut params = Params { security: level, ..chain(degree, row / count + 1, count as usize) };
             let refused = params.check();
-            let expected = |e: &ParamsError| matches!(e, ParamsError::Security { ring_degree, bound, .. } if (*ring_degree, *bound) == (degree, row));
+            let expected = |e: &ParamsError| {
+                matches!(e, ParamsError::Security { level: l, ring_degree, bound, .. }
+                    if (*l, *ring_degree, *bound) == (level, degree, row))
+            };
             assert!(refused.as_ref().is_err_and(expected), "{degree}: {refused:?}");
             params.security = SecurityLevel::Insecure;
             assert_eq!(params.check(), Ok(()));
@@ -190,7 +186,7 @@ mod tests {
 
     #[test]
     fn chains_within_the_security_table_are_accepted() {
-        for (degree, bits, count) in [(2048, 26, 2), (4096, 36, 3), (8192, 54, 4), (16384, 54, 8)] {
+        for (degree, bits, count) in [(2048, 26, 2), (4096, 35, 3), (8192, 53, 4), (16384, 53, 8)] {
             assert_eq!(chain(degree, bits, count).check(), Ok(()));
         }
     }

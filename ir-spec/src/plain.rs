@@ -1,6 +1,7 @@
 //! Plaintext operands and their compact serialised form.
 
 use crate::limits::{MAX_PLAIN_BYTES, MAX_SLOTS, PLAIN_OVERHEAD};
+use crate::machine::free_memory;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
@@ -378,7 +379,7 @@ fn unfold(period: usize, runs: &[(u32, Vec<f64>)]) -> Result<Vec<f64>, PlainErro
     Ok(values)
 }
 
-/// Reads a plaintext arena of at most [`MAX_PLAIN_BYTES`] bytes in all.
+/// Reads a plaintext arena of at most [`MAX_PLAIN_BYTES`] bytes in all, and no more than are free.
 pub(crate) fn bounded_arena<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Plain>, D::Error> {
     deserializer.deserialize_seq(ArenaVisitor)
 }
@@ -394,10 +395,13 @@ impl<'de> Visitor<'de> for ArenaVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<Plain>, A::Error> {
         let (mut arena, mut total) = (Vec::new(), 0);
+        let most = free_memory().map_or(MAX_PLAIN_BYTES, |free| free.min(MAX_PLAIN_BYTES));
         while let Some(plain) = seq.next_element::<Plain>()? {
             total += PLAIN_OVERHEAD + plain.n_bytes();
-            if total > MAX_PLAIN_BYTES {
-                return Err(A::Error::custom("plaintexts take too much memory"));
+            if total > most {
+                return Err(A::Error::custom(format_args!(
+                    "its weights take more than {most} bytes of memory"
+                )));
             }
             arena.push(plain);
         }

@@ -10,6 +10,7 @@ mod leveled;
 mod program;
 #[cfg(feature = "text")]
 pub mod readers;
+mod replay;
 
 use crate::circuit::{Circuit, Stage};
 use crate::program::Program;
@@ -17,6 +18,7 @@ use decode::Decoder;
 use proptest::prelude::*;
 
 pub use program::program_of;
+pub use replay::{Replayed, replay};
 
 /// Circuits of one stage, up to about fifty values.
 pub fn circuits(stage: Stage) -> impl Strategy<Value = Circuit> {

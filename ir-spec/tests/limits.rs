@@ -82,7 +82,8 @@ fn manifest(n_inputs: usize, n_cts: usize, n_keys: i64) -> Manifest {
 fn manifests_ask_for_bounded_memory() {
     let broken = |manifest: Manifest| manifest.verify().map_err(|errors| errors[0].rule);
     let few = manifest(1, 1, 1);
-    assert_eq!(few.key_bytes(), 2 * 40 * 41 * (8 << 16));
+    assert_eq!(few.key_bytes(), 2 * 40 * 41 * (6 << 16));
+    assert_eq!(few.sent_key_bytes(), 40 * 41 * 41 * (1 << 16) / 8);
     assert_eq!(few.port_bytes(), 2 * 40 * (8 << 16));
     assert_eq!(broken(few), Ok(()));
     assert_eq!(broken(manifest(1, 1, 32767)), Err(ProgramRule::KeyRange));

@@ -1,72 +1,37 @@
-//! Replays the seeds of the fuzz targets, and a fixed number of mutations of each.
+//! Replays the seeds of the fuzz targets of this crate, and mutations of each.
 //!
 //! Seeds of file formats are compared with what is written now; set
 //! `HECC_BLESS` to write them anew after a format number was raised.
 
-use hecc_ir::testing::{program_of, readers};
+use hecc_ir::testing::{Replayed, program_of, readers, replay};
 use hecc_ir::{text, write_manifest, write_program};
 use std::fs;
 use std::path::{Path, PathBuf};
-
-const MUTATIONS: u64 = 400;
 
 fn seeds(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(target)
 }
 
-/// Runs a reader on every seed of its target and on mutations of it.
-fn replay(target: &str, read: fn(&[u8])) {
-    let mut files: Vec<_> = fs::read_dir(seeds(target))
-        .expect("targets have seeds")
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
-    files.sort();
-    assert!(!files.is_empty(), "{target} has seeds");
-    for file in files {
-        let seed = fs::read(file).expect("seeds can be read");
-        read(&seed);
-        (0..MUTATIONS).for_each(|number| read(&mutated(&seed, number)));
-    }
-}
-
-/// A few edits, decided by `number`: bytes changed, removed or repeated.
-fn mutated(seed: &[u8], number: u64) -> Vec<u8> {
-    let mut state = number;
-    let mut below = |bound: usize| {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (state >> 33) as usize % bound.max(1)
-    };
-    let mut bytes = seed.to_vec();
-    for _ in 0..1 + number % 4 {
-        let at = below(bytes.len());
-        let end = (at + below(16)).min(bytes.len());
-        match below(4) {
-            0 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << below(8)),
-            1 => drop(bytes.drain(at..end)),
-            2 => bytes.extend_from_within(at..end),
-            _ => {
-                let room = bytes.len() - (end - at);
-                bytes.copy_within(at..end, below(room));
-            }
-        }
-    }
-    bytes
+/// Panics unless seeds are accepted, and mutations come as far as this many different refusals.
+fn assert_reaches(replayed: &Replayed, n_refusals: usize) {
+    assert_eq!(replayed.refused_seeds, [], "seeds are accepted");
+    assert!(replayed.n_accepted > 0, "some mutations are accepted");
+    assert!(replayed.refusals.len() >= n_refusals, "{:#?}", replayed.refusals);
 }
 
 #[test]
 fn texts() {
-    replay("ir_text", readers::ir_text);
+    assert_reaches(&replay(&seeds("ir_text"), readers::ir_text), 9);
 }
 
 #[test]
 fn programs() {
-    replay("program", readers::program);
+    assert_reaches(&replay(&seeds("program"), readers::program), 20);
 }
 
 #[test]
 fn manifests() {
-    replay("manifest", readers::manifest);
+    assert_reaches(&replay(&seeds("manifest"), readers::manifest), 14);
 }
 
 #[test]

@@ -4,9 +4,11 @@ pub mod ckks;
 pub mod clear;
 pub mod sim;
 
-use crate::Error;
 use crate::memory::MappedBytes;
-use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Scale, Step};
+use crate::{Cancel, Error};
+use hecc_ir::size::Sizes;
+use hecc_ir::target::{Basis, RingCost};
+use hecc_ir::{CtType, KeyPlan, Level, Manifest, Params, Plain, Scale, Step};
 
 /// What a plaintext is encoded for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,10 +55,20 @@ pub trait Backend: Send + Sync {
     /// Bytes of memory a ciphertext takes.
     fn ct_bytes(&self, ct: &Self::Ct) -> usize;
 
-    /// Bytes of memory a ciphertext of a type takes, unless it was just rotated: by default those of its
-    /// polynomials, a word for each coefficient and prime.
-    fn type_bytes(&self, ty: CtType) -> usize {
-        (usize::from(ty.degree) + 1) * ty.level.n_limbs() * self.params().ring_degree * size_of::<u64>()
+    /// Bytes of memory a ciphertext of a type takes, over the primes of its level or the special ones too: by
+    /// default those of its polynomials, a word for each coefficient and prime.
+    fn type_bytes(&self, ty: CtType, basis: Basis) -> usize {
+        (usize::from(ty.degree) + 1) * Sizes(self.params()).poly(ty.level, basis)
+    }
+
+    /// Bytes of memory that the keys for a manifest will take which it does not hold yet: none by default.
+    fn missing_key_bytes(&self, _manifest: &Manifest) -> usize {
+        0
+    }
+
+    /// Times of the steps that its operations consist of, measured now on this machine; nothing by default.
+    fn step_times(&self) -> Option<RingCost> {
+        None
     }
 
     /// Bytes of memory its keys take.
@@ -89,8 +101,9 @@ pub trait Backend: Send + Sync {
     fn zero(&self, ty: CtType) -> Result<Self::Ct, Error>;
 
     /// For each step, `ct[i + step]`; the rotations may share work, and put off what
-    /// sums and inner products of them need only once.
-    fn rotate_many(&self, ct: &Self::Ct, steps: &[Step]) -> Result<Vec<Self::Ct>, Error>;
+    /// sums and inner products of them need only once. This, as all operations of any number
+    /// of terms, asks `cancel` between them and may end with any error once it is stopped.
+    fn rotate_many(&self, ct: &Self::Ct, steps: &[Step], cancel: &Cancel) -> Result<Vec<Self::Ct>, Error>;
 
     /// Adds `ct[i] * plain[i]` over the terms, in their order, to `sum` or to zero.
     /// The result does not depend on how terms are divided into calls.
@@ -98,18 +111,23 @@ pub trait Backend: Send + Sync {
         &self,
         sum: Option<Self::Partial>,
         terms: &[(&Self::Ct, &Self::Plain)],
+        cancel: &Cancel,
     ) -> Result<Self::Partial, Error>;
 
     /// The inner product when all terms are added.
     fn total(&self, sum: Self::Partial) -> Result<Self::Ct, Error>;
 
     /// Several inner products, which may share work where they share ciphertexts.
-    fn inner_products(&self, rows: &[Vec<(&Self::Ct, &Self::Plain)>]) -> Result<Vec<Self::Ct>, Error> {
-        rows.iter().map(|terms| self.total(self.add_products(None, terms)?)).collect()
+    fn inner_products(
+        &self,
+        rows: &[Vec<(&Self::Ct, &Self::Plain)>],
+        cancel: &Cancel,
+    ) -> Result<Vec<Self::Ct>, Error> {
+        rows.iter().map(|terms| self.total(self.add_products(None, terms, cancel)?)).collect()
     }
 
     /// Sum of ciphertexts of one type.
-    fn sum(&self, terms: &[&Self::Ct]) -> Result<Self::Ct, Error>;
+    fn sum(&self, terms: &[&Self::Ct], cancel: &Cancel) -> Result<Self::Ct, Error>;
 
     /// `a[i] - b[i]`.
     fn sub(&self, a: &Self::Ct, b: &Self::Ct) -> Result<Self::Ct, Error>;

@@ -173,6 +173,16 @@ impl Writer {
         self.0.extend(bytes);
     }
 
+    /// Appends what `write` appends, and its length before it.
+    pub(crate) fn part<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+        let at = self.0.len();
+        self.count(0);
+        write(&mut self.0)?;
+        let length = (self.0.len() - at - size_of::<u64>()) as u64;
+        self.0[at..at + size_of::<u64>()].copy_from_slice(&length.to_le_bytes());
+        Ok(())
+    }
+
     /// Fills in length and checksum.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         let length = (self.0.len() - HEADER) as u64;

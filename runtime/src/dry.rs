@@ -3,7 +3,7 @@
 
 use crate::backend::sim::SimCt;
 use crate::{Backend, Clear, Error, Executor, NoiseModel, Prepared, RunCost, RunReport, Sim, port};
-use hecc_ir::{CtType, Manifest, Program};
+use hecc_ir::{CtType, Manifest, Program, Tensor};
 use std::sync::Arc;
 
 /// Tensors a program computes, and what computing them cost.
@@ -43,37 +43,35 @@ pub struct ExpectedError {
 ///
 /// # Errors
 /// When the program or a tensor is refused.
-pub fn evaluate(
-    executor: &Executor,
-    program: Arc<Program>,
-    tensors: &[Vec<f64>],
-) -> Result<Evaluation, Error> {
-    let slots = port::pack_one(&program.manifest, tensors)?;
-    Ok(evaluate_slots(executor, program, &slots, 1)?.remove(0))
+pub fn evaluate(executor: &Executor, program: Arc<Program>, tensors: &[Tensor]) -> Result<Evaluation, Error> {
+    let slots = |manifest: &Manifest| port::pack_one(manifest, tensors);
+    Ok(evaluate_slots(executor, program, slots, 1)?.remove(0))
 }
 
 /// As [`evaluate`], for the samples of a batch, at most as many as the program has lanes.
 ///
 /// # Errors
 /// As [`evaluate`]; [`Error::Batch`], and [`Error::Sample`] with what is refused of one.
-pub fn evaluate_batch<S: AsRef<[Vec<f64>]>>(
+pub fn evaluate_batch<S: AsRef<[Tensor]>>(
     executor: &Executor,
     program: Arc<Program>,
     samples: &[S],
 ) -> Result<Vec<Evaluation>, Error> {
-    let slots = port::pack_batch(&program.manifest, samples)?;
-    evaluate_slots(executor, program, &slots, samples.len())
+    let slots = |manifest: &Manifest| port::pack_batch(manifest, samples);
+    evaluate_slots(executor, program, slots, samples.len())
 }
 
+/// Packs once the program is known to be sound.
 fn evaluate_slots(
     executor: &Executor,
     program: Arc<Program>,
-    slots: &[Vec<Vec<f64>>],
+    slots: impl FnOnce(&Manifest) -> Result<Vec<Vec<Vec<f64>>>, Error>,
     n_samples: usize,
 ) -> Result<Vec<Evaluation>, Error> {
     let clear = Clear::new(&program.manifest.params).with_lanes(program.manifest.lanes());
     let prepared = executor.prepare(program.clone(), clear)?;
-    let report = prepared.run(inputs(&prepared, slots, Clear::encrypt)?)?;
+    let slots = slots(&program.manifest)?;
+    let report = prepared.run(inputs(&prepared, &slots, Clear::encrypt)?)?;
     let samples = unpack(&program.manifest, &report.outputs, n_samples, |ct| ct.slots.clone())?;
     let of_sample = |tensors| Evaluation { tensors, cost: report.cost.clone() };
     Ok(samples.into_iter().map(of_sample).collect())
@@ -84,7 +82,7 @@ fn evaluate_slots(
 ///
 /// # Errors
 /// When the program or a tensor is refused, or a value outgrows the modulus.
-pub fn forecast(executor: &Executor, program: Arc<Program>, tensors: &[Vec<f64>]) -> Result<Forecast, Error> {
+pub fn forecast(executor: &Executor, program: Arc<Program>, tensors: &[Tensor]) -> Result<Forecast, Error> {
     Simulation::new(executor, program)?.forecast(tensors)
 }
 
@@ -107,7 +105,7 @@ impl Simulation {
     ///
     /// # Errors
     /// When a tensor is refused, or a value outgrows the modulus.
-    pub fn forecast(&self, tensors: &[Vec<f64>]) -> Result<Forecast, Error> {
+    pub fn forecast(&self, tensors: &[Tensor]) -> Result<Forecast, Error> {
         let slots = port::pack_one(&self.prepared.program().manifest, tensors)?;
         Ok(self.read(self.prepared.run(self.inputs(&slots)?)?, 1)?.remove(0))
     }
@@ -118,7 +116,7 @@ impl Simulation {
     /// # Errors
     /// As [`Simulation::forecast`]; [`Error::Batch`], and [`Error::Sample`] with what is
     /// refused of one.
-    pub fn forecast_batch<S: AsRef<[Vec<f64>]>>(&self, samples: &[S]) -> Result<Vec<Forecast>, Error> {
+    pub fn forecast_batch<S: AsRef<[Tensor]>>(&self, samples: &[S]) -> Result<Vec<Forecast>, Error> {
         let slots = port::pack_batch(&self.prepared.program().manifest, samples)?;
         self.read(self.prepared.run(self.inputs(&slots)?)?, samples.len())
     }
@@ -128,7 +126,7 @@ impl Simulation {
     ///
     /// # Errors
     /// As [`Simulation::forecast_batch`].
-    pub fn forecast_batch_here<S: AsRef<[Vec<f64>]>>(&self, samples: &[S]) -> Result<Vec<Forecast>, Error> {
+    pub fn forecast_batch_here<S: AsRef<[Tensor]>>(&self, samples: &[S]) -> Result<Vec<Forecast>, Error> {
         let slots = port::pack_batch(&self.prepared.program().manifest, samples)?;
         self.read(self.prepared.run_here(self.inputs(&slots)?)?, samples.len())
     }

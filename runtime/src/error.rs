@@ -1,10 +1,12 @@
 //! Everything that can go wrong between a program, its keys and its data.
 
+use crate::limits::Held;
 use hecc_ir::artifact::ArtifactError;
 use hecc_ir::program::ProgramError;
-use hecc_ir::{CtType, Level, Step};
+use hecc_ir::{CtType, Level, SecurityLevel, Shape, Step, TensorError};
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why something was refused or could not be computed.
 #[derive(Debug, thiserror::Error)]
@@ -75,15 +77,18 @@ pub enum Error {
         #[source]
         cause: Box<Error>,
     },
-    /// A tensor has another number of elements than its shape.
-    #[error("`{port}` has {expected} elements, found {found}")]
+    /// Elements that make no tensor.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// A tensor has a shape that cannot stand for its input's, see [`Shape::check`].
+    #[error("`{port}` takes tensors of shape {expected}, found {found}")]
     Shape {
         /// Name of the input.
         port: String,
-        /// Elements of the shape.
-        expected: usize,
-        /// Elements given.
-        found: usize,
+        /// Shape of the input.
+        expected: Shape,
+        /// Shape given.
+        found: Shape,
     },
     /// A tensor element is infinite or not a number.
     #[error("element {index} of `{port}` is {value}; only finite numbers can be encrypted")]
@@ -138,9 +143,18 @@ pub enum Error {
     /// The encryption scheme refused.
     #[error(transparent)]
     Ckks(#[from] hecc_ckks::Error),
-    /// Parameters below 128-bit security that nobody asked for by name.
-    #[error("the ring parameters do not give 128-bit security; only tests may use the insecure variant")]
-    Insecure,
+    /// Parameters that promise less security than a client demands.
+    #[error(
+        "the ring parameters promise {} bits of security, {} are demanded",
+        promised.bits(),
+        demanded.bits()
+    )]
+    Security {
+        /// What the manifest promises.
+        promised: SecurityLevel,
+        /// What the client demands.
+        demanded: SecurityLevel,
+    },
     /// Bytes that are no bundle, a damaged one, or one for something else.
     #[error(transparent)]
     Bundle(#[from] crate::bundle::BundleError),
@@ -153,14 +167,36 @@ pub enum Error {
         #[source]
         cause: io::Error,
     },
-    /// A run would keep more than [`Executor::with_run_memory`](crate::Executor::with_run_memory) allows.
-    #[error("its ciphertexts take {needed} bytes, {available} are available")]
-    RunMemory {
-        /// Bytes of ciphertexts at once.
+    /// More memory would be taken than [`Limits::memory`](crate::Limits::memory) allows.
+    #[error(
+        "{what} take {needed} bytes of memory, {available} are available; `Limits::with_memory` allows more"
+    )]
+    Memory {
+        /// What would take it.
+        what: Held,
+        /// Bytes of it at once.
         needed: usize,
         /// Bytes there are.
         available: usize,
     },
+    /// A run would take longer than [`Limits::time`](crate::Limits::time) allows.
+    #[error(
+        "a run is predicted to take {:.1} s, {:.1} s are allowed; `Limits::with_time` allows more",
+        .predicted.as_secs_f64(),
+        .limit.as_secs_f64()
+    )]
+    Time {
+        /// Time of a run.
+        predicted: Duration,
+        /// Time it may take.
+        limit: Duration,
+    },
+    /// Work was stopped by [`Cancel::cancel`](crate::Cancel::cancel).
+    #[error("stopped by the caller")]
+    Cancelled,
+    /// Work was stopped because the time that it was given is over.
+    #[error("stopped at the end of the time that was allowed")]
+    Deadline,
     /// The back end knows plaintexts in memory only.
     #[error("this back end cannot keep plaintexts in a file")]
     Unmappable,

@@ -11,14 +11,15 @@ mod keep;
 mod plains;
 mod run;
 
-use crate::memory::{PlainBytes, PlainMemory};
-use crate::report::RunReport;
-use crate::schedule::Schedule;
-use crate::{Backend, Error};
-use hecc_ir::{CtType, Manifest, Program};
+use crate::limits::{Held, Limits};
+use crate::memory::{Overflow, PlainBytes, PlainMemory};
+use crate::report::{RunCost, RunReport};
+use crate::schedule::{Schedule, position};
+use crate::{Backend, Cancel, Error, forecast};
+use hecc_ir::{CtType, Manifest, Program, Reg};
 use plains::Plains;
 use rayon::prelude::*;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Is told how many steps are done, and of how many; called from any thread.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
@@ -26,17 +27,27 @@ pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 /// Reports to nobody.
 pub fn silent(_done: usize, _total: usize) {}
 
-/// The threads that programs run on, and the memory for their plaintexts and ciphertexts.
+/// The threads that programs run on, where their plaintexts are, and what they may take.
 #[derive(Clone, Debug)]
 pub struct Executor {
     pool: Arc<rayon::ThreadPool>,
     memory: PlainMemory,
-    run_memory: Option<usize>,
+    limits: Limits,
+}
+
+/// How plaintexts are encoded ahead of runs.
+struct Encodings<'a> {
+    /// Most bytes of them in memory; all stay without.
+    budget: Option<usize>,
+    /// What becomes of the others.
+    overflow: &'a Overflow,
+    cancel: &'a Cancel,
+    progress: Progress<'a>,
 }
 
 impl Executor {
-    /// As many threads as the machine has cores, or `n_threads`; all plaintexts
-    /// stay in memory.
+    /// As many threads as the machine has cores, or `n_threads`, with default [`PlainMemory`] and
+    /// [`Limits`]: both no more than is free.
     ///
     /// # Errors
     /// When the system does not give the threads.
@@ -44,7 +55,7 @@ impl Executor {
         let threads = rayon::ThreadPoolBuilder::new().num_threads(n_threads.unwrap_or(0));
         let named = threads.thread_name(|i| format!("hecc-{i}"));
         let pool = named.build().map_err(|e| Error::Threads(e.to_string()))?;
-        Ok(Executor { pool: Arc::new(pool), memory: PlainMemory::default(), run_memory: None })
+        Ok(Executor { pool: Arc::new(pool), memory: PlainMemory::default(), limits: Limits::default() })
     }
 
     /// The same threads, with another way to keep plaintexts. It holds for every
@@ -53,21 +64,30 @@ impl Executor {
         Executor { memory, ..self }
     }
 
-    /// The same, with most bytes that a run may keep. Programs whose ciphertexts take more are refused
-    /// before anything is encoded; a budget for plaintexts is never more than what these leave.
-    pub fn with_run_memory(self, bytes: Option<usize>) -> Executor {
-        Executor { run_memory: bytes, ..self }
+    /// The same, with other limits. They hold for every program that is encoded after: one whose ciphertexts
+    /// and keys take more memory is refused before anything is encoded.
+    pub fn with_limits(self, limits: Limits) -> Executor {
+        Executor { limits, ..self }
     }
 
-    /// Memory for plaintexts beside ciphertexts of so many bytes.
-    fn memory_beside(&self, ciphertexts: usize) -> Result<PlainMemory, Error> {
-        let left = |available: usize| {
-            let left = available.checked_sub(ciphertexts);
-            left.ok_or(Error::RunMemory { needed: ciphertexts, available })
+    /// What programs may take.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Bytes for plaintexts beside ciphertexts and keys of so many bytes; `None` for all.
+    fn budget_beside(&self, ciphertexts: usize, keys: usize) -> Result<Option<usize>, Error> {
+        let available = self.limits.memory.available();
+        let left = match available {
+            None => None,
+            Some(available) => {
+                let refused = |what, needed| Error::Memory { what, needed, available };
+                let left = available.checked_sub(ciphertexts);
+                let left = left.ok_or(refused(Held::Ciphertexts, ciphertexts))?.checked_sub(keys);
+                Some(left.ok_or(refused(Held::KeysAndCiphertexts, ciphertexts.saturating_add(keys)))?)
+            }
         };
-        let left = self.run_memory.map_or(Ok(usize::MAX), left)?;
-        let budget = self.memory.budget.map(|budget| budget.min(left));
-        Ok(PlainMemory { budget, ..self.memory.clone() })
+        Ok(self.memory.budget_within(left))
     }
 
     /// Worker threads.
@@ -86,7 +106,7 @@ impl Executor {
     /// # Errors
     /// When the program is invalid, made for another ring or a plaintext that
     /// stays cannot be encoded; [`Error::Spill`] when the system refuses a file,
-    /// [`Error::Unmappable`] when the back end does; [`Error::RunMemory`].
+    /// [`Error::Unmappable`] when the back end does; [`Error::Memory`], [`Error::Cancelled`].
     pub fn encode<B: Backend>(
         &self,
         program: Arc<Program>,
@@ -97,10 +117,15 @@ impl Executor {
         expect_ring(&program.manifest, backend)?;
         let schedule = Arc::new(Schedule::of(&program));
         let types = schedule.plains.clone();
-        let ct_bytes = schedule.most_alive(&program, |reg| backend.type_bytes(program.types[reg.0 as usize]));
-        let memory = self.memory_beside(ct_bytes)?;
-        let plains = self.pool.install(|| Plains::new(&program, types, backend, &memory, progress))?;
-        Ok(Encoded { executor: self.clone(), program, schedule, plains: Arc::new(plains), ct_bytes })
+        let bytes =
+            |reg: Reg| backend.type_bytes(program.types[position(reg)], schedule.bases[position(reg)]);
+        let ct_bytes = schedule.most_alive(&program, bytes);
+        let budget = self.budget_beside(ct_bytes, backend.missing_key_bytes(&program.manifest))?;
+        let (overflow, cancel) = (&self.memory.overflow, &self.limits.cancel);
+        let encodings = Encodings { budget, overflow, cancel, progress };
+        let plains = self.pool.install(|| Plains::new(&program, types, backend, encodings))?;
+        let (executor, plains) = (self.clone(), Arc::new(plains));
+        Ok(Encoded { executor, program, schedule, plains, ct_bytes, forecast: Arc::default() })
     }
 
     /// Verifies and encodes a program for a back end that holds its keys.
@@ -119,6 +144,7 @@ pub struct Encoded<B: Backend> {
     schedule: Arc<Schedule>,
     plains: Arc<Plains<B::Plain>>,
     ct_bytes: usize,
+    forecast: Arc<OnceLock<Option<RunCost>>>,
 }
 
 impl<B: Backend> Encoded<B> {
@@ -132,10 +158,37 @@ impl<B: Backend> Encoded<B> {
         self.plains.bytes()
     }
 
-    /// Bytes of the ciphertexts that a run on one thread keeps at once. Threads may keep more, and what was
-    /// rotated a few primes more for a while.
+    /// Most bytes of the ciphertexts that a run on one thread keeps at once. Threads may keep more.
     pub fn ciphertext_bytes(&self) -> usize {
         self.ct_bytes
+    }
+
+    /// What a run will take on this machine, which is measured when this is first asked for; nothing of back ends
+    /// that measure no steps. Times are within a factor of two or so, memory is at most this on one thread.
+    pub fn forecast(&self, backend: &B) -> Option<&RunCost> {
+        self.forecast.get_or_init(|| forecast::of(self, backend)).as_ref()
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.executor.limits
+    }
+
+    pub(crate) fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    pub(crate) fn n_threads(&self) -> usize {
+        self.executor.n_threads()
+    }
+
+    /// Whether a plaintext need not be encoded when it is read.
+    pub(crate) fn keeps(&self, plain: u32) -> bool {
+        self.plains.kept(plain).is_some()
+    }
+
+    /// Most bytes of plaintexts that all threads hold encoded for their instructions.
+    pub(crate) fn most_on_the_fly(&self) -> usize {
+        self.plains.most_on_the_fly() * self.n_threads()
     }
 
     /// Joins the program with a back end that holds the keys it needs; shares
@@ -159,6 +212,7 @@ impl<B: Backend> Clone for Encoded<B> {
             schedule: self.schedule.clone(),
             plains: self.plains.clone(),
             ct_bytes: self.ct_bytes,
+            forecast: self.forecast.clone(),
         }
     }
 }
@@ -200,9 +254,48 @@ impl<B: Backend> Prepared<B> {
     /// # Errors
     /// As [`Prepared::run`].
     pub fn run_with(&self, inputs: Vec<Vec<B::Ct>>, progress: Progress) -> Result<RunReport<B::Ct>, Error> {
+        self.run_within(inputs, self.limits(), progress)
+    }
+
+    /// As [`Prepared::run_with`], within limits of this run instead of those of the executor.
+    ///
+    /// # Errors
+    /// As [`Prepared::run`]. [`Error::Memory`] and [`Error::Time`] when it is predicted to take more than may be
+    /// taken, [`Error::Deadline`] when it does take longer, [`Error::Cancelled`].
+    pub fn run_within(
+        &self,
+        inputs: Vec<Vec<B::Ct>>,
+        limits: &Limits,
+        progress: Progress,
+    ) -> Result<RunReport<B::Ct>, Error> {
         self.check_inputs(&inputs)?;
+        self.check_limits(limits)?;
         let executor = &self.encoded.executor;
-        executor.pool.install(|| run::Run::start(self, inputs, progress, executor.n_threads()).finish())
+        let cancel = limits.token();
+        executor
+            .pool
+            .install(|| run::Run::start(self, inputs, progress, cancel, executor.n_threads()).finish())
+    }
+
+    /// What a run will take, as [`Encoded::forecast`].
+    pub fn forecast(&self) -> Option<&RunCost> {
+        self.encoded.forecast(&self.backend)
+    }
+
+    /// What runs may take unless they have limits of their own.
+    pub fn limits(&self) -> &Limits {
+        self.encoded.limits()
+    }
+
+    /// Refuses a run that is predicted to take more than it may.
+    pub(crate) fn check_limits(&self, limits: &Limits) -> Result<(), Error> {
+        limits.cancel.check()?;
+        limits.allow(Held::Ciphertexts, self.encoded.ct_bytes as u64)?;
+        let Some(limit) = limits.time else { return Ok(()) };
+        match self.forecast().map(|cost| cost.wall) {
+            Some(predicted) if predicted > limit => Err(Error::Time { predicted, limit }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// As [`Prepared::run`], one instruction after another on the calling thread:
@@ -212,7 +305,8 @@ impl<B: Backend> Prepared<B> {
     /// As [`Prepared::run`].
     pub fn run_here(&self, inputs: Vec<Vec<B::Ct>>) -> Result<RunReport<B::Ct>, Error> {
         self.check_inputs(&inputs)?;
-        run::Run::start(self, inputs, &silent, 1).finish_here()
+        self.check_limits(self.limits())?;
+        run::Run::start(self, inputs, &silent, self.limits().token(), 1).finish_here()
     }
 
     fn check_inputs(&self, inputs: &[Vec<B::Ct>]) -> Result<(), Error> {

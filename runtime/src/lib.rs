@@ -8,13 +8,14 @@
 //! (`default-features = false`).
 //!
 //! ```no_run
-//! use hecc_runtime::{client::Client, server::Server};
+//! use hecc_runtime::{Tensor, client::Client, server::Server};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let server = Server::load(&std::fs::read("model.hecp")?)?;
 //! let client = Client::from_manifest(&std::fs::read("model.hecm")?)?;
 //! let session = server.session(&client.eval_keys()?)?;
-//! let reply = session.eval(&client.encrypt(&[vec![0.5; 784]])?)?;
+//! let image = Tensor::new([1, 28, 28], vec![0.5; 784])?;
+//! let reply = session.eval(&client.encrypt(&[image])?)?;
 //! let scores = &client.decrypt(&reply.bundle)?[0];
 //! # Ok(())
 //! # }
@@ -30,6 +31,8 @@ pub mod client;
 pub mod dry;
 pub mod error;
 pub mod executor;
+mod forecast;
+pub mod limits;
 mod map;
 pub mod memory;
 pub mod port;
@@ -41,6 +44,9 @@ pub mod server;
 pub use backend::{Backend, ckks::Ckks, clear::Clear, sim::Sim};
 pub use error::Error;
 pub use executor::{Encoded, Executor, Prepared};
+pub use hecc_ir::machine::{Bound, bound_process};
 pub use hecc_ir::noise::{self, NoiseModel};
+pub use hecc_ir::{Shape, Tensor, TensorError};
+pub use limits::{Cancel, Limits};
 pub use memory::{Overflow, PlainBytes, PlainMemory};
 pub use report::{LayerTime, RunCost, RunMemory, RunReport};

@@ -9,26 +9,40 @@
 //! most, and then the earlier ones of the program. What fits in that order
 //! is kept. Results do not depend on any of this.
 
+use hecc_ir::machine::{Bound, free_memory};
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// How a program's plaintexts are kept. By default all stay in memory.
+/// How a program's plaintexts are kept. By default those stay in memory that fit in half of what is free.
 ///
 /// It bounds the plaintexts of each program by itself, and of those only the
 /// encoded ones: neither the program they are encoded from nor scratch memory
 /// of the encoder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlainMemory {
-    /// Most bytes of encoded plaintexts in memory; all may stay when not given.
+    /// Most bytes of encoded plaintexts in memory: so many, half of what is free when they are
+    /// encoded, or all, whatever is free. Unless all are asked for, no more than keys and ciphertexts leave.
     ///
     /// A thread needs one plaintext at a time, so that the threads together
     /// hold one each whatever the budget says, and two each while plaintexts
     /// are written to a file.
-    pub budget: Option<usize>,
+    pub budget: Bound,
     /// What becomes of plaintexts beyond the budget.
     pub overflow: Overflow,
+}
+
+impl PlainMemory {
+    /// Bytes of plaintexts that may stay beside what leaves so many for them; `None` for all.
+    pub(crate) fn budget_within(&self, left: Option<usize>) -> Option<usize> {
+        let least = |a: Option<usize>, b: Option<usize>| a.into_iter().chain(b).min();
+        match self.budget {
+            Bound::All => None,
+            Bound::Bytes(bytes) => least(Some(bytes), left),
+            Bound::Free => least(free_memory().map(|free| free / 2), left),
+        }
+    }
 }
 
 /// What becomes of a plaintext that does not fit in memory.

@@ -1,11 +1,12 @@
-//! Tensors on their way into and out of slots, checked against the manifest.
+//! Tensors on their way into and out of slots, checked against the manifest, which is expected to verify.
 //!
 //! A batch holds a sample for each lane: slot `s` of sample `i` is slot
-//! `s * lanes + i` of the ring. A sample is one row-major tensor for each input or output.
+//! `s * lanes + i` of the ring. A sample is one tensor for each input or output; those of outputs
+//! are the row-major elements alone.
 
 use crate::Error;
-use hecc_ir::Manifest;
 use hecc_ir::program::Port;
+use hecc_ir::{Manifest, Tensor};
 
 /// Slots of the ring for the ciphertexts of every input, in manifest order. Lanes
 /// without a sample are zero.
@@ -13,7 +14,7 @@ use hecc_ir::program::Port;
 /// # Errors
 /// [`Error::Batch`] for no sample or more than there are lanes; [`Error::Sample`] with what
 /// [`pack_one`] refuses.
-pub fn pack_batch<S: AsRef<[Vec<f64>]>>(
+pub fn pack_batch<S: AsRef<[Tensor]>>(
     manifest: &Manifest,
     samples: &[S],
 ) -> Result<Vec<Vec<Vec<f64>>>, Error> {
@@ -29,9 +30,9 @@ pub fn pack_batch<S: AsRef<[Vec<f64>]>>(
 /// As [`pack_batch`] for one sample.
 ///
 /// # Errors
-/// When the number of tensors is not the manifest's, a tensor has another number of
-/// elements than its port's shape, or an element is not a number within the port's range.
-pub fn pack_one(manifest: &Manifest, tensors: &[Vec<f64>]) -> Result<Vec<Vec<Vec<f64>>>, Error> {
+/// When the number of tensors is not the manifest's, a tensor's shape cannot stand for its
+/// port's ([`Shape::check`](hecc_ir::Shape::check)), or an element is not a number within the port's range.
+pub fn pack_one(manifest: &Manifest, tensors: &[Tensor]) -> Result<Vec<Vec<Vec<f64>>>, Error> {
     let mut slots = empty(manifest);
     pack(manifest, tensors, 0, &mut slots)?;
     Ok(slots)
@@ -83,7 +84,7 @@ fn empty(manifest: &Manifest) -> Vec<Vec<Vec<f64>>> {
 /// Writes a sample into its lane.
 fn pack(
     manifest: &Manifest,
-    tensors: &[Vec<f64>],
+    tensors: &[Tensor],
     sample: usize,
     slots: &mut [Vec<Vec<f64>>],
 ) -> Result<(), Error> {
@@ -93,7 +94,7 @@ fn pack(
     }
     for ((port, tensor), cts) in manifest.inputs.iter().zip(tensors).zip(slots) {
         check_tensor(port, tensor)?;
-        for (index, &value) in tensor.iter().enumerate() {
+        for (index, &value) in tensor.values().iter().enumerate() {
             for place in port.layout.positions(index) {
                 cts[place.ct as usize][place.slot as usize * lanes + sample] = value;
             }
@@ -102,12 +103,13 @@ fn pack(
     Ok(())
 }
 
-fn check_tensor(port: &Port, tensor: &[f64]) -> Result<(), Error> {
-    let (expected, found) = (port.layout.home.len(), tensor.len());
-    if found != expected {
+fn check_tensor(port: &Port, tensor: &Tensor) -> Result<(), Error> {
+    let (expected, found) = (&port.layout.shape, tensor.shape());
+    if expected.check(found).is_err() {
+        let (expected, found) = (expected.clone(), found.clone());
         return Err(Error::Shape { port: port.name.clone(), expected, found });
     }
-    tensor.iter().enumerate().try_for_each(|(index, &value)| check_element(port, index, value))
+    tensor.values().iter().enumerate().try_for_each(|(index, &value)| check_element(port, index, value))
 }
 
 fn check_element(port: &Port, index: usize, value: f64) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! What must wait for what: dependency and use counts of a program.
 
 use crate::backend::PlainType;
+use hecc_ir::target::Basis;
 use hecc_ir::{Instr, Program, Reg};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -18,17 +19,22 @@ pub struct Schedule {
     pub uses: Vec<u32>,
     /// What each plaintext is encoded for.
     pub plains: Vec<PlainType>,
+    /// Over which primes each register may be: those of rotations have the special ones too, until something
+    /// divides by them.
+    pub bases: Vec<Basis>,
 }
 
 impl Schedule {
     /// Reads the constraints off a verified program.
     pub fn of(program: &Program) -> Schedule {
         let n_regs = program.types.len();
+        let plains = plain_types(program);
         let mut schedule = Schedule {
+            bases: bases(program, &plains),
             waits: Vec::new(),
             readers: vec![Vec::new(); n_regs],
             uses: vec![0; n_regs],
-            plains: plain_types(program),
+            plains,
             units: units(program),
         };
         for (unit, members) in schedule.units.iter().enumerate() {
@@ -67,7 +73,7 @@ impl Schedule {
     }
 
     /// Most bytes of registers that one thread keeps at once: inputs that are read from the
-    /// start, outputs to the end.
+    /// start, outputs to the end, results that nobody reads as long as what writes them takes.
     pub fn most_alive(&self, program: &Program, bytes: impl Fn(Reg) -> usize) -> usize {
         let is_input = |instr: &&Instr| matches!(instr, Instr::Input { .. });
         let is_read = |reg: &Reg| self.uses[position(*reg)] > 0;
@@ -76,9 +82,10 @@ impl Schedule {
         let (mut most, mut uses) = (now, self.uses.clone());
         for unit in self.order(program) {
             let instrs = || self.units[unit as usize].iter().map(|&index| &program.instrs[index as usize]);
-            let written = instrs().filter(|instr| !is_input(instr)).flat_map(Instr::writes);
-            now += written.filter(is_read).map(&bytes).sum::<usize>();
-            most = most.max(now);
+            let written = || instrs().filter(|instr| !is_input(instr)).flat_map(Instr::writes);
+            let unread: usize = written().filter(|reg| !is_read(reg)).map(&bytes).sum();
+            now += written().filter(is_read).map(&bytes).sum::<usize>();
+            most = most.max(now + unread);
             for reg in instrs().flat_map(Instr::reads) {
                 uses[position(reg)] -= 1;
                 if uses[position(reg)] == 0 {
@@ -213,6 +220,36 @@ fn other_units(program: &Program, grouped: &BTreeSet<u32>) -> Vec<Vec<u32>> {
         units.push(vec![index]);
     }
     units
+}
+
+/// Over which primes the back end leaves each register at most.
+fn bases(program: &Program, plains: &[PlainType]) -> Vec<Basis> {
+    let mut bases = vec![Basis::Reduced; program.types.len()];
+    for instr in &program.instrs {
+        let widest = |reads: Vec<Reg>| reads.into_iter().map(|reg| bases[position(reg)]).max();
+        let may_stay = |plain: u32| plains[plain as usize].rotations || program.is_uniform(plain);
+        let basis = match instr {
+            Instr::Rotate { .. } => Some(Basis::Extended),
+            Instr::InnerProduct { terms, .. } if terms.iter().all(|term| may_stay(term.1)) => {
+                widest(instr.reads())
+            }
+            Instr::Sum { .. }
+            | Instr::Sub { .. }
+            | Instr::Neg { .. }
+            | Instr::AddPlain { .. }
+            | Instr::MulScalar { .. }
+            | Instr::DropLevel { .. } => widest(instr.reads()),
+            Instr::InnerProduct { .. }
+            | Instr::Input { .. }
+            | Instr::Zero { .. }
+            | Instr::Mul { .. }
+            | Instr::Relin { .. }
+            | Instr::Rescale { .. } => None,
+        };
+        let basis = basis.unwrap_or(Basis::Reduced);
+        instr.writes().into_iter().for_each(|reg| bases[position(reg)] = basis);
+    }
+    bases
 }
 
 fn plain_types(program: &Program) -> Vec<PlainType> {

@@ -6,6 +6,7 @@
 use crate::backend::ckks::{self, Ckks};
 use crate::bundle::{Fingerprint, Kind, Reader, cts};
 use crate::executor::{Progress, silent};
+use crate::limits::{Held, Limits};
 use crate::{Encoded, Error, Executor, PlainBytes, Prepared, RunCost};
 use hecc_ckks::{Context, EvalKeys};
 use hecc_ir::{Manifest, Program, artifact};
@@ -19,15 +20,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// Reads a program file, on all cores and with all plaintexts in memory.
+    /// Reads a program file, on all cores, within the memory that is free: plaintexts of half of it stay
+    /// encoded, and the others are encoded when they are needed.
     ///
     /// # Errors
-    /// When the bytes are no valid program.
+    /// When the bytes are no valid program, or ciphertexts and keys take more than is free.
     pub fn load(program: &[u8]) -> Result<Server, Error> {
         Server::load_with(program, &Executor::new(None)?, &silent)
     }
 
-    /// Reads a program file for an executor, whose memory for plaintexts bounds
+    /// Reads a program file for an executor, whose memory for plaintexts and limits bound
     /// what the program can make a server take; `progress` follows the encoding.
     ///
     /// # Errors
@@ -41,6 +43,7 @@ impl Server {
     /// # Errors
     /// As [`Executor::encode`].
     pub fn of(program: Program, executor: &Executor, progress: Progress) -> Result<Server, Error> {
+        executor.limits().allow(Held::Ring, program.manifest.ring_bytes())?;
         let context = Context::new(&ckks::params(&program.manifest.params))?;
         let fingerprint = Fingerprint::of(&program.manifest);
         let keyless = backend(&context, &program.manifest, EvalKeys::default());
@@ -58,16 +61,36 @@ impl Server {
         self.encoded.ciphertext_bytes()
     }
 
+    /// What a run will take on this machine, before there are keys: time within a factor of two or so, and most
+    /// memory on one thread.
+    pub fn forecast(&self) -> RunCost {
+        let keyless = backend(&self.context, self.manifest(), EvalKeys::default());
+        self.encoded.forecast(&keyless).cloned().unwrap_or_default()
+    }
+
     /// Reads a client's bundle of evaluation keys.
     ///
     /// # Errors
-    /// When the bytes are no such bundle for this program, or a key is missing.
+    /// When the bytes are no such bundle for this program, or a key is missing; [`Error::Memory`].
     pub fn session(&self, eval_keys: &[u8]) -> Result<Session, Error> {
+        self.encoded.limits().allow(Held::Keys, self.key_bytes(eval_keys.len() as u64))?;
         let mut reader = Reader::open(eval_keys, Kind::EvalKeys, &self.fingerprint)?;
         let keys = EvalKeys::from_bytes(&self.context, reader.bytes()?)?;
         reader.end()?;
         let prepared = self.encoded.bind(backend(&self.context, self.manifest(), keys))?;
         Ok(Session { context: self.context.clone(), fingerprint: self.fingerprint, prepared })
+    }
+}
+
+/// Most times as long that residues are in memory as in a bundle: two halves instead of one, in whole bytes.
+const UNPACKED: u64 = 4;
+
+impl Server {
+    /// Most bytes of memory that a bundle of evaluation keys takes when it is read.
+    fn key_bytes(&self, bundle: u64) -> u64 {
+        let manifest = self.manifest();
+        let is_planned = bundle <= manifest.sent_key_bytes() + manifest.sent_key_bytes() / 8 + (1 << 20);
+        if is_planned { manifest.key_bytes() } else { bundle.saturating_mul(UNPACKED) }
     }
 }
 
@@ -105,9 +128,18 @@ impl Session {
     /// # Errors
     /// As [`Session::eval`].
     pub fn eval_with(&self, inputs: &[u8], progress: Progress) -> Result<Reply, Error> {
+        self.eval_within(inputs, self.prepared.limits(), progress)
+    }
+
+    /// As [`Session::eval_with`], within limits of this run instead of those of the executor.
+    ///
+    /// # Errors
+    /// As [`Session::eval`], and [`Prepared::run_within`].
+    pub fn eval_within(&self, inputs: &[u8], limits: &Limits, progress: Progress) -> Result<Reply, Error> {
+        self.prepared.check_limits(limits)?;
         let ports = &self.prepared.program().manifest.inputs;
         let inputs = cts::read(&self.context, inputs, Kind::Inputs, &self.fingerprint, ports)?;
-        let report = self.prepared.run_with(inputs, progress)?;
+        let report = self.prepared.run_within(inputs, limits, progress)?;
         let bundle = cts::write(&self.context, Kind::Results, &self.fingerprint, &report.outputs)?;
         Ok(Reply { bundle, cost: report.cost })
     }

@@ -10,7 +10,7 @@ use counting::{Counting, large_blocks};
 use hecc_ckks::{Context, Encoder, KeyGenerator};
 use hecc_ir::{CtType, Program};
 use hecc_runtime::backend::ckks::{self, CkksCt};
-use hecc_runtime::{Backend, Ckks, Executor, Overflow, PlainMemory, Prepared};
+use hecc_runtime::{Backend, Bound, Ckks, Executor, Overflow, PlainMemory, Prepared};
 use std::sync::Arc;
 
 #[global_allocator]
@@ -88,7 +88,7 @@ fn runs_after_the_first_take_no_memory_for_ciphertexts() {
     let (together, inputs) = prepared(2, PlainMemory::default());
     let blocks = blocks_by_run(&together, &inputs, 20);
     assert_eq!(blocks[10..], [0; 10], "{blocks:?}");
-    let on_the_fly = PlainMemory { budget: Some(0), overflow: Overflow::Encode };
+    let on_the_fly = PlainMemory { budget: Bound::Bytes(0), overflow: Overflow::Encode };
     let (encoding, inputs) = prepared(1, on_the_fly);
     let blocks = blocks_by_run(&encoding, &inputs, 6);
     assert_eq!(blocks[2..], [0; 4], "{blocks:?}");

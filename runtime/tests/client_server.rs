@@ -6,7 +6,8 @@
 mod common;
 
 use common::{Draft, params, rms, values};
-use hecc_ir::{Manifest, Program, SecurityLevel, artifact};
+use hecc_ir::primes::nearest_ntt_prime;
+use hecc_ir::{KeyPlan, Manifest, Params, Program, SecurityLevel, Tensor, artifact};
 use hecc_runtime::bundle::BundleError;
 use hecc_runtime::client::{Client, Sharing};
 use hecc_runtime::server::{Server, Session};
@@ -42,9 +43,14 @@ fn connected() -> (Client, Session) {
     (client, session)
 }
 
-fn tensors(manifest: &Manifest) -> Vec<Vec<f64>> {
+fn tensors(manifest: &Manifest) -> Vec<Tensor> {
     let n_slots = manifest.params.n_slots();
-    vec![values(n_slots, 1), values(n_slots, 2)]
+    pair(n_slots, 1)
+}
+
+/// Two inputs of a sample.
+fn pair(n_slots: usize, seed: u64) -> Vec<Tensor> {
+    vec![values(n_slots, seed).into(), values(n_slots, seed + 1).into()]
 }
 
 fn expect_bundle(error: Error) -> BundleError {
@@ -62,7 +68,7 @@ fn results_come_back() {
     let inputs = tensors(client.manifest());
     let reply = session.eval(&client.encrypt(&inputs).unwrap()).unwrap();
     let results = client.decrypt(&reply.bundle).unwrap();
-    let x = &inputs[0];
+    let x = inputs[0].values();
     for (i, found) in results[0].iter().enumerate() {
         let expected = (x[i] + x[(i + 1) % x.len()]).powi(2);
         assert!((found - expected).abs() < 1e-6, "slot {i}: {found} {expected}");
@@ -77,13 +83,13 @@ fn batches_come_back_sample_by_sample() {
     let client = Client::generate_insecure(&program.manifest).unwrap();
     let session = serve(&program).session(&client.eval_keys().unwrap()).unwrap();
     for n_samples in [1, 5, 8] {
-        let sample = |seed: u64| vec![values(64, 2 * seed + 1), values(64, 2 * seed + 2)];
+        let sample = |seed: u64| pair(64, 2 * seed + 1);
         let batch: Vec<_> = (0..n_samples as u64).map(sample).collect();
         let reply = session.eval(&client.encrypt_batch(&batch).unwrap()).unwrap();
         let results = client.decrypt_batch(&reply.bundle, n_samples).unwrap();
         assert_eq!(results.len(), n_samples);
         for (inputs, result) in batch.iter().zip(&results) {
-            let x = &inputs[0];
+            let x = inputs[0].values();
             let expected: Vec<f64> = (0..64).map(|i| (x[i] + x[(i + 1) % 64]).powi(2)).collect();
             assert!(rms(&result[0], &expected) < 1e-6);
         }
@@ -94,12 +100,12 @@ fn batches_come_back_sample_by_sample() {
 fn batches_that_do_not_fit_are_refused() {
     let program = program_with_lanes(64, 4);
     let client = Client::generate_insecure(&program.manifest).unwrap();
-    let sample = vec![values(8, 1), values(8, 2)];
-    let error = |batch: &[Vec<Vec<f64>>]| client.encrypt_batch(batch).unwrap_err().to_string();
+    let sample = pair(8, 1);
+    let error = |batch: &[Vec<Tensor>]| client.encrypt_batch(batch).unwrap_err().to_string();
     assert_eq!(error(&vec![sample.clone(); 5]), "a batch holds 1 to 4 samples, found 5");
     assert_eq!(error(&[]), "a batch holds 1 to 4 samples, found 0");
-    let short = vec![values(8, 1), values(7, 2)];
-    assert_eq!(error(&[sample.clone(), short]), "sample 1: `x1` has 8 elements, found 7");
+    let short = vec![values(8, 1).into(), values(7, 2).into()];
+    assert_eq!(error(&[sample.clone(), short]), "sample 1: `x1` takes tensors of shape [8], found [7]");
     let session = serve(&program).session(&client.eval_keys().unwrap()).unwrap();
     let reply = session.eval(&client.encrypt_batch(&[&sample]).unwrap()).unwrap();
     let refused = client.decrypt_batch(&reply.bundle, 5).unwrap_err();
@@ -179,7 +185,7 @@ fn damaged_promises_of_security_are_refused_everywhere() {
     let file = Client::generate_insecure(&manifest).unwrap().save();
     manifest.params.security = SecurityLevel::Classical128;
     let bytes = artifact::write_manifest(&program(64).manifest);
-    assert!(matches!(Client::from_manifest(&bytes), Err(Error::Insecure)));
+    assert!(matches!(Client::from_manifest(&bytes), Err(Error::Security { .. })));
     let refusals = [
         Client::generate(&manifest).unwrap_err(),
         Client::generate_insecure(&manifest).unwrap_err(),
@@ -198,12 +204,44 @@ fn a_client_prints_no_secret() {
 #[test]
 fn insecure_parameters_must_be_asked_for() {
     let manifest = program(64).manifest;
-    assert!(matches!(Client::generate(&manifest), Err(Error::Insecure)));
+    assert!(matches!(Client::generate(&manifest), Err(Error::Security { .. })));
     let file = Client::generate_insecure(&manifest).unwrap().save();
-    assert!(matches!(Client::load(&manifest, &file), Err(Error::Insecure)));
+    assert!(matches!(Client::load(&manifest, &file), Err(Error::Security { .. })));
     let mut promised = manifest;
     promised.params.security = SecurityLevel::Classical128;
     assert!(Client::generate(&promised).is_err());
+}
+
+/// The parameters keep 192 bits, whatever is promised.
+#[test]
+fn a_client_may_demand_more_security() {
+    let q = vec![nearest_ntt_prime(34.0, 4096, 50, &[]).unwrap()];
+    let p = vec![nearest_ntt_prime(36.0, 4096, 50, &q).unwrap()];
+    let manifest = |security| Manifest {
+        name: String::from("none"),
+        params: Params { ring_degree: 4096, q: q.clone(), p: p.clone(), digit_limbs: 1, security },
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        keys: KeyPlan::default(),
+    };
+    for promised in SecurityLevel::ALL {
+        let manifest = manifest(promised);
+        if promised == SecurityLevel::Classical256 {
+            assert!(matches!(Client::generate(&manifest), Err(Error::Manifest(_))));
+            continue;
+        }
+        let file = Client::generate_insecure(&manifest).unwrap().save();
+        for demanded in SecurityLevel::ALL {
+            let made = Client::generate_demanding(demanded, &manifest).map(drop);
+            let loaded = Client::load_demanding(demanded, &manifest, &file).map(drop);
+            for result in [made, loaded] {
+                assert_eq!(result.is_ok(), promised.bits() >= demanded.bits(), "{promised:?} {demanded:?}");
+                let refusal = result.err();
+                assert!(refusal.is_none_or(|e| matches!(e, Error::Security { promised: p, demanded: d }
+                    if (p, d) == (promised, demanded))));
+            }
+        }
+    }
 }
 
 #[test]
@@ -211,12 +249,12 @@ fn tensors_are_checked() {
     let (client, _) = connected();
     let good = tensors(client.manifest());
     let refusal = |change: &dyn Fn(&mut Vec<Vec<f64>>)| {
-        let mut tensors = good.clone();
+        let mut tensors: Vec<Vec<f64>> = good.iter().cloned().map(Tensor::into_values).collect();
         change(&mut tensors);
-        client.encrypt(&tensors).unwrap_err().to_string()
+        client.encrypt(&common::tensors(&tensors)).unwrap_err().to_string()
     };
     assert_eq!(refusal(&|t| t.truncate(1)), "expected 2 inputs, found 1");
-    assert_eq!(refusal(&|t| t[1].truncate(7)), "`x1` has 32 elements, found 7");
+    assert_eq!(refusal(&|t| t[1].truncate(7)), "`x1` takes tensors of shape [32], found [7]");
     let nan = refusal(&|t| t[0][3] = f64::NAN);
     assert_eq!(nan, "element 3 of `x0` is NaN; only finite numbers can be encrypted");
     assert!(refusal(&|t| t[0][3] = f64::INFINITY).contains("inf"));

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Draft, inputs, params, values};
+use common::{Draft, inputs, params, tensors, values};
 use hecc_ckks::{Context, EvalKeys};
 use hecc_ir::{CtType, Level, Program, Reg};
 use hecc_runtime::backend::ckks;
@@ -204,8 +204,8 @@ fn all_missing_keys_are_named_before_anything_runs() {
 fn a_dry_run_goes_from_tensors_to_tensors() {
     let program = Arc::new(chain(1));
     let executor = Executor::new(Some(1)).unwrap();
-    let tensors = inputs(&program);
-    let x = &tensors[0];
+    let tensors = tensors(&inputs(&program));
+    let x = tensors[0].values();
     let expected: Vec<f64> = (0..x.len()).map(|i| x[i] - x[(i + 1) % x.len()]).collect();
     let evaluation = dry::evaluate(&executor, program.clone(), &tensors).unwrap();
     assert_eq!(evaluation.tensors[0], expected);
@@ -218,6 +218,6 @@ fn a_dry_run_goes_from_tensors_to_tensors() {
         assert_eq!((&here.tensors, &here.errors), (&forecast.tensors, &forecast.errors));
         assert_eq!((here.headroom, here.cost.n_threads), (forecast.headroom, 1));
     }
-    let outside = vec![vec![2.0; x.len()]];
+    let outside = [vec![2.0; x.len()].into()];
     assert!(matches!(dry::evaluate(&executor, program, &outside), Err(Error::OutOfRange { index: 0, .. })));
 }

@@ -3,14 +3,17 @@
 
 mod common;
 
-use common::{Draft, inputs, params, values};
+use common::{Draft, inputs, params, tensors, values};
 use hecc_ckks::{Context, Encoder, EvalKeys, KeyGenerator, SecretKey};
-use hecc_ir::{CtType, Instr, Level, Plain, Program, Scale, artifact};
+use hecc_ir::{CtType, Instr, Level, Plain, Program, Scale, Shape, Tensor, artifact};
 use hecc_runtime::backend::PlainType;
 use hecc_runtime::backend::ckks::{self, CkksCt};
 use hecc_runtime::client::Client;
+use hecc_runtime::limits::Held;
 use hecc_runtime::server::Server;
-use hecc_runtime::{Backend, Ckks, Clear, Error, Executor, Overflow, PlainMemory, RunReport, Sim};
+use hecc_runtime::{
+    Backend, Bound, Ckks, Clear, Error, Executor, Limits, Overflow, PlainMemory, RunReport, Sim,
+};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -80,21 +83,24 @@ fn ciphertext_bytes(program: &Program) -> (usize, usize) {
         Server::load_with(&artifact::write_program(program), &Executor::new(Some(1)).unwrap(), &|_, _| ());
     let server = server.unwrap();
     let session = server.session(&client.eval_keys().unwrap()).unwrap();
-    let tensors: Vec<Vec<f64>> =
-        program.manifest.inputs.iter().map(|port| vec![0.5; port.layout.shape.n_elements()]).collect();
+    let shapes = program.manifest.inputs.iter().map(|port| &port.layout.shape);
+    let tensor = |shape: &Shape| Tensor::new(shape.clone(), vec![0.5; shape.n_elements()]).unwrap();
+    let tensors: Vec<Tensor> = shapes.map(tensor).collect();
     let reply = session.eval(&client.encrypt(&tensors).unwrap()).unwrap();
     (server.ciphertext_bytes(), reply.cost.memory.ciphertexts)
 }
 
-/// Without rotations nothing is ever larger than its type says.
-#[test]
-fn servers_know_what_ciphertexts_take() {
+/// Products of two inputs and their rotations, squared; one input is not read.
+fn squares(turned: bool) -> Program {
     let mut draft = Draft::new(&params(RING_DEGREE, 4, 1));
     let (a, b, _unread) = (draft.input(), draft.input(), draft.input());
+    let operands = if turned { draft.rotate(a, &[1, 2, 3]) } else { vec![a] };
     let squares: Vec<_> = (1..6)
         .map(|i| {
             let term = |x, k: i32| (x, vec![f64::from(i * k) / 30.0, 0.5]);
-            let sum = draft.inner_product(vec![term(a, 1), term(b, 2)]);
+            let mut terms: Vec<_> = operands.iter().map(|&x| term(x, 1)).collect();
+            terms.extend((!turned).then(|| term(b, 2)));
+            let sum = draft.inner_product(terms);
             let low = draft.rescale(sum);
             let square = draft.mul(low, low);
             let square = draft.relin(square);
@@ -103,28 +109,55 @@ fn servers_know_what_ciphertexts_take() {
         .collect();
     let sum = draft.sum(squares);
     draft.output(sum);
-    let program = draft.finish();
-    let (expected, found) = ciphertext_bytes(&program);
-    assert_eq!(expected, found);
-    let polynomial = RING_DEGREE * size_of::<u64>();
-    assert!(expected > 2 * 2 * 5 * polynomial, "two inputs of five limbs and more, not {expected}");
-    let executor = Executor::new(Some(1)).unwrap().with_run_memory(Some(expected - 1));
-    let refused = Server::load_with(&artifact::write_program(&program), &executor, &|_, _| ()).err();
-    let error = Error::RunMemory { needed: expected, available: expected - 1 };
-    assert_eq!(refused.map(|e| e.to_string()), Some(error.to_string()));
-    let kept = |run: usize, budget: usize| {
-        let memory = PlainMemory { budget: Some(budget), overflow: Overflow::Encode };
-        let executor = Executor::new(Some(1)).unwrap().with_plain_memory(memory).with_run_memory(Some(run));
-        let server = Server::load_with(&artifact::write_program(&program), &executor, &|_, _| ()).unwrap();
-        let session =
-            server.session(&Client::generate_insecure(&program.manifest).unwrap().eval_keys().unwrap());
-        session.unwrap().plain_bytes().resident
+    draft.finish()
+}
+
+#[test]
+fn servers_know_what_ciphertexts_take() {
+    for turned in [false, true] {
+        let (expected, found) = ciphertext_bytes(&squares(turned));
+        assert_eq!(expected, found, "turned {turned}");
+        let polynomial = RING_DEGREE * size_of::<u64>();
+        assert!(expected > 2 * 2 * 5 * polynomial, "two inputs of five limbs and more, not {expected}");
+    }
+}
+
+#[test]
+fn programs_keep_to_the_memory_that_keys_and_ciphertexts_leave() {
+    let program = squares(false);
+    let (cts, keys) = (ciphertext_bytes(&program).0, program.manifest.key_bytes() as usize);
+    let executor = |run: usize, plain: Bound| {
+        let memory = PlainMemory { budget: plain, overflow: Overflow::Encode };
+        let limits = Limits::default().with_memory(Bound::Bytes(run));
+        Executor::new(Some(1)).unwrap().with_plain_memory(memory).with_limits(limits)
     };
-    let all = kept(usize::MAX, usize::MAX);
+    let load =
+        |executor: &Executor| Server::load_with(&artifact::write_program(&program), executor, &|_, _| ());
+    let refused = load(&executor(cts + keys - 1, Bound::All)).err();
+    let what = Held::KeysAndCiphertexts;
+    let error = Error::Memory { what, needed: cts + keys, available: cts + keys - 1 };
+    assert_eq!(refused.map(|e| e.to_string()), Some(error.to_string()));
+    let ring = program.manifest.ring_bytes() as usize;
+    assert!(matches!(
+        load(&executor(ring - 1, Bound::All)).err(),
+        Some(Error::Memory { what: Held::Ring, .. })
+    ));
+    let kept = |run: usize, plain: Bound| {
+        let server = load(&executor(run, plain)).unwrap();
+        let client = Client::generate_insecure(&program.manifest).unwrap();
+        server.session(&client.eval_keys().unwrap()).unwrap().plain_bytes().resident
+    };
+    let all = kept(usize::MAX, Bound::Bytes(usize::MAX));
     assert!(all > 0);
-    assert_eq!(kept(expected, usize::MAX), 0, "ciphertexts leave nothing");
-    assert_eq!(kept(expected + all, usize::MAX), all);
-    assert!((1..all).contains(&kept(expected + all - 1, usize::MAX)), "weights keep to what is left");
+    let both = cts + keys;
+    assert!(both > ring, "or the ring is what is refused");
+    assert_eq!(kept(both, Bound::Bytes(usize::MAX)), 0, "keys and ciphertexts leave nothing");
+    assert_eq!(kept(both + all, Bound::Bytes(usize::MAX)), all);
+    assert_eq!(kept(both, Bound::All), all, "whoever asks for all gets all");
+    assert!(
+        (1..all).contains(&kept(both + all - 1, Bound::Bytes(usize::MAX))),
+        "weights keep to what is left"
+    );
 }
 
 fn run_with<B: Backend>(
@@ -157,7 +190,7 @@ fn memory_changes_nothing<B: Backend, T: PartialEq>(
     for overflow in overflows {
         for budget in budgets(total) {
             for n_threads in [1, 3] {
-                let memory = PlainMemory { budget: Some(budget), overflow: overflow.clone() };
+                let memory = PlainMemory { budget: Bound::Bytes(budget), overflow: overflow.clone() };
                 let report = run_with(program, backend(), &cts, n_threads, memory);
                 assert!(read(&report) == expected, "{overflow:?} {budget} {n_threads}");
                 let found = report.cost.memory;
@@ -286,7 +319,7 @@ fn without_budget_one_plaintext_per_thread_is_alive() {
     let clear = Clear::new(&program.manifest.params);
     let largest = largest_plain(&program, &clear);
     let cts = [clear.encrypt(&inputs(&program)[0], program.manifest.inputs[0].ty).unwrap()];
-    let memory = PlainMemory { budget: Some(0), overflow: Overflow::Encode };
+    let memory = PlainMemory { budget: Bound::Bytes(0), overflow: Overflow::Encode };
     let found = run_with(&program, clear, &cts, 1, memory).cost.memory;
     assert_eq!((found.resident_plains, found.on_the_fly_plains), (0, largest));
 }
@@ -296,15 +329,15 @@ fn servers_answer_alike_with_any_budget() {
     let program = example();
     let client = Client::generate_insecure(&program.manifest).unwrap();
     let (keys, bytes) = (client.eval_keys().unwrap(), artifact::write_program(&program));
-    let input = client.encrypt(&inputs(&program)).unwrap();
+    let input = client.encrypt(&tensors(&inputs(&program))).unwrap();
     let answer = |budget| {
         let memory = PlainMemory { budget, overflow: Overflow::Encode };
         let executor = Executor::new(Some(2)).unwrap().with_plain_memory(memory);
         let session = Server::load_with(&bytes, &executor, &|_, _| ()).unwrap().session(&keys).unwrap();
         (session.eval(&input).unwrap().bundle, session.plain_bytes())
     };
-    let (all, kept) = answer(None);
-    let (fresh, anew) = answer(Some(0));
+    let (all, kept) = answer(Bound::All);
+    let (fresh, anew) = answer(Bound::Bytes(0));
     assert!(all == fresh);
     assert_eq!((kept.resident, kept.on_the_fly), (anew.on_the_fly, anew.resident));
     assert_eq!(kept.total(), anew.total());
@@ -321,7 +354,8 @@ fn a_plaintext_that_cannot_be_encoded_is_refused_in_time_or_by_the_run() {
     let backend = || Ckks::new(&keys.context, &program.manifest.params, keys.keys.clone());
     let executor = Executor::new(Some(1)).unwrap();
     assert!(matches!(executor.prepare(program.clone(), backend()), Err(Error::Ckks(_))));
-    let executor = executor.with_plain_memory(PlainMemory { budget: Some(0), overflow: Overflow::Encode });
+    let executor =
+        executor.with_plain_memory(PlainMemory { budget: Bound::Bytes(0), overflow: Overflow::Encode });
     let prepared = executor.prepare(program.clone(), backend()).unwrap();
     let ct = keys.encrypt(&inputs(&program)[0], program.manifest.inputs[0].ty);
     let refused = prepared.run(vec![vec![ct]]).map(|_| ());
@@ -333,7 +367,7 @@ fn a_folder_that_is_not_there_is_an_error() {
     let program = Arc::new(example());
     let overflow = Overflow::Map("no such folder".into());
     let executor = Executor::new(Some(1)).unwrap();
-    let executor = executor.with_plain_memory(PlainMemory { budget: Some(0), overflow });
+    let executor = executor.with_plain_memory(PlainMemory { budget: Bound::Bytes(0), overflow });
     let refused = executor.prepare(program.clone(), Clear::new(&program.manifest.params));
     assert!(matches!(refused, Err(Error::Spill { .. })));
 }
@@ -352,10 +386,10 @@ fn progress_counts_what_is_kept() {
         executor.encode(program.clone(), &backend, &note).unwrap();
         told.into_inner().unwrap()
     };
-    let none = PlainMemory { budget: Some(0), overflow: Overflow::Encode };
+    let none = PlainMemory { budget: Bound::Bytes(0), overflow: Overflow::Encode };
     assert_eq!(counted(none), (0, 0));
     let (all, total) = counted(PlainMemory::default());
     assert!(all == total && all > 20);
-    let mapped = counted(PlainMemory { budget: Some(100), overflow: mapping() });
+    let mapped = counted(PlainMemory { budget: Bound::Bytes(100), overflow: mapping() });
     assert_eq!(mapped, (all, total));
 }

@@ -22,7 +22,7 @@ use hecc_ckks::{Context, Encoder, KeyGenerator, SecretKey, primes};
 use hecc_ir::{CtType, Level, Params, Plain, Scale, SecurityLevel, Step};
 use hecc_runtime::backend::PlainType;
 use hecc_runtime::backend::ckks::{self, CkksCt};
-use hecc_runtime::{Backend, Ckks, Sim};
+use hecc_runtime::{Backend, Cancel, Ckks, Sim};
 use std::sync::Arc;
 
 /// An operation on up to two ciphertexts of one type.
@@ -131,17 +131,17 @@ impl Draw {
         let rotations = |steps: &[i64]| -> Vec<B::Ct> {
             let n_slots = b.params().n_slots();
             let steps: Vec<Step> = steps.iter().map(|&step| Step::new(step, n_slots)).collect();
-            b.rotate_many(x, &steps).unwrap()
+            b.rotate_many(x, &steps, &Cancel::new()).unwrap()
         };
         match op {
             Input => x.clone(),
-            Sum => b.sum(&[x, y]).unwrap(),
-            Double => b.sum(&[x, x]).unwrap(),
+            Sum => b.sum(&[x, y], &Cancel::new()).unwrap(),
+            Double => b.sum(&[x, x], &Cancel::new()).unwrap(),
             Sub => b.sub(x, y).unwrap(),
             AddPlain { .. } => b.add_plain(x, &plain(ty.scale)).unwrap(),
             MulPlain { log_scale } => {
                 let terms = [(x, &plain(Scale::from_log2(log_scale)))];
-                b.total(b.add_products(None, &terms).unwrap()).unwrap()
+                b.total(b.add_products(None, &terms, &Cancel::new()).unwrap()).unwrap()
             }
             MulScalar { log_scale } => b.mul_scalar(x, self.scalar, Scale::from_log2(log_scale)).unwrap(),
             Mul => b.mul(x, y).unwrap(),

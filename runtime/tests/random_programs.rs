@@ -1,8 +1,9 @@
 //! Random programs mean what their circuits mean, on any number of threads.
 #![allow(clippy::unwrap_used)]
 
+use hecc_ir::program::Port;
 use hecc_ir::testing::{circuits, inputs_for, program_of};
-use hecc_ir::{Stage, eval};
+use hecc_ir::{Stage, Tensor, eval};
 use hecc_runtime::{Error, Executor, dry};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -32,6 +33,13 @@ proptest! {
         let lanes = program.manifest.lanes() as u64;
         let samples: Vec<_> = (0..lanes).map(|lane| inputs_for(&circuit, seed ^ (lane << 32))).collect();
         let expected: Vec<_> = samples.iter().map(|inputs| eval::eval(&circuit, inputs)).collect();
+        let tensor = |(values, port): (&Vec<f64>, &Port)| {
+            Tensor::new(port.layout.shape.clone(), values.clone()).unwrap()
+        };
+        let tensors = |inputs: &Vec<Vec<f64>>| -> Vec<Tensor> {
+            inputs.iter().zip(&program.manifest.inputs).map(tensor).collect()
+        };
+        let samples: Vec<_> = samples.iter().map(tensors).collect();
         let program = Arc::new(program);
         let executor = Executor::new(Some(n_threads)).unwrap();
         let evaluations = dry::evaluate_batch(&executor, program.clone(), &samples).unwrap();

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 OPENFHE_SPECIAL_BITS = 60
+# What OpenFHE takes for that level; its table is the more lenient one of 2018.
 MAX_LOG_QP = {8192: 218, 16384: 438, 32768: 881, 65536: 1747}
 
 

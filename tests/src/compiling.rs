@@ -1,6 +1,7 @@
 //! Compiling for rings that are too small to be secure, so that tests are
 //! quick and tensors fill several ciphertexts.
 
+use crate::models::tensor_for;
 use hecc::cost::default_target;
 use hecc::model::Model;
 use hecc::pipeline::{CompileError, Compiled, Options, compile};
@@ -23,7 +24,7 @@ pub fn options_for(n_slots: usize) -> Options {
 /// # Errors
 /// As [`compile`].
 pub fn compile_small(model: &Model, n_slots: usize, sample: &[f64]) -> Result<Compiled, CompileError> {
-    compile(model, &Options { samples: vec![sample.to_vec()], ..options_for(n_slots) })
+    compile(model, &Options { samples: vec![tensor_for(model, sample)], ..options_for(n_slots) })
 }
 
 /// The default target with one ring of `2 * n_slots` instead of its own.

@@ -1,7 +1,7 @@
 //! Client and server of one program in one process; what they exchange are
 //! bytes, as between two machines.
 
-use hecc_ir::{Program, SecurityLevel, artifact};
+use hecc_ir::{Program, SecurityLevel, Tensor, artifact};
 use hecc_runtime::client::Client;
 use hecc_runtime::server::{Server, Session};
 
@@ -17,7 +17,7 @@ impl Connected {
     /// # Panics
     /// If one of them refuses the program.
     pub fn new(program: &Program) -> Connected {
-        let secure = program.manifest.params.security == SecurityLevel::Classical128;
+        let secure = program.manifest.params.security >= SecurityLevel::Classical128;
         let generate = if secure { Client::generate } else { Client::generate_insecure };
         let client = generate(&program.manifest).expect("the manifest is sound");
         let server = Server::load(&artifact::write_program(program)).expect("the program is sound");
@@ -38,7 +38,9 @@ impl Connected {
     /// # Panics
     /// As [`Connected::predict`].
     pub fn predict_batch(&self, inputs: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        let batch: Vec<_> = inputs.iter().map(std::slice::from_ref).collect();
+        let shape = &self.client.manifest().inputs[0].layout.shape;
+        let tensor = |input: &Vec<f64>| Tensor::new(shape.clone(), input.clone()).expect("inputs are whole");
+        let batch: Vec<_> = inputs.iter().map(|input| [tensor(input)]).collect();
         let sent = self.client.encrypt_batch(&batch).expect("the inputs are sound");
         let reply = self.session.eval(&sent).expect("the ciphertexts are sound");
         let results = self.client.decrypt_batch(&reply.bundle, inputs.len()).expect("the result is sound");

@@ -6,7 +6,7 @@
 //! that values stay near 1.
 
 use hecc::model::{AvgPool, Conv, Dense, LayerId, LayerKind, Model, ModelBuilder};
-use hecc_ir::Shape;
+use hecc_ir::{Shape, Tensor};
 use proptest::prelude::*;
 
 /// Most elements of a value inside a random model.
@@ -47,6 +47,13 @@ pub fn input_for(model: &Model, seed: u64) -> Vec<f64> {
     let (input, (low, high)) = model.input();
     let n = model.layer(input).shape.n_elements();
     values(n, seed).into_iter().map(|x| low + (high - low) * (x + 1.0) / 2.0).collect()
+}
+
+/// Such elements as an input of a model.
+pub fn tensor_for(model: &Model, values: &[f64]) -> Tensor {
+    let (input, _) = model.input();
+    let shape = model.layer(input).shape.clone();
+    Tensor::new(shape, values.to_vec()).expect("as many elements as the input has")
 }
 
 struct Decoder<'a> {

@@ -11,7 +11,7 @@ use hecc_ir::{SecurityLevel, eval, verify};
 use hecc_runtime::{Executor, dry};
 use hecc_tests::compiling::options_for;
 use hecc_tests::encrypted::Connected;
-use hecc_tests::models::{input_for, models};
+use hecc_tests::models::{input_for, models, tensor_for};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,7 +25,8 @@ fn model(file: &str) -> Model {
 }
 
 fn compiled(model: &Model, batch: usize, samples: &[Vec<f64>]) -> Compiled {
-    let options = Options { batch: Some(batch), samples: samples.to_vec(), ..Options::default() };
+    let samples = samples.iter().map(|sample| tensor_for(model, sample)).collect();
+    let options = Options { batch: Some(batch), samples, ..Options::default() };
     compile(model, &options).unwrap()
 }
 
@@ -92,7 +93,8 @@ proptest! {
         seed: u64,
     ) {
         let inputs: Vec<Vec<f64>> = (0..batch as u64).map(|i| input_for(&model, seed ^ (i << 32))).collect();
-        let options = Options { batch: Some(batch), samples: inputs.clone(), ..options_for(n_slots * batch) };
+        let samples: Vec<_> = inputs.iter().map(|input| tensor_for(&model, input)).collect();
+        let options = Options { batch: Some(batch), samples: samples.clone(), ..options_for(n_slots * batch) };
         let compiled = compile(&model, &options).unwrap();
         verify(&compiled.leveled).unwrap();
         prop_assert_eq!(compiled.leveled.n_slots, n_slots);
@@ -100,10 +102,10 @@ proptest! {
         prop_assert!(least <= compiled.memory().cts, "{} of {}", least, compiled.memory().cts);
         prop_assert!(n_slots == 1 || least == 0);
         let (program, executor) = (Arc::new(compiled.program), Executor::new(Some(1)).unwrap());
-        let samples: Vec<_> = inputs.iter().map(std::slice::from_ref).collect();
+        let samples: Vec<_> = samples.iter().map(std::slice::from_ref).collect();
         let together = dry::evaluate_batch(&executor, program, &samples).unwrap();
-        for (input, found) in samples.iter().zip(&together) {
-            let expected = eval(&compiled.leveled, input);
+        for (input, found) in inputs.iter().zip(&together) {
+            let expected = eval(&compiled.leveled, std::slice::from_ref(input));
             let largest = expected[0].iter().fold(1.0, |max: f64, x| max.max(x.abs()));
             let close = |(x, y): (&f64, &f64)| (x - y).abs() <= 1e-9 * largest;
             prop_assert!(found.tensors[0].iter().zip(&expected[0]).all(close));

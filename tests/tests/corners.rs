@@ -7,7 +7,7 @@ use hecc::model::{AvgPool, Dense, LayerId, LayerKind, Model, ModelBuilder};
 use hecc::pipeline::{CompileError, Options, compile};
 use hecc_ir::{Shape, eval, verify};
 use hecc_tests::compiling::options_for;
-use hecc_tests::models::{input_for, values};
+use hecc_tests::models::{input_for, tensor_for, values};
 
 struct Draft(ModelBuilder);
 
@@ -47,7 +47,8 @@ impl Draft {
 fn assert_compiles(model: &Model) {
     for n_slots in [16, 256] {
         let input = input_for(model, 7);
-        let options = Options { precision: 1e-4, samples: vec![input.clone()], ..options_for(n_slots) };
+        let options =
+            Options { precision: 1e-4, samples: vec![tensor_for(model, &input)], ..options_for(n_slots) };
         let compiled = compile(model, &options).unwrap();
         verify(&compiled.lowered).unwrap();
         verify(&compiled.leveled).unwrap();

@@ -9,6 +9,7 @@ use hecc::model::Model;
 use hecc::pipeline::{Options, compile};
 use hecc_ir::SecurityLevel;
 use hecc_tests::encrypted::Connected;
+use hecc_tests::models::tensor_for;
 use std::path::{Path, PathBuf};
 
 fn examples() -> PathBuf {
@@ -34,7 +35,8 @@ fn largest(values: impl Iterator<Item = f64>) -> f64 {
 /// Encrypted predictions equal plain ones, with 128-bit security.
 fn assert_predicts(file: &str, n_digits: usize) {
     let (model, data) = (model(file), digits());
-    let options = Options { samples: data.samples[..8].to_vec(), ..Options::default() };
+    let samples = data.samples[..8].iter().map(|sample| tensor_for(&model, sample)).collect();
+    let options = Options { samples, ..Options::default() };
     let program = compile(&model, &options).unwrap().program;
     assert_eq!(program.manifest.params.security, SecurityLevel::Classical128);
     let connected = Connected::new(&program);

@@ -16,7 +16,7 @@ use hecc_runtime::dry::Simulation;
 use hecc_runtime::executor::silent;
 use hecc_runtime::server::Server;
 use hecc_tests::compiling::options_for;
-use hecc_tests::models::{input_for, models};
+use hecc_tests::models::{input_for, models, tensor_for};
 use proptest::prelude::*;
 use std::path::Path;
 use std::sync::Arc;
@@ -116,7 +116,7 @@ fn shared_runs_are_expected_to_give_what_each_input_gives() {
         let shared = compiled(&model, Objective::Throughput, batch);
         let inputs: Vec<Vec<f64>> = (0..5).map(|seed| input_for(&model, seed)).collect();
         let simulation = Simulation::new(&Executor::new(Some(1)).unwrap(), Arc::new(shared.program)).unwrap();
-        let samples: Vec<_> = inputs.iter().map(std::slice::from_ref).collect();
+        let samples: Vec<_> = inputs.iter().map(|input| [tensor_for(&model, input)]).collect();
         for (samples, inputs) in samples.chunks(2).zip(inputs.chunks(2)) {
             let forecasts = simulation.forecast_batch(samples).unwrap();
             for (forecast, input) in forecasts.iter().zip(inputs) {
@@ -140,7 +140,7 @@ fn memory_of_a_run_is_what_was_estimated() {
         let executor = Executor::new(Some(1)).unwrap();
         let server = Server::load_with(&artifact::write_program(program), &executor, &silent).unwrap();
         let session = server.session(&client.eval_keys().unwrap()).unwrap();
-        let sent = client.encrypt_batch(&[[input_for(&model, 1)]]).unwrap();
+        let sent = client.encrypt_batch(&[[tensor_for(&model, &input_for(&model, 1))]]).unwrap();
         let found = session.eval(&sent).unwrap().cost.memory;
         let near = |estimated: usize, found: usize, factor: f64| {
             let ratio = (estimated as f64 + 1.0) / (found as f64 + 1.0);

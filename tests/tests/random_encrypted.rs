@@ -7,7 +7,7 @@
 use hecc::pipeline::{CompileError, Options, compile};
 use hecc_tests::compiling::options_for;
 use hecc_tests::encrypted::Connected;
-use hecc_tests::models::{input_for, models};
+use hecc_tests::models::{input_for, models, tensor_for};
 use proptest::prelude::*;
 
 /// How far a run may exceed an error that most runs stay below.
@@ -56,6 +56,7 @@ proptest! {
         // Errors are predicted on the first samples: no lane has others.
         let samples: Vec<_> = (0..N_PREDICTED_ON).map(|i| input_for(&model, seed ^ (i << 32))).collect();
         let inputs: Vec<_> = samples.iter().cycle().take(batch).cloned().collect();
+        let samples = samples.iter().map(|sample| tensor_for(&model, sample)).collect();
         let options = Options { precision: 1e-3, samples, batch: Some(batch), ..options_for(n_slots * batch) };
         let compiled = match compile(&model, &options) {
             Err(CompileError::TooCoarse { .. }) => return Err(TestCaseError::reject("outputs close to zero")),

@@ -11,7 +11,7 @@ use hecc::schedule::{Placed, Policy, Request, choose, magnitudes, place_rescales
 use hecc_ir::{Circuit, Op, SecurityLevel, artifact, eval, text, verify};
 use hecc_runtime::{Executor, dry};
 use hecc_tests::compiling::{compile_small, options_for, target_for};
-use hecc_tests::models::{input_for, models};
+use hecc_tests::models::{input_for, models, tensor_for};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -82,7 +82,7 @@ proptest! {
     ) {
         prop_assert_eq!(model.check(), Ok(()));
         let input = input_for(&model, seed);
-        let options = Options { precision, samples: vec![input.clone()], ..options_for(n_slots) };
+        let options = Options { precision, samples: vec![tensor_for(&model, &input)], ..options_for(n_slots) };
         let compiled = match compile(&model, &options) {
             Err(CompileError::TooCoarse { .. }) => return Err(TestCaseError::reject("outputs close to zero")),
             result => result.unwrap(),
@@ -95,11 +95,11 @@ proptest! {
         let inputs = [input];
         assert_close("lowered", &eval(&compiled.lowered, &inputs)[0], &expected, magnitude);
         assert_close("leveled", &eval(&compiled.leveled, &inputs)[0], &expected, magnitude);
-        let program = Arc::new(compiled.program);
+        let (program, tensors) = (Arc::new(compiled.program), [tensor_for(&model, &inputs[0])]);
         let executor = Executor::new(Some(1)).unwrap();
-        let evaluated = dry::evaluate(&executor, program.clone(), &inputs).unwrap();
+        let evaluated = dry::evaluate(&executor, program.clone(), &tensors).unwrap();
         assert_close("program", &evaluated.tensors[0], &expected, magnitude);
-        let forecast = dry::forecast(&executor, program, &inputs).unwrap();
+        let forecast = dry::forecast(&executor, program, &tensors).unwrap();
         assert_close("forecast", &forecast.tensors[0], &expected, magnitude);
     }
 
@@ -109,7 +109,7 @@ proptest! {
         model in models(), n_slots in prop::sample::select(&N_SLOTS), family in prop::sample::select(&Family::ALL), seed: u64,
     ) {
         let input = input_for(&model, seed);
-        let options = Options { packing: Packing::Only(family), samples: vec![input.clone()], ..options_for(n_slots) };
+        let options = Options { packing: Packing::Only(family), samples: vec![tensor_for(&model, &input)], ..options_for(n_slots) };
         let compiled = match compile(&model, &options) {
             Err(CompileError::Unplaced(_)) => return Err(TestCaseError::reject("no image, or too large a one")),
             result => result.unwrap(),

@@ -60,17 +60,21 @@ fn crates_import_what_they_may() {
         "hecc",
         "hecc_model",
         "hecc_train",
+        "hecc_prepare",
+        "hecc_security",
         "hecc_ir",
         "hecc_ckks",
         "hecc_runtime",
         "hecc_tests",
         "hecc_examples",
     ];
-    let rooms: [(&str, &[&str]); 5] = [
-        ("ir-spec/src", &[]),
+    let rooms: [(&str, &[&str]); 7] = [
+        ("ir-spec/security/src", &[]),
+        ("ir-spec/src", &["hecc_security"]),
         ("compiler/model/src", &["hecc_ir"]),
         ("training/src", &["hecc_model"]),
-        ("runtime/ckks/src", &[]),
+        ("training/prepare/src", &["hecc", "hecc_ir", "hecc_train"]),
+        ("runtime/ckks/src", &["hecc_security"]),
         ("runtime/src", &["hecc_ir", "hecc_ckks"]),
     ];
     for (folder, allowed) in rooms {
@@ -134,21 +138,40 @@ fn every_module_of_the_compiler_has_a_rank() {
     assert_eq!(declared.len() + 1, MODULES.len());
 }
 
-#[test]
-fn the_runtime_depends_on_no_compiler_and_no_parser() {
+/// Names of all crates that one of ours is built from; further arguments choose its features.
+fn dependencies(package: &str, features: &[&str]) -> Vec<String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| String::from("cargo"));
     let arguments =
-        ["tree", "-p", "hecc-runtime", "-e", "normal", "--prefix", "none", "--format", "{p}", "--offline"];
-    let output = Command::new(cargo).current_dir(repository()).args(arguments).output().unwrap();
+        ["tree", "-p", package, "-e", "normal", "--prefix", "none", "--format", "{p}", "--offline"];
+    let mut command = Command::new(cargo);
+    let output = command.current_dir(repository()).args(arguments).args(features).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let tree = String::from_utf8(output.stdout).unwrap();
-    let names: Vec<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert!(names.contains(&"hecc-ir") && names.contains(&"hecc-ckks"));
-    for unwanted in
-        ["hecc", "hecc-train", "lalrpop", "lalrpop-util", "logos", "prost", "clap", "egg", "proptest"]
-    {
-        assert!(!names.contains(&unwanted), "the runtime depends on {unwanted}");
-    }
+    tree.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+fn assert_without(package: &str, features: &[&str], [has, unwanted]: [&[&str]; 2]) {
+    let names = dependencies(package, features);
+    let is_there = |name: &&&str| names.iter().any(|found| found == *name);
+    assert_eq!(has.iter().find(|name| !is_there(name)), None, "{package} was to need it");
+    assert_eq!(unwanted.iter().find(is_there), None, "{package} depends on it");
+}
+
+#[test]
+fn the_runtime_depends_on_no_compiler_and_no_parser() {
+    let unwanted =
+        ["hecc", "hecc-train", "lalrpop", "lalrpop-util", "logos", "prost", "clap", "egg", "proptest"];
+    assert_without("hecc-runtime", &[], [&["hecc-ir", "hecc-ckks"], &unwanted]);
+}
+
+/// Both take longer to build than they are worth to whom does not ask for them.
+#[test]
+fn the_command_has_no_training_and_the_compiler_no_terminal() {
+    let training = ["hecc-train", "hecc-prepare", "burn", "zstd-sys"];
+    assert_without("hecc", &[], [&["hecc-runtime", "clap"], &training]);
+    let unwanted = ["hecc-runtime", "hecc-ckks", "clap", "indicatif", "comfy-table", "plotters"];
+    assert_without("hecc", &["--no-default-features"], [&["egg"], &unwanted]);
+    assert_without("hecc-prepare", &[], [&["burn"], &["zstd-sys"]]);
 }
 
 /// Without the feature `client` nothing of the runtime can hold a secret key.
@@ -171,7 +194,7 @@ fn a_server_cannot_name_a_secret_key() {
     }
 }
 
-const ROOMS: [&str; 5] = ["ir-spec", "runtime", "compiler", "tests", "examples"];
+const ROOMS: [&str; 6] = ["ir-spec", "runtime", "compiler", "training", "tests", "examples"];
 
 fn sources() -> Vec<File> {
     ROOMS.iter().flat_map(|room| files(room, &["rs"])).collect()

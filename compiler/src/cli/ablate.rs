@@ -4,11 +4,12 @@ use super::args::{AblationArgs, DataArgs};
 use super::bench::median;
 use super::form::Form;
 use super::session::{self, Deployment};
-use super::{memory, problems, progress, show};
+use super::{problems, progress, show};
 use hecc::diag::Diagnostics;
 use hecc::front::data::DataSet;
 use hecc::packing::{Packing, thin};
 use hecc::pipeline::{Compiled, Options, compile_network};
+use hecc_ir::machine::free_memory;
 use serde::Serialize;
 
 /// One row: the compiler up to one step, on one sparsity.
@@ -48,8 +49,7 @@ const STEPS: [Step; 5] = [
 /// Runs the command.
 pub fn ablate(args: &DataArgs, asked: &AblationArgs, form: Form) -> Result<(), Diagnostics> {
     let data = session::samples(args)?;
-    let built = session::build(&args.model, Some(&data), form)?;
-    data.fits(&built.model)?;
+    let built = session::build_for(args, &data, form)?;
     let options = built.compiled.settled(&built.options);
     let dense = &built.compiled;
     let bar = progress::bar("ablating", asked.sparsity.len() * (STEPS.len() - 1) + 1);
@@ -93,7 +93,7 @@ impl Run {
         let counts = program.op_counts();
         // While keys are made, their residues are words.
         let needed = 2 * compiled.memory().total();
-        let fits = memory::free_memory().is_none_or(|free| needed <= free / 2);
+        let fits = free_memory().is_none_or(|free| needed <= free / 2);
         let deployment = if fits { Some(Deployment::start(args, program)?) } else { None };
         let row = Row {
             sparsity,
@@ -130,7 +130,7 @@ fn measure(runs: &mut [Run], args: &DataArgs, data: &DataSet) -> Result<(), Diag
     for first in (0..data.samples.len()).step_by(runs.iter().find_map(lanes).unwrap_or(1)) {
         for run in runs.iter_mut() {
             if let Some(deployment) = &run.deployment {
-                let outcome = deployment.predict(&args.model.model, &data.samples, first)?;
+                let outcome = deployment.predict(&args.model.model, data, first)?;
                 run.seconds.push(outcome.cost.wall.as_secs_f64());
             }
         }

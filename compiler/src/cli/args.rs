@@ -1,9 +1,13 @@
 //! What each command takes.
 
-use super::memory::{Budget, parse_budget};
+use super::accuracy::Task;
+use super::form::Form;
+use super::memory::{parse_memory, parse_time};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use hecc_ir::machine::Bound;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Compiles neural networks to run on encrypted data, and runs them.
 #[derive(Debug, Parser)]
@@ -12,9 +16,28 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// How to print.
+    #[command(flatten)]
+    pub form: FormArgs,
+}
+
+/// What every command takes: how to print results and errors, and most memory.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct FormArgs {
     /// Print results, and errors, as JSON for scripts.
     #[arg(long, global = true)]
     pub json: bool,
+    /// Most memory to take: 512M, 16G, `all`; what is free when not given. What is known to take more is refused
+    /// before it is begun.
+    #[arg(long, global = true, value_name = "SIZE", value_parser = parse_memory)]
+    pub memory: Option<Bound>,
+}
+
+impl FormArgs {
+    /// The form asked for.
+    pub fn form(self) -> Form {
+        if self.json { Form::Json } else { Form::Text }
+    }
 }
 
 const EXAMPLES: &str = "Examples:
@@ -49,7 +72,6 @@ pub enum Command {
     /// Measure the engine on this machine and write a target profile.
     Calibrate(CalibrateArgs),
     /// Train a network for encrypted inference.
-    #[cfg(feature = "train")]
     Prepare(super::prepare::PrepareArgs),
     /// Explain a diagnostic code, or how a model is packed and why.
     Explain(ExplainArgs),
@@ -81,6 +103,9 @@ pub struct ModelArgs {
     /// a profile (JSON) that `hecc calibrate` measured.
     #[arg(long, value_name = "TARGET")]
     pub target: Option<PathBuf>,
+    /// Bits of security to keep against classical attacks.
+    #[arg(long, value_enum, default_value = "128", value_name = "BITS", conflicts_with = "insecure")]
+    pub security: SecurityArg,
     /// Allow parameters without security, for experiments only.
     #[arg(long)]
     pub insecure: bool,
@@ -93,6 +118,20 @@ pub struct ModelArgs {
     /// Do not compare circuits before and after every pass.
     #[arg(long)]
     pub no_validate: bool,
+}
+
+/// Levels of security, in bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SecurityArg {
+    /// As most deployments have it.
+    #[value(name = "128")]
+    Bits128,
+    /// More, for less depth on each ring.
+    #[value(name = "192")]
+    Bits192,
+    /// The most that there are tables for.
+    #[value(name = "256")]
+    Bits256,
 }
 
 /// What to make programs small in.
@@ -125,7 +164,9 @@ pub enum PackingArg {
 
 /// Arguments of `compile`.
 #[derive(Debug, Args)]
-#[command(after_help = "Writes NAME.hecp (program, with weights) and NAME.hecm (manifest, without) for a model called NAME.")]
+#[command(
+    after_help = "Writes NAME.hecp (program, with weights) and NAME.hecm (manifest, without) for a model called NAME."
+)]
 pub struct CompileArgs {
     /// The model.
     #[command(flatten)]
@@ -215,11 +256,15 @@ pub struct MachineArgs {
     #[arg(long, value_parser = parse_threads)]
     pub threads: Option<usize>,
     /// Memory for encoded weights: 512M, 2G, `all`; half of what is free when not given.
-    #[arg(long, value_name = "SIZE", value_parser = parse_budget)]
-    pub plain_memory: Option<Budget>,
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
+    pub plain_memory: Option<Bound>,
     /// Folder for a file of the weights beyond that, instead of encoding them when needed.
     #[arg(long, value_name = "DIR")]
     pub plain_map: Option<PathBuf>,
+    /// Longest time of an evaluation: 500ms, 30s, 10m. One that is predicted to take longer is not started, and
+    /// one that does is stopped.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub time_limit: Option<Duration>,
 }
 
 /// Arguments of `run` and `bench`.
@@ -228,12 +273,16 @@ pub struct DataArgs {
     /// The model.
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Samples `x` [n, channels, height, width], labels `y` [n]; or a folder with the test files of MNIST or CIFAR-10.
+    /// Samples `x` [n, channels, height, width], labels `y` [n] or [n, outputs]; or a folder with the test files of MNIST or CIFAR-10.
     #[arg(long, value_name = "SAMPLES.npz")]
     pub data: PathBuf,
     /// How many samples to use.
     #[arg(long, default_value_t = 10)]
     pub count: usize,
+    /// How to compare results; by the class they name where each sample is labelled with one, else by
+    /// their values.
+    #[arg(long, value_enum, value_name = "TASK")]
+    pub task: Option<Task>,
     /// Threads and memory.
     #[command(flatten)]
     pub machine: MachineArgs,
@@ -331,6 +380,9 @@ pub struct KeygenArgs {
     /// Make new keys where there are some. The old ones are kept beside them, as NAME.hecs.1 and so on.
     #[arg(long)]
     pub force: bool,
+    /// Refuse a manifest that promises fewer bits of security.
+    #[arg(long, value_enum, default_value = "128", value_name = "BITS", conflicts_with = "insecure")]
+    pub security: SecurityArg,
     /// Accept a manifest without security.
     #[arg(long)]
     pub insecure: bool,
@@ -417,6 +469,9 @@ pub struct DecryptArgs {
     /// How many samples were encrypted together.
     #[arg(long, default_value = "1", conflicts_with = "share")]
     pub count: NonZeroUsize,
+    /// What the outputs are for: `regress` names no class. One output never does.
+    #[arg(long, value_enum, value_name = "TASK", default_value = "classify")]
+    pub task: Task,
     /// Make the result fit for others to see: `flood:BITS` adds noise for BITS of
     /// security, `round:BITS` rounds BITS coarser than the error.
     #[arg(long, value_name = "HOW:BITS", value_parser = parse_share, requires = "error")]

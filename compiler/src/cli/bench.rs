@@ -1,6 +1,6 @@
 //! `hecc bench`: one table, or one JSON object, of everything worth measuring.
 
-use super::accuracy::Accuracy;
+use super::accuracy::{Accuracy, Judge};
 use super::args::BenchArgs;
 use super::form::Form;
 use super::memory::{self, MemoryFigures};
@@ -9,7 +9,6 @@ use super::simulate::{Simulated, simulate};
 use super::{problems, progress, show};
 use hecc::diag::Diagnostics;
 use hecc::front::data::DataSet;
-use hecc_ir::params::SecurityLevel;
 use hecc_ir::program::OpCounts;
 use hecc_runtime::LayerTime;
 use serde::Serialize;
@@ -49,7 +48,10 @@ pub struct Figures {
     q_bits: Vec<f64>,
     p_bits: Vec<f64>,
     digit_limbs: usize,
+    /// Bits of security that ring and modulus leave, by estimate: against classical attacks, and
+    /// quantum ones.
     security_bits: u32,
+    quantum_security_bits: u32,
     rotation_keys: usize,
     key_bytes: usize,
     plaintext_bytes: usize,
@@ -86,26 +88,31 @@ pub fn bench(args: &BenchArgs, form: Form) -> Result<(), Diagnostics> {
     let BenchArgs { data: args, simulate: n_simulated, .. } = args;
     let data = session::samples(args)?;
     let built = session::build_to_run(args, &data, form)?;
-    data.fits(&built.model)?;
+    let judge = Judge::of(args.task, &data, &built)?;
     let deployment = Deployment::start(args, &built.compiled.program)?;
     let bar = progress::bar("evaluating", data.samples.len());
     let mut outcomes = Vec::new();
     for first in (0..data.samples.len()).step_by(deployment.lanes()) {
-        outcomes.push(deployment.predict(&args.model.model, &data.samples, first)?);
+        outcomes.push(deployment.predict(&args.model.model, &data, first)?);
         bar.set_position((first + deployment.lanes()).min(data.samples.len()) as u64);
     }
     bar.finish_and_clear();
-    let mut figures = figures(&built, &deployment, &data, &outcomes);
+    let mut figures = figures((&built, &judge), &deployment, &data, &outcomes);
     figures.simulated = n_simulated.map(|n| simulate(args, &built, n.get())).transpose()?;
     let figures = serde_json::to_value(&figures).expect("figures serialise");
     form.result(&figures, || show::table(&figures));
     Ok(())
 }
 
-fn figures(built: &Built, deployment: &Deployment, data: &DataSet, outcomes: &[Outcome]) -> Figures {
+fn figures(
+    (built, judge): (&Built, &Judge),
+    deployment: &Deployment,
+    data: &DataSet,
+    outcomes: &[Outcome],
+) -> Figures {
     let program = &built.compiled.program;
     let params = &program.manifest.params;
-    let counts = program.op_counts();
+    let (strength, counts) = (params.strength(), program.op_counts());
     let plain: Vec<Vec<f64>> = data.samples.iter().map(|sample| built.model.logits(sample)).collect();
     let encrypted: Vec<Vec<f64>> = outcomes.iter().flat_map(|outcome| outcome.logits.clone()).collect();
     let latencies = sorted(outcomes.iter().map(|o| o.cost.wall));
@@ -139,7 +146,8 @@ fn figures(built: &Built, deployment: &Deployment, data: &DataSet, outcomes: &[O
         q_bits: bits(&params.q),
         p_bits: bits(&params.p),
         digit_limbs: params.digit_limbs,
-        security_bits: if params.security == SecurityLevel::Classical128 { 128 } else { 0 },
+        security_bits: strength.classical,
+        quantum_security_bits: strength.quantum,
         rotation_keys: program.manifest.keys.rotations.len(),
         key_bytes: deployment.key_bytes,
         plaintext_bytes: deployment.plain_bytes().total(),
@@ -149,7 +157,7 @@ fn figures(built: &Built, deployment: &Deployment, data: &DataSet, outcomes: &[O
         predicted_max_abs_err: built.compiled.prediction.max_error,
         weights: weights().count(),
         zero_weights: weights().filter(|&&weight| weight == 0.0).count(),
-        accuracy: Accuracy::of(&plain, &encrypted, data.labels.as_deref()),
+        accuracy: Accuracy::of(&plain, &encrypted, judge),
         simulated: None,
         layers: layers(&outcomes[outcomes.len() - 1]),
     }

@@ -1,11 +1,13 @@
 //! `hecc check`: how close encrypted results are to plain evaluation.
 
-use super::accuracy::Accuracy;
+use super::accuracy::{Accuracy, Judge};
 use super::args::{BackendArg, CheckArgs};
 use super::form::Form;
 use super::session::{self, Built, Deployment};
 use super::{memory, problems, progress, show};
+use clap::ValueEnum;
 use hecc::diag::{Code, Diagnostics};
+use hecc::front::data::DataSet;
 use hecc_runtime::dry::{self, Evaluation, Forecast};
 use serde::Serialize;
 use serde_json::json;
@@ -16,15 +18,15 @@ pub fn check(args: &CheckArgs, form: Form) -> Result<(), Diagnostics> {
     let data = session::samples(&args.data)?;
     let built = match args.backend {
         BackendArg::Ckks => session::build_to_run(&args.data, &data, form)?,
-        BackendArg::Clear | BackendArg::Sim => session::build(&args.data.model, Some(&data), form)?,
+        BackendArg::Clear | BackendArg::Sim => session::build_for(&args.data, &data, form)?,
     };
-    data.fits(&built.model)?;
+    let judge = Judge::of(args.data.task, &data, &built)?;
     let evaluate = evaluator(args, &built)?;
     let bar = progress::bar("checking", data.samples.len());
     let mut results = Vec::new();
     let lanes = built.compiled.program.manifest.lanes();
     for first in (0..data.samples.len()).step_by(lanes) {
-        results.extend(evaluate(&data.samples, first)?);
+        results.extend(evaluate(&data, first)?);
         bar.set_position((first + lanes).min(data.samples.len()) as u64);
     }
     bar.finish_and_clear();
@@ -33,8 +35,8 @@ pub fn check(args: &CheckArgs, form: Form) -> Result<(), Diagnostics> {
     let encrypted: Vec<_> = results.into_iter().map(|result| result.logits).collect();
     let report = json!(Report {
         model: &built.model.name,
-        backend: format!("{:?}", args.backend).to_lowercase(),
-        accuracy: Accuracy::of(&plain, &encrypted, data.labels.as_deref()),
+        backend: args.backend.to_possible_value().map_or_else(String::new, |name| name.get_name().to_owned()),
+        accuracy: Accuracy::of(&plain, &encrypted, &judge),
         predicted_max_abs_err: built.compiled.prediction.max_error,
         simulated_max_abs_err: expected,
     });
@@ -69,7 +71,7 @@ impl Evaluated {
 }
 
 /// Evaluates as many samples from one on as a run takes.
-type Evaluate<'a> = Box<dyn Fn(&[Vec<f64>], usize) -> Result<Vec<Evaluated>, Diagnostics> + 'a>;
+type Evaluate<'a> = Box<dyn Fn(&DataSet, usize) -> Result<Vec<Evaluated>, Diagnostics> + 'a>;
 
 /// Evaluates on the back end asked for.
 fn evaluator<'a>(args: &'a CheckArgs, built: &'a Built) -> Result<Evaluate<'a>, Diagnostics> {
@@ -81,8 +83,8 @@ fn evaluator<'a>(args: &'a CheckArgs, built: &'a Built) -> Result<Evaluate<'a>, 
     Ok(match args.backend {
         BackendArg::Ckks => {
             let deployment = Deployment::start(&args.data, &program)?;
-            Box::new(move |samples, first| {
-                let logits = deployment.predict(&model.model, samples, first)?.logits.into_iter();
+            Box::new(move |data, first| {
+                let logits = deployment.predict(&model.model, data, first)?.logits.into_iter();
                 Ok(logits.map(|logits| Evaluated { logits, expected_error: None }).collect())
             })
         }
@@ -92,24 +94,19 @@ fn evaluator<'a>(args: &'a CheckArgs, built: &'a Built) -> Result<Evaluate<'a>, 
                 let expected = forecast.errors.iter().map(|error| error.max).reduce(f64::max);
                 Evaluated::of(forecast.tensors, expected)
             };
-            Box::new(move |samples, first| {
-                let batch = batch_from(samples, first, lanes);
+            Box::new(move |data, first| {
+                let batch = session::batch(data, first, lanes);
                 let refused = |e| failed(session::numbered(e, first, batch.len()));
                 let forecasts = simulation.forecast_batch(&batch).map_err(refused)?;
                 Ok(forecasts.into_iter().map(evaluated).collect())
             })
         }
-        BackendArg::Clear => Box::new(move |samples, first| {
-            let batch = batch_from(samples, first, lanes);
+        BackendArg::Clear => Box::new(move |data, first| {
+            let batch = session::batch(data, first, lanes);
             let refused = |e| failed(session::numbered(e, first, batch.len()));
             let evaluations = dry::evaluate_batch(&executor, program.clone(), &batch).map_err(refused)?;
             let of_sample = |evaluation: Evaluation| Evaluated::of(evaluation.tensors, None);
             Ok(evaluations.into_iter().map(of_sample).collect())
         }),
     })
-}
-
-/// As many samples as share a run, from one on.
-fn batch_from(samples: &[Vec<f64>], first: usize, lanes: usize) -> Vec<&[Vec<f64>]> {
-    session::batch(&samples[first..samples.len().min(first + lanes)])
 }

@@ -2,10 +2,10 @@
 //! is its own: the command line of that process, its figures, its diagnostics.
 
 use super::args::{BenchArgs, DataArgs, MachineArgs, ModelArgs, PackingArg};
-use super::files;
-use super::memory::Budget;
+use super::{files, memory};
 use clap::ValueEnum;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label, Severity, Source};
+use hecc_ir::machine::{Bound, process_bound};
 use serde::Deserialize;
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};
@@ -37,7 +37,7 @@ fn options(args: &BenchArgs, packing: Option<PackingArg>) -> Vec<OsString> {
     // What compares or ablates is not for the child.
     let BenchArgs { data, others: _, simulate, plot: _, force: _, packings: _, ablate: _, ablation: _ } =
         args;
-    let DataArgs { model, data, count, machine } = data;
+    let DataArgs { model, data, count, task, machine } = data;
     let ModelArgs {
         model: _,
         precision,
@@ -46,12 +46,13 @@ fn options(args: &BenchArgs, packing: Option<PackingArg>) -> Vec<OsString> {
         input_range,
         calibrate,
         target,
+        security,
         insecure,
         optimize,
         packing: _,
         no_validate,
     } = model;
-    let MachineArgs { threads, plain_memory, plain_map } = machine;
+    let MachineArgs { threads, plain_memory, plain_map, time_limit } = machine;
     let mut words = vec![OsString::from("--json")];
     let mut option = |name: &str, value: Option<OsString>| words.extend(value.map(|v| word(name, &v)));
     option("precision", Some(precision.to_string().into()));
@@ -60,12 +61,17 @@ fn options(args: &BenchArgs, packing: Option<PackingArg>) -> Vec<OsString> {
     option("input-range", input_range.map(|(low, high)| format!("{low},{high}").into()));
     option("calibrate", calibrate.as_ref().map(OsString::from));
     option("target", target.as_ref().map(OsString::from));
+    let security = security.to_possible_value().filter(|_| !insecure);
+    option("security", security.map(|value| value.get_name().into()));
     option("optimize", optimize.to_possible_value().map(|value| value.get_name().into()));
     option("packing", packing.and_then(|p| Some(p.to_possible_value()?.get_name().into())));
     option("data", Some(data.into()));
     option("count", Some(count.to_string().into()));
+    option("task", task.and_then(|task| Some(task.to_possible_value()?.get_name().into())));
     option("threads", threads.map(|n| n.to_string().into()));
-    option("plain-memory", plain_memory.as_ref().map(budget));
+    option("memory", size(process_bound()));
+    option("plain-memory", plain_memory.and_then(size));
+    option("time-limit", time_limit.map(|time| format!("{}ms", time.as_millis()).into()));
     option("plain-map", plain_map.as_ref().map(OsString::from));
     option("simulate", simulate.map(|n| n.to_string().into()));
     let flags = [("--insecure", *insecure), ("--no-validate", *no_validate)];
@@ -80,11 +86,8 @@ fn word(name: &str, value: &OsStr) -> OsString {
     word
 }
 
-fn budget(budget: &Budget) -> OsString {
-    match budget {
-        Budget::All => "all".into(),
-        Budget::Bytes(bytes) => bytes.to_string().into(),
-    }
+fn size(bound: Bound) -> Option<OsString> {
+    memory::spell_memory(bound).map(OsString::from)
 }
 
 /// A process that ended without figures and without a diagnostic.

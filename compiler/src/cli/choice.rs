@@ -19,7 +19,7 @@ use serde_json::json;
 
 /// Runs the command.
 pub fn explain(args: &ModelArgs, form: Form) -> Result<(), Diagnostics> {
-    let built = session::build(args, None, form)?;
+    let built = session::build(args, form)?;
     let spinner = progress::spinner(format!("packing {} in other ways", built.model.name));
     let packings = packings(&built);
     let layers = layers(&built);

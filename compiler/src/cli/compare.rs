@@ -1,8 +1,9 @@
 //! `hecc bench` of several models, or of one in several packings: the figures of each beside those of the first.
 
+use super::accuracy::Task;
 use super::args::{BenchArgs, PackingArg};
 use super::files::{Kind, Output, Outputs};
-use super::form::Form;
+use super::form::{Form, notice};
 use super::plot::{self, Point};
 use super::{child, names, problems, progress, session, show};
 use clap::ValueEnum;
@@ -10,6 +11,7 @@ use comfy_table::CellAlignment;
 use hecc::diag::{Diagnostic, Diagnostics};
 use hecc::front::data::DataSet;
 use hecc::front::{self, LoadOptions};
+use hecc::model::Model;
 use hecc::packing::Packing;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -18,9 +20,6 @@ use std::path::{Path, PathBuf};
 /// Runs the command.
 pub fn compare(args: &BenchArgs, form: Form) -> Result<(), Diagnostics> {
     let data = session::samples(&args.data)?;
-    if args.plot.is_some() && data.labels.is_none() {
-        return Err(problems::no_labels(&args.data.data));
-    }
     let subjects = subjects(args);
     let inputs = check(args, &subjects, &data)?;
     let outputs = Outputs::beside(inputs.into_iter().chain([args.data.data.clone()]), args.force.force);
@@ -67,7 +66,7 @@ fn measure(args: &BenchArgs, subjects: &[Subject], form: Form) -> Result<Vec<Com
         let what = if args.packings { "packing" } else { "model" };
         let place = format!("{what} {} of {}: {label}", index + 1, subjects.len());
         if form == Form::Text {
-            eprintln!("{place}");
+            notice(&format!("{place}\n"));
         }
         let spinner = progress::spinner(format!("measuring {label}"));
         let measured = child::bench(args, path, *packing);
@@ -98,12 +97,22 @@ fn check(args: &BenchArgs, subjects: &[Subject], data: &DataSet) -> Result<Vec<P
         let mut found = Diagnostics::new();
         if let Some(loaded) = front::load_reporting(path, &load, &mut found) {
             files.extend(session::inputs(&args.data.model, &loaded.files));
-            let fits = data.fits(&loaded.model).err().unwrap_or_default();
+            let fits = fits(args, &loaded.model, data).err().unwrap_or_default();
             found = noted(fits, &format!("the model is `{}`", path.display()));
         }
         errors.extend(found);
     }
     if errors.is_empty() { Ok(files) } else { Err(errors) }
+}
+
+/// Whether samples and their labels are for a model, and tell its accuracy if that is to be drawn.
+fn fits(args: &BenchArgs, model: &Model, data: &DataSet) -> Result<(), Diagnostics> {
+    data.fits(model)?;
+    match (Task::of(args.data.task, data, model)?, &data.labels) {
+        (Task::Classify, Some(_)) => Ok(()),
+        (Task::Classify | Task::Regress, _) if args.plot.is_none() => Ok(()),
+        (Task::Classify | Task::Regress, _) => Err(problems::no_classes(&args.data.data)),
+    }
 }
 
 /// Errors with the model that they are about.
@@ -145,7 +154,7 @@ struct MeasuredSimulation {
     agree: usize,
     correct: Option<usize>,
     plain_correct: Option<usize>,
-    uncertain: usize,
+    uncertain: Option<usize>,
     overflowed: usize,
 }
 
@@ -213,7 +222,7 @@ fn percent(part: usize, of: usize) -> f64 {
     100.0 * part as f64 / of as f64
 }
 
-/// Points of a plot; all have labels, and so accuracies.
+/// Points of a plot; all have classes, and so accuracies.
 fn points(found: &[Compared]) -> Vec<Point> {
     let point = |model: &Compared| {
         let (correct, n_samples) = model.plain_accuracy();
@@ -235,7 +244,7 @@ type Cell = fn(&Compared) -> String;
 const ROWS: [(&str, Cell); 22] = [
     ("accuracy, plain", |m| share(m.measured.plain_correct, m.measured.n)),
     ("accuracy, encrypted", |m| share(m.measured.correct, m.measured.n)),
-    ("same prediction", |m| share(Some(m.measured.agree), m.measured.n)),
+    ("same result", |m| share(Some(m.measured.agree), m.measured.n)),
     ("zero weights", |m| format!("{:.1} %", m.ratios.zero_weights_percent)),
     ("rotations", |m| m.measured.rotations.to_string()),
     ("plaintext products", |m| m.measured.mul_plain.to_string()),
@@ -268,8 +277,8 @@ type SimulationCell = fn(&MeasuredSimulation) -> String;
 const SIMULATION_ROWS: [(&str, SimulationCell); 5] = [
     ("accuracy, plain, simulated", |s| share(s.plain_correct, s.n)),
     ("accuracy, program, simulated", |s| share(s.correct, s.n)),
-    ("same prediction, simulated", |s| share(Some(s.agree), s.n)),
-    ("  uncertain under the expected error", |s| s.uncertain.to_string()),
+    ("same result, simulated", |s| share(Some(s.agree), s.n)),
+    ("  uncertain under the expected error", |s| s.uncertain.map_or_else(unknown, |n| n.to_string())),
     ("  beyond the modulus", |s| s.overflowed.to_string()),
 ];
 

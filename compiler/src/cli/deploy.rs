@@ -1,13 +1,13 @@
 //! The commands a deployment runs on two machines: `keygen`, `encrypt` and
 //! `decrypt` on the client, `eval` on the server.
 
-use super::accuracy::argmax;
+use super::accuracy::{Task, argmax};
 use super::args::{DecryptArgs, EncryptArgs, EvalArgs, KeygenArgs, ShareArg};
 use super::files::{self, Kind, Output, Outputs, names};
 use super::form::Form;
 use super::memory::{self, MemoryFigures};
 use super::problems::{self, COMPILE_AGAIN};
-use super::{progress, session};
+use super::{digits, progress, session};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::DataSet;
 use hecc_ir::{Manifest, Program, artifact};
@@ -32,8 +32,8 @@ pub fn keygen(args: &KeygenArgs, form: Form) -> Result<(), Diagnostics> {
     outputs.check(&[(&keys_path, EVAL_KEYS), (&secret_path, SECRET)])?;
     let failed = |e: Error| problems::runtime(Code::BadProgram, &args.manifest, &e, COMPILE_AGAIN);
     let spinner = progress::spinner("making keys");
-    let generate = if args.insecure { Client::generate_insecure } else { Client::generate };
-    let client = generate(&manifest).map_err(failed)?;
+    let demanded = session::security(args.security, args.insecure);
+    let client = Client::generate_demanding(demanded, &manifest).map_err(failed)?;
     let eval_keys = client.eval_keys().map_err(failed)?;
     spinner.finish_and_clear();
     let written = outputs.write(&[
@@ -65,10 +65,10 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
     let secret = secret_path(args.secret.as_deref(), &manifest);
     let outputs = Outputs::beside([&args.manifest, &secret, &args.data], args.force.force);
     outputs.check(&[(&args.output, INPUTS)])?;
-    let client = client(&manifest, &secret, args.insecure)?;
+    let client = client((&args.manifest, &manifest), &secret, args.insecure)?;
     let data = DataSet::read(&args.data)?;
     let end = args.index.saturating_add(args.count.get());
-    let samples = data.samples.get(args.index..end).ok_or_else(|| {
+    data.samples.get(args.index..end).ok_or_else(|| {
         let title = format!("there is no sample {}; the file holds {}", end - 1, data.samples.len());
         Diagnostic::error(Code::BadDataSet, title)
             .label(Label::file(args.data.display().to_string(), ""))
@@ -77,19 +77,19 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
                 None => format!("lower --count to at most {}", data.samples.len()),
             })
     })?;
+    client.manifest().inputs.iter().try_for_each(|port| data.has_shape(&port.layout.shape))?;
     let refused = |e: Error| {
-        let e = session::numbered(e, args.index, samples.len());
+        let e = session::numbered(e, args.index, args.count.get());
         let help = match &e {
-            Error::Shape { .. } => "use samples of the model's input shape",
-            Error::Batch { .. } => "compile the model with a larger --batch, or encrypt batch by batch",
-            Error::Sample { cause, .. } if matches!(**cause, Error::Shape { .. }) => {
-                "use samples of the model's input shape"
+            Error::Batch { .. } => {
+                "compile the model with a larger `hecc compile --batch`, or encrypt batch by batch"
             }
             _ => "scale the samples as in training (pixels of 0..255: divide by 255)",
         };
         problems::runtime(Code::BadInput, &args.data, &e, help)
     };
-    let input = client.encrypt_batch(&session::batch(samples)).map_err(refused)?;
+    let samples = session::batch(&data, args.index, args.count.get());
+    let input = client.encrypt_batch(&samples).map_err(refused)?;
     let written = outputs.write(&[Output { path: &args.output, kind: INPUTS, bytes: &input }])?;
     form.report(written, &json!({ "input": args.output, "input_bytes": input.len() }), || {
         format!("wrote {} ({:.1} kB)\n", args.output.display(), input.len() as f64 / 1e3)
@@ -106,13 +106,14 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     let eval_keys = files::bundle(&keys_path, bundle::Kind::EvalKeys, &program.manifest)?;
     let input = files::bundle(&args.input, bundle::Kind::Inputs, &program.manifest)?;
     let refused = |e: Error| problems::runtime(Code::BadProgram, &args.program, &e, COMPILE_AGAIN);
-    let executor = memory::server_executor(&args.machine, eval_keys.len()).map_err(refused)?;
+    let executor = memory::executor(&args.machine).map_err(refused)?;
     let spinner = progress::spinner("encoding weights");
     let server = Server::of(program, &executor, &hecc_runtime::executor::silent).map_err(refused)?;
     spinner.finish_and_clear();
     let keys_refused = |e: Error| problems::bundle(bundle::Kind::EvalKeys, &keys_path, &e);
     let session = server.session(&eval_keys).map_err(keys_refused)?;
-    let bar = progress::bar("evaluating", 0);
+    let forecast = server.forecast();
+    let bar = progress::bar(format!("evaluating, about {:.1} s", forecast.wall.as_secs_f64()), 0);
     let on_instr = |done: usize, total: usize| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
@@ -125,6 +126,8 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     let report = json!(EvalReport {
         result: &args.output,
         latency_s: seconds,
+        predicted_latency_s: forecast.wall.as_secs_f64(),
+        predicted_run_bytes: forecast.memory.peak,
         threads: reply.cost.n_threads,
         memory: MemoryFigures::of(&reply.cost.memory),
     });
@@ -140,6 +143,9 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
 struct EvalReport<'a> {
     result: &'a Path,
     latency_s: f64,
+    /// From the program and from steps measured on this machine, before the run.
+    predicted_latency_s: f64,
+    predicted_run_bytes: usize,
     threads: usize,
     #[serde(flatten)]
     memory: MemoryFigures,
@@ -149,7 +155,7 @@ struct EvalReport<'a> {
 pub fn decrypt(args: &DecryptArgs, form: Form) -> Result<(), Diagnostics> {
     let manifest = manifest(&args.manifest)?;
     let secret = secret_path(args.secret.as_deref(), &manifest);
-    let client = client(&manifest, &secret, args.insecure)?;
+    let client = client((&args.manifest, &manifest), &secret, args.insecure)?;
     let result = files::bundle(&args.input, bundle::Kind::Results, &manifest)?;
     let refused = |e: Error| decrypt_refused(args, &e);
     let (samples, loss) = match sharing(args) {
@@ -161,7 +167,7 @@ pub fn decrypt(args: &DecryptArgs, form: Form) -> Result<(), Diagnostics> {
     };
     for tensors in &samples {
         for (port, tensor) in client.manifest().outputs.iter().zip(tensors) {
-            show_tensor(&port.name, tensor, loss, form);
+            show_tensor(&port.name, tensor, (args.task, loss), form);
         }
     }
     Ok(())
@@ -179,7 +185,7 @@ fn decrypt_refused(args: &DecryptArgs, error: &Error) -> Diagnostics {
     match error {
         Error::Sharing(reason) => Diagnostic::error(Code::BadSharing, Code::BadSharing.title())
             .label(Label::file("command line", *reason))
-            .help("take --error from `hecc check --backend sim`, and fewer --releases, or round")
+            .help("take --error from `hecc check --backend sim`, and fewer --releases, or round with --share")
             .into(),
         Error::Batch { .. } => Diagnostic::error(Code::BadArguments, error.to_string())
             .label(Label::file("command line", "--count"))
@@ -189,16 +195,20 @@ fn decrypt_refused(args: &DecryptArgs, error: &Error) -> Diagnostics {
     }
 }
 
-fn show_tensor(name: &str, tensor: &[f64], loss: Option<Loss>, form: Form) {
-    let prediction = argmax(tensor);
-    let mut report = json!({ "output": name, "values": tensor, "prediction": prediction });
+fn show_tensor(name: &str, tensor: &[f64], (task, loss): (Task, Option<Loss>), form: Form) {
+    let class = argmax(tensor).filter(|_| task == Task::Classify && tensor.len() > 1);
+    let mut report = json!({ "output": name, "values": tensor, "prediction": class });
     if let Some(Loss { step, noise_std }) = loss {
         report["shared"] = json!({ "step": step, "noise_std": noise_std });
     }
     form.result(&report, || {
-        let values: Vec<String> = tensor.iter().map(|v| format!("{v:.4}")).collect();
+        let show = |&value: &f64| {
+            loss.map_or_else(|| digits::alone(value), |loss| digits::with_error(value, loss.step))
+        };
+        let values: Vec<String> = tensor.iter().map(show).collect();
         let shared = loss.map_or(String::new(), show_loss);
-        format!("{name} = [{}]\n{shared}prediction {prediction}\n", values.join(", "))
+        let class = class.map_or(String::new(), |class| format!("prediction {class}\n"));
+        format!("{name} = [{}]\n{shared}{class}", values.join(", "))
     });
 }
 
@@ -222,9 +232,17 @@ pub fn program(path: &Path) -> Result<Program, Diagnostics> {
     artifact::read_program(&bytes).map_err(|e| problems::artifact(path, e))
 }
 
-fn client(manifest: &Manifest, secret: &Path, insecure: bool) -> Result<Client, Diagnostics> {
+/// A client for the manifest at a path, with the secret key in a file.
+fn client(
+    (path, manifest): (&Path, &Manifest),
+    secret: &Path,
+    insecure: bool,
+) -> Result<Client, Diagnostics> {
     let kind = bundle::Kind::SecretKey;
     let bytes = zeroize::Zeroizing::new(files::bundle(secret, kind, manifest)?);
     let load = if insecure { Client::load_insecure } else { Client::load };
-    load(manifest, &bytes).map_err(|e| problems::bundle(kind, secret, &e))
+    load(manifest, &bytes).map_err(|e| match e {
+        Error::Security { promised, demanded } => problems::weak(path, promised, demanded),
+        e => problems::bundle(kind, secret, &e),
+    })
 }

@@ -26,7 +26,7 @@ impl Form {
             Form::Text => text(),
             Form::Json => format!("{value}\n"),
         };
-        if written.on_standard_output { eprint!("{said}") } else { output(&said) }
+        if written.on_standard_output { notice(&said) } else { output(&said) }
     }
 
     /// Prints diagnostics on standard error.
@@ -34,10 +34,11 @@ impl Form {
         match self {
             Form::Text => {
                 let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-                eprint!("{}", diagnostics.render(colour));
+                notice(&diagnostics.render(colour));
             }
             Form::Json => {
-                eprintln!("{}", serde_json::to_string(diagnostics).expect("diagnostics serialise"));
+                let list = serde_json::to_string(diagnostics).expect("diagnostics serialise");
+                notice(&format!("{list}\n"));
             }
         }
     }
@@ -46,4 +47,9 @@ impl Form {
 /// Writes to standard output. A reader that has gone away is no error of ours.
 pub fn output(text: &str) {
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Writes to standard error, which may be a file on the disk that is full.
+pub fn notice(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }

@@ -31,9 +31,9 @@ pub fn inspect(args: &InspectArgs, form: Form) -> Result<(), Diagnostics> {
         }
         Some("hecir") => return rewriting::inspect_text(args, form, format),
         Some(_) | None if rewriting::explains(args) => {
-            return rewriting::explain(&session::build(&args.model, None, form)?, args, form);
+            return rewriting::explain(&session::build(&args.model, form)?, args, form);
         }
-        Some(_) | None => stage_form(&session::build(&args.model, None, form)?, args, format),
+        Some(_) | None => stage_form(&session::build(&args.model, form)?, args, format),
     };
     output(&text);
     Ok(())
@@ -47,7 +47,7 @@ fn html(args: &InspectArgs, form: Form) -> Result<String, Diagnostics> {
     if form == Form::Json {
         return Err(problems::no_page("a page is no JSON", "leave `--html` or `--json` out"));
     }
-    let built = session::build(&args.model, None, form)?;
+    let built = session::build(&args.model, form)?;
     let nominal = built.compiled.nominal(&built.options.target);
     Ok(page::layouts(&built, &nominal.expect("the ring is one of the target's")))
 }

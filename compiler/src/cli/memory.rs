@@ -1,33 +1,16 @@
-//! Memory for encoded weights: what `--plain-memory` says, and what the machine
-//! has where nothing is said.
+//! Memory and time of commands: what the user allows, and what runs took.
 
 use super::args::MachineArgs;
+use hecc_ir::machine::{Bound, peak_memory};
+use hecc_runtime::limits::{Held, Limits};
 use hecc_runtime::{Error, Executor, Overflow, PlainMemory, RunMemory};
 use serde::Serialize;
-
-/// What a user allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Budget {
-    /// No bound.
-    All,
-    /// So many bytes.
-    Bytes(usize),
-}
-
-impl Budget {
-    /// Bytes, if there is a bound.
-    fn bytes(self) -> Option<usize> {
-        match self {
-            Budget::All => None,
-            Budget::Bytes(bytes) => Some(bytes),
-        }
-    }
-}
+use std::time::Duration;
 
 /// Reads `all` or a number of bytes; K, M, G and T count in powers of 1024.
-pub fn parse_budget(text: &str) -> Result<Budget, String> {
+pub fn parse_memory(text: &str) -> Result<Bound, String> {
     if text == "all" {
-        return Ok(Budget::All);
+        return Ok(Bound::All);
     }
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match text[digits.len()..].to_ascii_uppercase().as_str() {
@@ -39,44 +22,54 @@ pub fn parse_budget(text: &str) -> Result<Budget, String> {
         _ => None,
     };
     let bytes = unit.and_then(|unit| digits.parse::<usize>().ok()?.checked_mul(1 << unit));
-    bytes.map(Budget::Bytes).ok_or_else(|| String::from("a size such as 512M or 2G, or `all`"))
+    bytes.map(Bound::Bytes).ok_or_else(|| String::from("a size such as 512M or 2G, or `all`"))
 }
 
-/// The threads and the memory that a command was given.
+/// Reads a time: a number of seconds, or of minutes, hours or milliseconds with `m`, `h` or `ms` behind it.
+pub fn parse_time(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "ms" => Some(1e-3),
+        "" | "s" => Some(1.0),
+        "m" => Some(60.0),
+        "h" => Some(3600.0),
+        _ => None,
+    };
+    let seconds = unit.and_then(|unit| Some(digits.parse::<f64>().ok()? * unit));
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.filter(|time| !time.is_zero()).ok_or_else(|| String::from("a time such as 30s, 500ms, 10m or 2h"))
+}
+
+/// A bound as [`parse_memory`] reads it; nothing for what is free.
+pub fn spell_memory(bound: Bound) -> Option<String> {
+    match bound {
+        Bound::Free => None,
+        Bound::Bytes(bytes) => Some(bytes.to_string()),
+        Bound::All => Some(String::from("all")),
+    }
+}
+
+/// The threads, the memory and the time that a command was given.
 ///
 /// # Errors
 /// When the system does not give the threads.
 pub fn executor(args: &MachineArgs) -> Result<Executor, Error> {
-    let budget = args.plain_memory.map_or_else(|| free_memory().map(|bytes| bytes / 2), Budget::bytes);
     let overflow = args.plain_map.clone().map_or(Overflow::Encode, Overflow::Map);
-    Ok(Executor::new(args.threads)?.with_plain_memory(PlainMemory { budget, overflow }))
-}
-
-/// The same for runs on ciphertexts, which have to fit in what is free beside evaluation keys of so many bytes
-/// in a file. Whoever wants all weights kept asks for no bound at all.
-///
-/// # Errors
-/// As [`executor`].
-pub fn server_executor(args: &MachineArgs, key_bytes: usize) -> Result<Executor, Error> {
-    // Residues are packed in files and words in memory.
-    let bound = run_memory(args).map(|free| free.saturating_sub(key_bytes.saturating_mul(2)));
-    Ok(executor(args)?.with_run_memory(bound))
+    let memory = PlainMemory { budget: args.plain_memory.unwrap_or_default(), overflow };
+    let limits = Limits { time: args.time_limit, ..Limits::default() };
+    Ok(Executor::new(args.threads)?.with_plain_memory(memory).with_limits(limits))
 }
 
 /// Whether ciphertexts of so many bytes have room in runs.
 ///
 /// # Errors
-/// [`Error::RunMemory`].
-pub fn has_room(args: &MachineArgs, needed: usize) -> Result<(), Error> {
-    match run_memory(args) {
-        Some(available) if available < needed => Err(Error::RunMemory { needed, available }),
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// Bytes that runs may keep, if there is a bound and the system tells.
-fn run_memory(args: &MachineArgs) -> Option<usize> {
-    if args.plain_memory == Some(Budget::All) { None } else { free_memory() }
+/// [`Error::Memory`].
+pub fn has_room(needed: usize) -> Result<(), Error> {
+    let refused = |excess: hecc_ir::machine::Excess| {
+        let (needed, available) = (excess.needed, excess.available);
+        Error::Memory { what: Held::Ciphertexts, needed, available }
+    };
+    Bound::Free.check(needed).map_err(refused)
 }
 
 /// Memory of a run as scripts read it, in bytes; the last is that of the whole
@@ -89,7 +82,7 @@ pub struct MemoryFigures {
     mapped_plaintext_bytes: usize,
     key_memory_bytes: usize,
     peak_run_bytes: usize,
-    peak_rss_bytes: Option<u64>,
+    peak_rss_bytes: Option<usize>,
 }
 
 impl MemoryFigures {
@@ -102,7 +95,7 @@ impl MemoryFigures {
             mapped_plaintext_bytes: memory.mapped_plains,
             key_memory_bytes: memory.keys,
             peak_run_bytes: memory.peak,
-            peak_rss_bytes: peak_rss(),
+            peak_rss_bytes: peak_memory(),
         }
     }
 }
@@ -133,56 +126,30 @@ pub fn describe(memory: &RunMemory) -> String {
     )
 }
 
-/// Bytes of memory that are to be had, where the system tells: what the kernel calls available, or what a
-/// container has left if that is less.
-pub fn free_memory() -> Option<usize> {
-    let read = |file: &str| std::fs::read_to_string(file).ok();
-    let of_group = |name: &str| read(&format!("/sys/fs/cgroup/memory.{name}"));
-    let available = field(&read("/proc/meminfo")?, "MemAvailable:")?.saturating_mul(1024);
-    let left = || left(&of_group("max")?, &of_group("current")?, &of_group("stat").unwrap_or_default());
-    Some(left().map_or(available, |left| left.min(available)))
-}
-
-/// What a container may still take: caches of files go when they must.
-fn left(max: &str, current: &str, stat: &str) -> Option<usize> {
-    let caches = ["inactive_file", "active_file"].map(|name| field(stat, name).unwrap_or(0));
-    let taken = current.trim().parse::<usize>().ok()?.saturating_sub(caches.iter().sum());
-    Some(max.trim().parse::<usize>().ok()?.saturating_sub(taken))
-}
-
-/// The number after a name at the start of a line.
-fn field(text: &str, name: &str) -> Option<usize> {
-    let mut words = text.lines().map(str::split_whitespace);
-    words.find_map(|mut line| (line.next()? == name).then(|| line.next()?.parse().ok()).flatten())
-}
-
-/// Most memory the process ever held, where the system tells.
-fn peak_rss() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    Some(field(&status, "VmHWM:")? as u64 * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn containers_have_left_what_they_do_not_hold_but_for_caches() {
-        let stat = "anon 700\nfile 300\ninactive_file 200\nactive_file 100\n";
-        assert_eq!(left("4000\n", "1000\n", stat), Some(3300));
-        assert_eq!(left("4000\n", "1000\n", ""), Some(3000));
-        assert_eq!(left("500\n", "1000\n", stat), Some(0));
-        assert_eq!(left("max\n", "1000\n", stat), None);
+    fn sizes_are_read() {
+        let read = |text| parse_memory(text).ok();
+        assert_eq!(read("all"), Some(Bound::All));
+        assert_eq!(read("0"), Some(Bound::Bytes(0)));
+        assert_eq!(read("512M"), Some(Bound::Bytes(512 << 20)));
+        assert_eq!(read("2g"), Some(Bound::Bytes(2 << 30)));
+        for refused in ["", "G", "-1", "1.5G", "2GB", "all of it", "99999999T"] {
+            assert_eq!(read(refused), None, "{refused}");
+        }
     }
 
     #[test]
-    fn sizes_are_read() {
-        let read = |text| parse_budget(text).ok();
-        assert_eq!(read("all"), Some(Budget::All));
-        assert_eq!(read("0"), Some(Budget::Bytes(0)));
-        assert_eq!(read("512M"), Some(Budget::Bytes(512 << 20)));
-        assert_eq!(read("2g"), Some(Budget::Bytes(2 << 30)));
-        for refused in ["", "G", "-1", "1.5G", "2GB", "all of it", "99999999T"] {
+    fn times_are_read() {
+        let read = |text| parse_time(text).ok();
+        assert_eq!(read("90"), Some(Duration::from_secs(90)));
+        assert_eq!(read("1.5s"), Some(Duration::from_millis(1500)));
+        assert_eq!(read("20ms"), Some(Duration::from_millis(20)));
+        assert_eq!(read("2h"), Some(Duration::from_secs(7200)));
+        for refused in ["", "s", "0", "-1s", "1d", "nan", "inf", "1e400s"] {
             assert_eq!(read(refused), None, "{refused}");
         }
     }

@@ -5,9 +5,12 @@ use hecc::packing::Unplaced;
 use hecc::pipeline::CompileError;
 use hecc::rewrite::Saturation;
 use hecc::validate::Mismatch;
-use hecc_ir::ArtifactError;
+use hecc_ir::machine::Excess;
+use hecc_ir::{ArtifactError, SecurityLevel};
+use hecc_runtime::limits::Held;
 use hecc_runtime::{Error, bundle};
 use std::path::Path;
+use std::time::Duration;
 
 /// The next step after a program or manifest was refused.
 pub const COMPILE_AGAIN: &str = "compile the model again, and use the files it writes";
@@ -49,8 +52,17 @@ pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
                 .help(format!("the target has {}", available.join(", ")))
         }
         CompileError::SampleShape { expected, found } => {
-            let title = format!("calibration samples have {found} elements, the model takes {expected}");
+            let title = format!("calibration samples have shape {found}, the model takes {expected}");
             Diagnostic::error(Code::DataMismatch, title).label(Label::file(&file, ""))
+        }
+        CompileError::NoMemory(Excess { needed, available }) => {
+            let megabytes = |bytes: usize| bytes as f64 / 1e6;
+            let (needed, available) = (megabytes(needed), megabytes(available));
+            let said =
+                format!("compiling its weights takes at least {needed:.1} MB, {available:.1} MB are free");
+            Diagnostic::error(Code::NoMemory, Code::NoMemory.title())
+                .label(Label::file(&file, said))
+                .help("use a smaller model; `--memory SIZE` allows more, `--memory all` any")
         }
         CompileError::Mismatch(mismatch) => return changed_meaning(&file, &mismatch),
         CompileError::NotHeFriendly { layer } => {
@@ -135,7 +147,10 @@ pub fn runtime(code: Code, file: &Path, error: &Error, help: &str) -> Diagnostic
     match error {
         Error::Spill { folder, cause } => return spill(folder, cause),
         Error::Unmappable => return unmappable(),
-        Error::RunMemory { needed, available } => return no_memory(file, *needed, *available),
+        Error::Memory { what, needed, available } => return no_memory(file, *what, *needed, *available),
+        Error::Time { predicted, limit } => return no_time(file, *predicted, *limit),
+        Error::Deadline => return out_of_time(file),
+        Error::Security { promised, demanded } => return weak(file, *promised, *demanded),
         _ => {}
     }
     let place = Label::file(file.display().to_string(), error.to_string());
@@ -155,6 +170,21 @@ pub fn bundle(kind: bundle::Kind, file: &Path, error: &Error) -> Diagnostics {
         bundle::Kind::Results => (Code::BadCiphertext, EVALUATE_AGAIN),
     };
     runtime(code, file, error, help)
+}
+
+/// A manifest that promises less than a client demands.
+pub fn weak(manifest: &Path, promised: SecurityLevel, demanded: SecurityLevel) -> Diagnostics {
+    let refusal = Error::Security { promised, demanded };
+    let compile_again = format!("compile the model with `--security {}`", demanded.bits());
+    Diagnostic::error(Code::Weak, Code::Weak.title())
+        .label(Label::file(manifest.display().to_string(), refusal.to_string()))
+        .help(match promised {
+            SecurityLevel::Insecure => format!("{compile_again}; `--insecure` accepts it, for experiments"),
+            SecurityLevel::Classical128 | SecurityLevel::Classical192 | SecurityLevel::Classical256 => {
+                compile_again
+            }
+        })
+        .into()
 }
 
 /// A folder that cannot hold a file of weights.
@@ -177,14 +207,48 @@ pub fn no_page(title: &str, help: &str) -> Diagnostics {
     Diagnostic::error(Code::BadArguments, title).label(place).help(help).into()
 }
 
-/// A run that would hold more bytes than are free.
-fn no_memory(file: &Path, needed: usize, free: usize) -> Diagnostics {
+/// Work that would hold more bytes than may be taken.
+fn no_memory(file: &Path, what: Held, needed: usize, available: usize) -> Diagnostics {
     let megabytes = |bytes: usize| bytes as f64 / 1e6;
-    let said =
-        format!("at least {:.1} MB of ciphertexts, {:.1} MB are free", megabytes(needed), megabytes(free));
+    let (needed, available) = (megabytes(needed), megabytes(available));
+    let said = format!("{what} take at least {needed:.1} MB, {available:.1} MB are free");
+    let help = match what {
+        Held::Ciphertexts => {
+            "compile with a packing other than `batch`, `--optimize memory`, or fewer inputs at once (`--batch`); \
+             `--memory SIZE` allows more, `--memory all` any"
+        }
+        Held::Ring | Held::Keys | Held::KeysAndCiphertexts => {
+            "compile with `--optimize memory`; `--memory SIZE` allows more, `--memory all` any"
+        }
+    };
     Diagnostic::error(Code::NoMemory, Code::NoMemory.title())
         .label(Label::file(file.display().to_string(), said))
-        .help("choose a packing other than `batch`, `--optimize memory`, or fewer inputs at once (`--batch`); `--plain-memory all` tries it all the same")
+        .help(help)
+        .into()
+}
+
+/// A run that would take longer than it may.
+fn no_time(file: &Path, predicted: Duration, limit: Duration) -> Diagnostics {
+    let (predicted, limit) = (predicted.as_secs_f64(), limit.as_secs_f64());
+    let said = format!("about {predicted:.1} s are predicted, {limit:.1} s are allowed");
+    Diagnostic::error(Code::TooLong, Code::TooLong.title())
+        .label(Label::file(file.display().to_string(), said))
+        .help("allow more with --time-limit, or use more --threads")
+        .into()
+}
+
+/// A run that did take longer than it may.
+fn out_of_time(file: &Path) -> Diagnostics {
+    let place = Label::file(file.display().to_string(), Error::Deadline.to_string());
+    let help = "allow more with --time-limit, or use more --threads";
+    Diagnostic::error(Code::TooLong, Code::TooLong.title()).label(place).help(help).into()
+}
+
+/// A command that Ctrl-C ended.
+pub fn interrupted() -> Diagnostics {
+    Diagnostic::error(Code::Stopped, Code::Stopped.title())
+        .label(Label::file("terminal", "Ctrl-C"))
+        .help("start it again; it left no file behind")
         .into()
 }
 
@@ -219,10 +283,10 @@ pub fn nothing_to_plot() -> Diagnostics {
 }
 
 /// A plot of accuracies that nobody can know.
-pub fn no_labels(data: &Path) -> Diagnostics {
-    Diagnostic::error(Code::BadDataSet, "samples without labels have no accuracy to plot")
+pub fn no_classes(data: &Path) -> Diagnostics {
+    Diagnostic::error(Code::BadDataSet, "samples without classes have no accuracy to plot")
         .label(Label::file(data.display().to_string(), ""))
-        .help("add labels `y` to the samples, or leave --plot out")
+        .help("label the samples with classes `y`, or leave --plot out")
         .into()
 }
 

@@ -13,6 +13,6 @@ pub fn spinner(message: impl Into<String>) -> ProgressBar {
 /// A bar over a known number of steps.
 pub fn bar(message: impl Into<String>, steps: usize) -> ProgressBar {
     let style =
-        ProgressStyle::with_template("{msg:24} {wide_bar} {pos}/{len} {eta}").expect("the template is valid");
+        ProgressStyle::with_template("{msg:28} {wide_bar} {pos}/{len} {eta}").expect("the template is valid");
     ProgressBar::new(steps as u64).with_style(style).with_message(message.into())
 }

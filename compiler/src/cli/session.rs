@@ -1,19 +1,20 @@
 //! Everything in one process: compile, make keys, encrypt, evaluate, decrypt.
 
-use super::args::{DataArgs, ModelArgs, OptimizeArg, PackingArg};
+use super::accuracy::Task;
+use super::args::{DataArgs, ModelArgs, OptimizeArg, PackingArg, SecurityArg};
 use super::form::Form;
 use super::{files, memory, problems, progress};
 use hecc::cost::{default_target, shipped_target};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
-use hecc::front::data::DataSet;
+use hecc::front::data::{DataSet, Part};
 use hecc::front::{self, LoadOptions, Loaded};
 use hecc::model::Model;
 use hecc::packing::{Family, Packing};
 use hecc::pipeline::{self, Compiled, Options};
 use hecc::rewrite::Objective;
 use hecc_ir::limits::MAX_PRIME_BITS;
-use hecc_ir::params::{SecurityLevel, max_log_qp_128};
-use hecc_ir::{Program, Target, artifact};
+use hecc_ir::params::SecurityLevel;
+use hecc_ir::{Program, Target, Tensor, artifact};
 use hecc_runtime::client::Client;
 use hecc_runtime::server::{Server, Session};
 use hecc_runtime::{PlainBytes, RunCost};
@@ -40,15 +41,11 @@ pub fn samples(args: &DataArgs) -> Result<DataSet, Diagnostics> {
 
 /// The first samples of a data set, or all if it has fewer; at least one.
 pub fn first_samples(path: &Path, count: usize) -> Result<DataSet, Diagnostics> {
-    let mut data = DataSet::read(path)?;
+    let data = DataSet::read_first(path, Part::Test, count.max(1))?;
     if data.samples.is_empty() || count == 0 {
         let title = "there are no samples to run";
         let place = Label::file(path.display().to_string(), "");
         return Err(Diagnostic::error(Code::BadDataSet, title).label(place).into());
-    }
-    data.samples.truncate(count);
-    if let Some(labels) = &mut data.labels {
-        labels.truncate(count);
     }
     Ok(data)
 }
@@ -70,31 +67,39 @@ pub fn inputs(args: &ModelArgs, files: &[PathBuf]) -> Vec<PathBuf> {
     files.iter().chain(&args.calibrate).chain(&args.target).cloned().collect()
 }
 
-/// Loads and compiles a model. Samples that will be run also show how large
-/// its values become, unless others were named for that.
-pub fn build(args: &ModelArgs, data: Option<&DataSet>, form: Form) -> Result<Built, Diagnostics> {
-    build_loaded(args, load(args, false, form)?.model, data, form)
+/// Loads and compiles a model.
+pub fn build(args: &ModelArgs, form: Form) -> Result<Built, Diagnostics> {
+    build_loaded(args, load(args, false, form)?.model, form)
 }
 
 /// The same for a model that is loaded.
-pub fn build_loaded(
-    args: &ModelArgs,
-    model: Model,
-    data: Option<&DataSet>,
-    form: Form,
-) -> Result<Built, Diagnostics> {
-    let options = options(args, &model, data)?;
+pub fn build_loaded(args: &ModelArgs, model: Model, form: Form) -> Result<Built, Diagnostics> {
+    let options = options(args, &model, None)?;
     compile(args, model, options, form)
 }
 
-/// As [`build`], for runs on ciphertexts: what clearly has no room in this machine is not compiled.
+/// As [`build`], for samples that will be run and that fit the model. They also show how large its
+/// values become, unless others were named for that.
+pub fn build_for(args: &DataArgs, data: &DataSet, form: Form) -> Result<Built, Diagnostics> {
+    let (model, options) = fitting(args, data, form)?;
+    compile(&args.model, model, options, form)
+}
+
+/// As [`build_for`], for runs on ciphertexts: what clearly has no room in this machine is not compiled.
 pub fn build_to_run(args: &DataArgs, data: &DataSet, form: Form) -> Result<Built, Diagnostics> {
-    let DataArgs { model: args, machine, .. } = args;
-    let model = load(args, false, form)?.model;
-    let options = options(args, &model, Some(data))?;
-    memory::has_room(machine, pipeline::least_ct_bytes(&model, &options))
-        .map_err(|e| problems::runtime(Code::RunFailed, &args.model, &e, ""))?;
-    compile(args, model, options, form)
+    let (model, options) = fitting(args, data, form)?;
+    memory::has_room(pipeline::least_ct_bytes(&model, &options))
+        .map_err(|e| problems::runtime(Code::RunFailed, &args.model.model, &e, ""))?;
+    compile(&args.model, model, options, form)
+}
+
+/// The model and what to compile it with, if samples and their labels are for it.
+fn fitting(args: &DataArgs, data: &DataSet, form: Form) -> Result<(Model, Options), Diagnostics> {
+    let model = load(&args.model, false, form)?.model;
+    data.fits(&model)?;
+    Task::of(args.task, data, &model)?;
+    let options = options(&args.model, &model, Some(data))?;
+    Ok((model, options))
 }
 
 fn compile(args: &ModelArgs, model: Model, options: Options, form: Form) -> Result<Built, Diagnostics> {
@@ -113,16 +118,16 @@ const MAX_CALIBRATION_SAMPLES: usize = 16;
 
 /// What the arguments ask a compilation for.
 pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Result<Options, Diagnostics> {
-    let named = args.calibrate.as_deref().map(DataSet::read).transpose()?;
+    let first = |path: &Path| DataSet::read_first(path, Part::Test, MAX_CALIBRATION_SAMPLES);
+    let named = args.calibrate.as_deref().map(first).transpose()?;
     let mut samples = Vec::new();
     if let Some(data) = named.as_ref().or(data) {
         data.fits(model)?;
-        samples = data.samples.iter().take(MAX_CALIBRATION_SAMPLES).cloned().collect();
+        samples = data.tensors(0..data.samples.len().min(MAX_CALIBRATION_SAMPLES));
     }
-    let security = if args.insecure { SecurityLevel::Insecure } else { SecurityLevel::Classical128 };
     let options = Options {
         precision: args.precision,
-        security,
+        security: security(args.security, args.insecure),
         ring_degree: args.ring,
         batch: args.batch.map(NonZeroUsize::get),
         samples,
@@ -133,6 +138,16 @@ pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Resul
         ..Options::default()
     };
     Ok(options)
+}
+
+/// The level that was asked for.
+pub fn security(level: SecurityArg, insecure: bool) -> SecurityLevel {
+    match level {
+        _ if insecure => SecurityLevel::Insecure,
+        SecurityArg::Bits128 => SecurityLevel::Classical128,
+        SecurityArg::Bits192 => SecurityLevel::Classical192,
+        SecurityArg::Bits256 => SecurityLevel::Classical256,
+    }
 }
 
 /// The target profile that was named, a built-in one or a file, or the default.
@@ -195,7 +210,7 @@ fn target_problem(target: &Target) -> Option<String> {
         let is_factor = ring.wide.is_none_or(|wide| {
             prime_bits.contains(&wide.narrow_bits) && wide.factor.is_finite() && wide.factor >= 1.0
         });
-        if !degree.is_power_of_two() || max_log_qp_128(degree).is_none() {
+        if SecurityLevel::Classical128.max_log_qp(degree) == 0 {
             Some(format!("`ring_degree` {degree} is not in the security table"))
         } else if !is_factor {
             Some(format!("ring degree {degree} has wide primes that are not wide or take less time"))
@@ -234,9 +249,10 @@ pub struct Outcome {
     pub input_bytes: usize,
 }
 
-/// Samples as a batch: each has one input.
-pub fn batch(samples: &[Vec<f64>]) -> Vec<&[Vec<f64>]> {
-    samples.iter().map(std::slice::from_ref).collect()
+/// As many samples as share a run, from one on, as a batch: each has one input.
+pub fn batch(data: &DataSet, first: usize, lanes: usize) -> Vec<[Tensor; 1]> {
+    let end = data.samples.len().min(first.saturating_add(lanes));
+    data.tensors(first..end).into_iter().map(|tensor| [tensor]).collect()
 }
 
 /// What was refused of a batch, with the number that the sample has in its file; without one
@@ -259,8 +275,8 @@ impl Deployment {
         let bytes = artifact::write_program(program);
         let spinner = progress::spinner("making keys");
         let start = Instant::now();
-        let generate = if args.insecure { Client::generate_insecure } else { Client::generate };
-        let client = generate(&program.manifest).map_err(failed)?;
+        let demanded = security(args.security, args.insecure);
+        let client = Client::generate_demanding(demanded, &program.manifest).map_err(failed)?;
         let eval_keys = client.eval_keys().map_err(failed)?;
         let keygen_time = start.elapsed();
         spinner.finish_and_clear();
@@ -269,7 +285,7 @@ impl Deployment {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
         };
-        let executor = memory::server_executor(machine, eval_keys.len()).map_err(failed)?;
+        let executor = memory::executor(machine).map_err(failed)?;
         let start = Instant::now();
         let server = Server::load_with(&bytes, &executor, &on_plain).map_err(failed)?;
         let encode_time = start.elapsed();
@@ -290,15 +306,15 @@ impl Deployment {
 
     /// Encrypts, evaluates and decrypts together as many samples from the `first` on as one
     /// run takes.
-    pub fn predict(&self, model: &Path, samples: &[Vec<f64>], first: usize) -> Result<Outcome, Diagnostics> {
-        let samples = &samples[first..samples.len().min(first + self.lanes())];
+    pub fn predict(&self, model: &Path, data: &DataSet, first: usize) -> Result<Outcome, Diagnostics> {
+        let samples = batch(data, first, self.lanes());
         let refused = |e: hecc_runtime::Error| {
             let e = numbered(e, first, samples.len());
             problems::runtime(Code::BadInput, model, &e, "scale the samples as in training")
         };
         let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, model, &e, "");
         let start = Instant::now();
-        let input = self.client.encrypt_batch(&batch(samples)).map_err(refused)?;
+        let input = self.client.encrypt_batch(&samples).map_err(refused)?;
         let encrypt_time = start.elapsed();
         let reply = self.session.eval(&input).map_err(failed)?;
         let start = Instant::now();

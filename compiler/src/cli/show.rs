@@ -1,14 +1,15 @@
 //! `hecc run`: predictions sample by sample, for people. Also the terminal's
 //! tables and pictures.
 
-use super::accuracy::{argmax, max_difference};
+use super::accuracy::{Judge, Task, max_difference};
 use super::args::DataArgs;
 use super::form::{Form, output};
-use super::memory;
 use super::session::{self, Built, Deployment, Outcome};
+use super::{digits, memory};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use hecc::diag::Diagnostics;
-use hecc::front::data::DataSet;
+use hecc::front::data::Labels;
+use hecc_ir::params::{Params, SecurityLevel, Strength};
 use hecc_runtime::RunCost;
 use serde_json::{Value, json};
 
@@ -16,91 +17,114 @@ use serde_json::{Value, json};
 pub fn run(args: &DataArgs, form: Form) -> Result<(), Diagnostics> {
     let data = session::samples(args)?;
     let built = session::build_to_run(args, &data, form)?;
-    data.fits(&built.model)?;
+    let judge = Judge::of(args.task, &data, &built)?;
     if form == Form::Text {
         output(&headline(&built));
     }
     let deployment = Deployment::start(args, &built.compiled.program)?;
     let mut rows = Vec::new();
     for first in (0..data.samples.len()).step_by(deployment.lanes()) {
-        let Outcome { logits, cost, .. } = deployment.predict(&args.model.model, &data.samples, first)?;
+        let Outcome { logits, cost, .. } = deployment.predict(&args.model.model, &data, first)?;
         let n_together = logits.len();
         for logits in logits {
-            let cost = cost.clone();
-            let row = Row::of(rows.len(), &data, &built, Decrypted { logits, n_together, cost });
+            let plain = built.model.logits(&data.samples[rows.len()]);
+            let row = Row { index: rows.len(), plain, logits, n_together, cost: cost.clone() };
             if form == Form::Text {
-                output(&row.describe(&data));
+                let facts = row.describe(&judge, built.compiled.prediction.max_error);
+                output(&beside(&picture(&data.shape.0, &data.samples[row.index]), &facts));
             }
             rows.push(row);
         }
     }
-    let samples: Vec<Value> = rows.iter().map(Row::to_json).collect();
-    form.result(&json!({ "model": built.model.name, "samples": samples }), || closing(&rows, &deployment));
+    let samples: Vec<Value> = rows.iter().map(|row| row.to_json(&judge)).collect();
+    let report = json!({ "model": built.model.name, "task": judge.task, "samples": samples });
+    form.result(&report, || closing(&rows, &judge, &deployment));
     Ok(())
 }
 
 /// One sample, plain and encrypted.
 struct Row {
     index: usize,
-    label: Option<usize>,
     plain: Vec<f64>,
-    outcome: Decrypted,
-}
-
-/// What came of one sample, and of the run that it was in.
-struct Decrypted {
     logits: Vec<f64>,
-    /// Samples of the run.
+    /// Samples of the run that it was in.
     n_together: usize,
+    /// What that run cost.
     cost: RunCost,
 }
 
 impl Row {
-    fn of(index: usize, data: &DataSet, built: &Built, outcome: Decrypted) -> Row {
-        let label = data.labels.as_ref().map(|labels| labels[index]);
-        Row { index, label, plain: built.model.logits(&data.samples[index]), outcome }
-    }
-
-    fn agrees(&self) -> bool {
-        argmax(&self.plain) == argmax(&self.outcome.logits)
-    }
-
     fn error(&self) -> f64 {
-        max_difference(&self.plain, &self.outcome.logits)
+        max_difference(&self.plain, &self.logits)
     }
 
     fn milliseconds(&self) -> f64 {
-        self.outcome.cost.wall.as_secs_f64() * 1e3
+        self.cost.wall.as_secs_f64() * 1e3
     }
 
-    fn describe(&self, data: &DataSet) -> String {
-        let verdict = if self.agrees() { "same" } else { "DIFFERENT" };
-        let label = self.label.map_or(String::new(), |label| format!("   label {label}"));
-        let together = match self.outcome.n_together {
+    fn describe(&self, judge: &Judge, expected_error: f64) -> Vec<String> {
+        let verdict = if judge.agrees(&self.plain, &self.logits) { "same" } else { "DIFFERENT" };
+        let label =
+            judge.labels.map_or(String::new(), |labels| format!("   label {}", label(labels, self.index)));
+        let together = match self.n_together {
             1 => String::new(),
             n => format!(" for {n} samples"),
         };
-        let facts = [
-            format!("sample {}{label}", self.index),
-            format!("plain prediction      {}", argmax(&self.plain)),
-            format!("decrypted prediction  {}   {verdict}", argmax(&self.outcome.logits)),
-            format!("largest logit error   {:.1e}", self.error()),
-            format!("encrypted evaluation  {:.0} ms{together}", self.milliseconds()),
-        ];
-        beside(&picture(&data.shape.0, &data.samples[self.index]), &facts)
+        let mut facts = vec![format!("sample {}{label}", self.index)];
+        let relative = judge.relative(&self.plain, self.error());
+        match (judge.class(&self.plain), judge.class(&self.logits)) {
+            (Some(plain), Some(decrypted)) => facts.extend([
+                format!("plain prediction      {plain}"),
+                format!("decrypted prediction  {decrypted}   {verdict}"),
+                format!("largest logit error   {:.1e}", self.error()),
+            ]),
+            (_, _) => facts.extend([
+                format!("plain result          {}", values(&self.plain, expected_error)),
+                format!("decrypted result      {}   {verdict}", values(&self.logits, expected_error)),
+                format!("largest error         {:.1e}, {relative:.1e} of the largest output", self.error()),
+            ]),
+        }
+        facts.push(format!("encrypted evaluation  {:.0} ms{together}", self.milliseconds()));
+        facts
     }
 
-    fn to_json(&self) -> Value {
+    fn to_json(&self, judge: &Judge) -> Value {
         json!({
             "index": self.index,
-            "label": self.label,
-            "plain": argmax(&self.plain),
-            "decrypted": argmax(&self.outcome.logits),
-            "logits": self.outcome.logits,
+            "label": judge.labels.map(|labels| json_label(labels, self.index)),
+            "plain": judge.class(&self.plain),
+            "decrypted": judge.class(&self.logits),
+            "same": judge.agrees(&self.plain, &self.logits),
+            "plain_logits": self.plain,
+            "logits": self.logits,
             "max_abs_err": self.error(),
-            "latency_s": self.outcome.cost.wall.as_secs_f64(),
-            "peak_bytes": self.outcome.cost.memory.peak,
+            "relative_err": judge.relative(&self.plain, self.error()),
+            "latency_s": self.cost.wall.as_secs_f64(),
+            "peak_bytes": self.cost.memory.peak,
         })
+    }
+}
+
+/// A result with the digits that the expected error leaves.
+fn values(outputs: &[f64], expected_error: f64) -> String {
+    digits::list(outputs, |value| digits::with_error(value, expected_error))
+}
+
+/// A class or one value as it is, several values as a list.
+fn label(labels: &Labels, sample: usize) -> String {
+    match labels.values(sample)[..] {
+        [value] => value.to_string(),
+        ref values => digits::list(values, |value| value.to_string()),
+    }
+}
+
+fn json_label(labels: &Labels, sample: usize) -> Value {
+    match labels {
+        Labels::Classes(classes) => json!(classes[sample]),
+        Labels::Targets { values, .. } => match values[sample][..] {
+            [value] => json!(value),
+            ref values => json!(values),
+        },
     }
 }
 
@@ -112,12 +136,12 @@ fn headline(built: &Built) -> String {
     };
     let (params, counts) = (&program.manifest.params, program.op_counts());
     format!(
-        "{}: ring degree {}, {:.0}-bit modulus, 128-bit security: {}\n\
+        "{}: ring degree {}, {:.0}-bit modulus, {}\n\
          {} rotations, {} plaintext products, {} scalar products, {} ciphertext products, depth {}{lanes}\n\n",
         built.model.name,
         params.ring_degree,
         params.log_qp(),
-        if params.security == hecc_ir::SecurityLevel::Classical128 { "yes" } else { "NO (insecure)" },
+        describe_security(params),
         counts.rotations,
         counts.mul_plain,
         counts.mul_scalar,
@@ -126,30 +150,61 @@ fn headline(built: &Built) -> String {
     )
 }
 
-fn closing(rows: &[Row], deployment: &Deployment) -> String {
-    let agree = rows.iter().filter(|row| row.agrees()).count();
-    let labelled = rows.iter().filter(|row| row.label.is_some()).count();
-    let correct = rows.iter().filter(|row| row.label == Some(argmax(&row.outcome.logits))).count();
+/// What parameters promise, and what an estimate says that they leave.
+fn describe_security(params: &Params) -> String {
+    let Strength { classical, quantum } = params.strength();
+    let promise = match params.security {
+        SecurityLevel::Insecure => String::from("NO security (insecure)"),
+        level => format!("{}-bit security", level.bits()),
+    };
+    format!("{promise}: an estimate of {classical} bits, {quantum} against quantum attacks")
+}
+
+fn closing(rows: &[Row], judge: &Judge, deployment: &Deployment) -> String {
     let mut times: Vec<f64> = rows.iter().map(Row::milliseconds).collect();
     times.sort_by(f64::total_cmp);
     let throughput = match deployment.lanes() {
         1 => String::new(),
         lanes => format!(", {:.0} samples per second", lanes as f64 / times[times.len() / 2] * 1e3),
     };
-    let labels =
-        if labelled > 0 { format!(", {correct} of {labelled} equal the label") } else { String::new() };
     format!(
-        "{agree} of {} encrypted predictions equal the plain ones{labels}\n\
+        "{}\n\
          median latency {:.0} ms on {} threads{throughput}; keys {:.1} MB, made in {:.2} s; weights encoded in {:.2} s\n\
          peak memory {}\n",
-        rows.len(),
+        agreement(rows, judge),
         times[times.len() / 2],
-        rows[0].outcome.cost.n_threads,
+        rows[0].cost.n_threads,
         deployment.key_bytes as f64 / 1e6,
         deployment.keygen_time.as_secs_f64(),
         deployment.encode_time.as_secs_f64(),
-        memory::describe(&memory::most(rows.iter().map(|row| row.outcome.cost.memory))),
+        memory::describe(&memory::most(rows.iter().map(|row| row.cost.memory))),
     )
+}
+
+/// How many results are the plain ones, and how many are right.
+fn agreement(rows: &[Row], judge: &Judge) -> String {
+    let (n, agree) = (rows.len(), rows.iter().filter(|row| judge.agrees(&row.plain, &row.logits)).count());
+    let results = || rows.iter().map(|row| row.logits.as_slice());
+    match judge.task {
+        Task::Classify => {
+            let correct = judge.n_correct(results());
+            let labels =
+                correct.map_or(String::new(), |correct| format!(", {correct} of {n} equal the label"));
+            format!("{agree} of {n} encrypted predictions equal the plain ones{labels}")
+        }
+        Task::Regress => {
+            let of_plain = judge.label_error(rows.iter().map(|row| row.plain.as_slice()));
+            let errors = judge.label_error(results()).zip(of_plain);
+            let labels = errors.map_or(String::new(), |(found, plain)| {
+                let [found, plain] = [found, plain].map(|error| digits::alone(error.mean_abs));
+                format!("; mean absolute error to the labels {found}, {plain} of plain results")
+            });
+            let precision = judge.precision;
+            format!(
+                "{agree} of {n} encrypted results are within {precision:e} of the largest output from the plain ones{labels}"
+            )
+        }
+    }
 }
 
 /// An image in half-block characters, two pixel rows per line; empty for

@@ -1,11 +1,11 @@
 //! `hecc bench --simulate`: predictions over many samples without encryption.
 
-use super::accuracy::{argmax, max_difference};
+use super::accuracy::{Judge, Task, max_difference};
 use super::args::DataArgs;
 use super::session::{self, Built};
 use super::{problems, progress};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
-use hecc::front::data::DataSet;
+use hecc_ir::Tensor;
 use hecc_runtime::dry::{Forecast, Simulation};
 use hecc_runtime::{Error, Executor};
 use serde::Serialize;
@@ -19,15 +19,15 @@ use std::time::Instant;
 pub struct Simulated {
     /// Samples evaluated.
     n: usize,
-    /// Predictions of the program that are the plain ones.
+    /// Results of the program that are the plain ones.
     agree: usize,
-    /// Predictions of the program that equal the label, where there are labels.
+    /// Predictions of the program that equal the label, where labels are classes.
     correct: Option<usize>,
     /// Plain predictions that equal the label.
     plain_correct: Option<usize>,
     /// Samples whose two largest outputs are so near that the expected error may
-    /// change their order.
-    uncertain: usize,
+    /// change their order, where the largest names a class.
+    uncertain: Option<usize>,
     /// Samples whose values outgrow the modulus, so that encryption would compute something else; they
     /// count in no other figure of the program.
     overflowed: usize,
@@ -42,13 +42,13 @@ pub struct Simulated {
 /// What is kept of one sample: what the program predicts for it unless its values outgrow the modulus.
 #[derive(Clone)]
 struct Digest {
-    plain: usize,
+    plain: Vec<f64>,
     program: Option<Prediction>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Prediction {
-    class: usize,
+    outputs: Vec<f64>,
     is_uncertain: bool,
     difference: f64,
     expected_error: f64,
@@ -59,35 +59,37 @@ pub fn simulate(args: &DataArgs, built: &Built, n: usize) -> Result<Simulated, D
     let path = &args.model.model;
     let failed = |e: Error| problems::runtime(Code::RunFailed, path, &e, "");
     let data = session::first_samples(&args.data, n)?;
+    data.fits(&built.model)?;
+    let judge = Judge::of(args.task, &data, built)?;
     let executor = Executor::new(args.machine.threads).map_err(failed)?;
     let program = Arc::new(built.compiled.program.clone());
     let simulation = Simulation::new(&executor, program).map_err(failed)?;
     let bar = progress::bar("simulating", data.samples.len());
     let started = Instant::now();
     let lanes = built.compiled.program.manifest.lanes();
-    let batches: Vec<&[Vec<f64>]> = data.samples.chunks(lanes).collect();
-    let digests = executor.each(batches.len(), |index| {
-        let digests = digests(built, &simulation, batches[index]);
-        bar.inc(batches[index].len() as u64);
+    let digests = executor.each(data.samples.len().div_ceil(lanes), |index| {
+        let batch = session::batch(&data, index * lanes, lanes);
+        let digests = digests(built, &simulation, &batch);
+        bar.inc(batch.len() as u64);
         digests.map_err(|e| refused(&args.data, index * lanes, e))
     });
     let seconds = started.elapsed().as_secs_f64();
     bar.finish_and_clear();
     let digests = digests.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
-    Ok(summary(&digests, &data, seconds))
+    Ok(summary(&digests, &judge, seconds))
 }
 
 /// Evaluates a batch.
-fn digests(built: &Built, simulation: &Simulation, samples: &[Vec<f64>]) -> Result<Vec<Digest>, Error> {
-    let plain = |sample: &Vec<f64>| built.model.logits(sample);
-    match simulation.forecast_batch_here(&session::batch(samples)) {
+fn digests(built: &Built, simulation: &Simulation, samples: &[[Tensor; 1]]) -> Result<Vec<Digest>, Error> {
+    let plain = |[sample]: &[Tensor; 1]| built.model.logits(sample.values());
+    match simulation.forecast_batch_here(samples) {
         Ok(forecasts) => {
-            let digest = |(sample, forecast)| Digest::of(&plain(sample), Some(forecast));
+            let digest = |(sample, forecast)| Digest::of(plain(sample), Some(forecast));
             Ok(samples.iter().zip(&forecasts).map(digest).collect())
         }
         // Which of several samples it is, nobody knows.
         Err(error) if samples.len() == 1 && is_overflow(&error) => {
-            Ok(vec![Digest::of(&plain(&samples[0]), None)])
+            Ok(vec![Digest::of(plain(&samples[0]), None)])
         }
         Err(error) => Err(error),
     }
@@ -102,18 +104,24 @@ fn is_overflow(error: &Error) -> bool {
 }
 
 impl Digest {
-    fn of(plain: &[f64], forecast: Option<&Forecast>) -> Digest {
+    fn of(plain: Vec<f64>, forecast: Option<&Forecast>) -> Digest {
         let prediction = |forecast: &Forecast| {
             let expected_error = forecast.errors.iter().map(|error| error.max).fold(0.0, f64::max);
-            let program = &forecast.tensors[0];
+            let outputs = forecast.tensors[0].clone();
             Prediction {
-                class: argmax(program),
-                is_uncertain: margin(program) <= 2.0 * expected_error,
-                difference: max_difference(plain, program),
+                is_uncertain: margin(&outputs) <= 2.0 * expected_error,
+                difference: max_difference(&plain, &outputs),
+                outputs,
                 expected_error,
             }
         };
-        Digest { plain: argmax(plain), program: forecast.map(prediction) }
+        let program = forecast.map(prediction);
+        Digest { plain, program }
+    }
+
+    /// Outputs of the program; none if its values outgrow the modulus.
+    fn outputs(&self) -> &[f64] {
+        self.program.as_ref().map_or(&[], |prediction| &prediction.outputs)
     }
 }
 
@@ -124,20 +132,17 @@ fn margin(outputs: &[f64]) -> f64 {
     if let [first, second, ..] = descending[..] { first - second } else { f64::INFINITY }
 }
 
-fn summary(digests: &[Digest], data: &DataSet, seconds: f64) -> Simulated {
-    let predictions = || digests.iter().filter_map(|digest| digest.program);
-    let correct = |prediction: fn(&Digest) -> Option<usize>| {
-        let pairs = digests.iter().zip(data.labels.as_ref()?);
-        Some(pairs.filter(|&(digest, &label)| prediction(digest) == Some(label)).count())
-    };
-    let class = |digest: &Digest| digest.program.map(|prediction| prediction.class);
-    let largest = |of: fn(Prediction) -> f64| predictions().map(of).fold(0.0, f64::max);
+fn summary(digests: &[Digest], judge: &Judge, seconds: f64) -> Simulated {
+    let predictions = || digests.iter().filter_map(|digest| digest.program.as_ref());
+    let largest = |of: fn(&Prediction) -> f64| predictions().map(of).fold(0.0, f64::max);
+    let agrees = |digest: &&Digest| digest.program.is_some() && judge.agrees(&digest.plain, digest.outputs());
+    let uncertain = || predictions().filter(|prediction| prediction.is_uncertain).count();
     Simulated {
         n: digests.len(),
-        agree: digests.iter().filter(|digest| class(digest) == Some(digest.plain)).count(),
-        correct: correct(class),
-        plain_correct: correct(|digest| Some(digest.plain)),
-        uncertain: predictions().filter(|prediction| prediction.is_uncertain).count(),
+        agree: digests.iter().filter(agrees).count(),
+        correct: judge.n_correct(digests.iter().map(Digest::outputs)),
+        plain_correct: judge.n_correct(digests.iter().map(|digest| digest.plain.as_slice())),
+        uncertain: (judge.task == Task::Classify).then(uncertain),
         overflowed: digests.len() - predictions().count(),
         max_abs_difference: largest(|prediction| prediction.difference),
         expected_max_abs_err: largest(|prediction| prediction.expected_error),

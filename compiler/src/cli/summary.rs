@@ -4,7 +4,7 @@ use super::args::CompileArgs;
 use super::files::{Kind, Output, Outputs, names};
 use super::form::Form;
 use super::session::{self, Built};
-use super::show;
+use super::{digits, show};
 use comfy_table::Table;
 use hecc::diag::Diagnostics;
 use hecc::front::Loaded;
@@ -25,7 +25,7 @@ pub fn compile(args: &CompileArgs, form: Form) -> Result<(), Diagnostics> {
     let (program_path, manifest_path) = (path("hecp"), path("hecm"));
     let outputs = Outputs::beside(session::inputs(&args.model, &files), args.force.force);
     outputs.check(&[(&program_path, PROGRAM), (&manifest_path, MANIFEST)])?;
-    let built = session::build_loaded(&args.model, model, None, form)?;
+    let built = session::build_loaded(&args.model, model, form)?;
     let program = &built.compiled.program;
     let written = outputs.write(&[
         Output { path: &program_path, kind: PROGRAM, bytes: &artifact::write_program(program) },
@@ -42,7 +42,7 @@ pub fn compile(args: &CompileArgs, form: Form) -> Result<(), Diagnostics> {
 }
 
 /// What zero weights save, by layer; nothing for a model that has none.
-fn sparsity(built: &Built) -> Vec<LayerSparsity> {
+pub fn sparsity(built: &Built) -> Vec<LayerSparsity> {
     let Built { model, options, compiled, .. } = built;
     let mut weights = model.layers.iter().filter_map(|layer| layer.kind.weights());
     if !weights.any(|weights| weights.contains(&0.0)) {
@@ -121,14 +121,14 @@ fn facts(built: &Built) -> String {
     };
     format!(
         "ring degree {}, log2(QP) {:.1}, {} + {} primes, {} rotation keys\n\
-         expected error {:.1e} of largest output {:.3}; expected time {:.0} ms on one thread, memory {:.1} MB\n{lanes}",
+         expected error {:.1e} of largest output {}; expected time {:.0} ms on one thread, memory {:.1} MB\n{lanes}",
         params.ring_degree,
         params.log_qp(),
         params.q.len(),
         params.p.len(),
         compiled.program.manifest.keys.rotations.len(),
         compiled.prediction.max_error,
-        compiled.prediction.max_output,
+        digits::alone(compiled.prediction.max_output),
         compiled.cost_ns * 1e-6,
         compiled.memory().total() as f64 / 1e6,
     )

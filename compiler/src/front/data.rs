@@ -1,16 +1,21 @@
 //! Labelled samples: from an `.npz` file with `x`, one sample per first index,
-//! and optionally `y`, one class number per sample; or from a folder with the
-//! files of MNIST or CIFAR-10.
+//! and optionally `y`, a class number or numbers to be computed per sample; or from a folder with
+//! the files of MNIST or CIFAR-10.
 
 mod cifar;
 mod folder;
 mod idx;
+mod labels;
 
-use super::weights::{Tensor, TensorFile};
-use super::{MAX_BYTES, read_bounded};
+pub use labels::Labels;
+
+use super::file::first_bytes;
+use super::weights::{Part as Rows, Tensor, TensorFile};
+use super::{MAX_BYTES, Room, read_bounded};
 use crate::diag::{Code, Diagnostic, Diagnostics, Label};
 use crate::model::Model;
-use hecc_ir::Shape;
+use hecc_ir::{Misfit, Shape};
+use std::ops::Range;
 use std::path::Path;
 
 /// Samples of equal shape.
@@ -24,8 +29,8 @@ pub struct DataSet {
     /// (pixels stored as `uint8` stay within 0..255), those of MNIST's and
     /// CIFAR-10's files are divided by 255 and lie within 0..1.
     pub samples: Vec<Vec<f64>>,
-    /// Class of each sample.
-    pub labels: Option<Vec<usize>>,
+    /// What is known of each sample.
+    pub labels: Option<Labels>,
 }
 
 /// Which part of a data set.
@@ -54,36 +59,48 @@ impl DataSet {
     /// the shape [3, 32, 32]. Pixels, bytes, are divided by 255 and so lie within
     /// 0..1.
     pub fn read_part(path: &Path, part: Part) -> Result<DataSet, Diagnostics> {
-        match path.is_dir() {
-            true => DataSet::read_folder(path, part),
-            false => DataSet::parse(&path.display().to_string(), &read_bounded(path)?),
+        DataSet::read_first(path, part, usize::MAX)
+    }
+
+    /// The first samples of a part, at most so many; the others are neither unpacked nor kept.
+    pub fn read_first(path: &Path, part: Part, most: usize) -> Result<DataSet, Diagnostics> {
+        if path.is_dir() {
+            return DataSet::read_folder(path, part, most);
         }
+        let shown = path.display().to_string();
+        refuse_idx(&shown, &first_bytes(path)?)?;
+        DataSet::from_tensors(&shown, &TensorFile::read(path)?, most)
     }
 
     /// Reads an `.npz` file that is in memory; `path` is for messages.
     pub fn parse(path: &str, bytes: &[u8]) -> Result<DataSet, Diagnostics> {
-        if idx::is_idx(bytes) {
-            let title = "this is one of several files of a data set";
-            let diagnostic = Diagnostic::error(Code::BadDataSet, title).label(Label::file(path, ""));
-            return Err(diagnostic.help("name the folder that holds them").into());
-        }
-        DataSet::from_tensors(path, &TensorFile::parse(path, bytes)?)
+        refuse_idx(path, bytes)?;
+        DataSet::from_tensors(path, &TensorFile::parse(path, bytes)?, usize::MAX)
     }
 
     /// Reads a file of images and one of labels in MNIST's format, each a path
     /// for messages and the content, as [`DataSet::read_part`] does.
     pub fn parse_idx(images: (&str, &[u8]), labels: (&str, &[u8])) -> Result<DataSet, Diagnostics> {
+        DataSet::first_of_idx(images, labels, usize::MAX)
+    }
+
+    fn first_of_idx(
+        (path, bytes): (&str, &[u8]),
+        labels: (&str, &[u8]),
+        most: usize,
+    ) -> Result<DataSet, Diagnostics> {
         let mut diagnostics = Diagnostics::new();
-        let (path, bytes) = images;
-        let samples = diagnostics.take(idx::images(idx::File { path, item: "images", bytes }));
+        let samples = diagnostics.take(idx::images(idx::File { path, item: "images", bytes }, most));
         let (labels_path, bytes) = labels;
         let labels = diagnostics.take(idx::labels(idx::File { path: labels_path, item: "labels", bytes }));
         match (samples, labels) {
-            (Some((_, samples)), Some(labels)) if samples.len() != labels.len() => {
-                Err(disagreement((path, samples.len()), (labels_path, labels.len())).into())
+            (Some(images), Some(labels)) if images.n_in_file != labels.len() => {
+                Err(disagreement((path, images.n_in_file), (labels_path, labels.len())).into())
             }
-            (Some((shape, samples)), Some(labels)) => {
-                Ok(DataSet { path: path.to_owned(), shape, samples, labels: Some(labels) })
+            (Some(idx::Images { shape, samples, .. }), Some(mut labels)) => {
+                labels.truncate(samples.len());
+                let labels = Some(Labels::Classes(labels));
+                Ok(DataSet { path: path.to_owned(), shape, samples, labels })
             }
             (_, _) => Err(diagnostics),
         }
@@ -93,47 +110,53 @@ impl DataSet {
     /// each a path for messages and the content, as [`DataSet::read_part`] does.
     pub fn parse_cifar(pictures: &[(&str, &[u8])], labels: (&str, &[u8])) -> Result<DataSet, Diagnostics> {
         let pictures = pictures.iter().map(|&(path, bytes)| (path.to_owned(), Ok(bytes)));
-        DataSet::from_cifar(pictures, (labels.0, Ok(labels.1)))
+        DataSet::from_cifar(pictures, (labels.0, Ok(labels.1)), usize::MAX)
     }
 
     /// From files that are read when their turn comes.
     fn from_cifar<B: AsRef<[u8]>>(
         pictures: impl Iterator<Item = (String, Result<B, Diagnostic>)>,
         (labels_path, labels): (&str, Result<B, Diagnostic>),
+        most: usize,
     ) -> Result<DataSet, Diagnostics> {
         let mut diagnostics = Diagnostics::new();
-        let (mut samples, mut first) = (Vec::new(), None);
+        let (mut samples, mut first, mut n_in_files) = (Vec::new(), None, 0);
         for (path, bytes) in pictures {
             let Some(bytes) = diagnostics.take(bytes) else { continue };
             let file = cifar::File { path: &path, bytes: bytes.as_ref() };
-            diagnostics.take(cifar::add_images(file, &mut samples));
+            n_in_files += diagnostics.take(cifar::add_images(file, &mut samples, most)).unwrap_or(0);
             first.get_or_insert(path);
         }
         let file = |bytes: B| cifar::labels(cifar::File { path: labels_path, bytes: bytes.as_ref() });
         let labels = diagnostics.take(labels.and_then(file));
         let path = first.unwrap_or_else(|| labels_path.to_owned());
         match labels.filter(|_| !diagnostics.has_errors()) {
-            Some(labels) if samples.len() != labels.len() => {
-                Err(disagreement((&path, samples.len()), (labels_path, labels.len())).into())
+            Some(labels) if n_in_files != labels.len() => {
+                Err(disagreement((&path, n_in_files), (labels_path, labels.len())).into())
             }
-            Some(labels) => Ok(DataSet { path, shape: cifar::shape(), samples, labels: Some(labels) }),
+            Some(mut labels) => {
+                labels.truncate(samples.len());
+                let labels = Some(Labels::Classes(labels));
+                Ok(DataSet { path, shape: cifar::shape(), samples, labels })
+            }
             None => Err(diagnostics),
         }
     }
 
-    fn read_cifar(folder: &Path, part: Part) -> Result<DataSet, Diagnostics> {
+    fn read_cifar(folder: &Path, part: Part, most: usize) -> Result<DataSet, Diagnostics> {
         let read = |name: &str| {
             let path = folder.join(name);
             let bytes = read_bounded(&path).map_err(|missing| missing.help(CIFAR_FILES));
             (path.display().to_string(), bytes)
         };
         let (labels_path, labels) = read(cifar::labels_name(part));
-        DataSet::from_cifar(cifar::pictures(part).iter().map(|name| read(name)), (&labels_path, labels))
+        let pictures = cifar::pictures(part).iter().map(|name| read(name));
+        DataSet::from_cifar(pictures, (&labels_path, labels), most)
     }
 
-    fn read_folder(folder: &Path, part: Part) -> Result<DataSet, Diagnostics> {
+    fn read_folder(folder: &Path, part: Part, most: usize) -> Result<DataSet, Diagnostics> {
         if cifar::is_in(folder) {
-            return DataSet::read_cifar(folder, part);
+            return DataSet::read_cifar(folder, part, most);
         }
         let mut diagnostics = Diagnostics::new();
         let paths = [folder::images(folder, part), folder::labels(folder, part)];
@@ -143,18 +166,19 @@ impl DataSet {
         });
         match &files {
             [Some((images_path, images)), Some((labels_path, labels))] => {
-                DataSet::parse_idx((images_path, images), (labels_path, labels))
+                DataSet::first_of_idx((images_path, images), (labels_path, labels), most)
             }
             [_, _] => Err(diagnostics),
         }
     }
 
-    fn from_tensors(path: &str, file: &TensorFile) -> Result<DataSet, Diagnostics> {
+    fn from_tensors(path: &str, file: &TensorFile, most: usize) -> Result<DataSet, Diagnostics> {
         let mut diagnostics = Diagnostics::new();
-        let samples = diagnostics.take(file.get("x").and_then(|x| split(path, x)));
-        let n = samples.as_ref().map(|(_, samples)| samples.len());
+        let x = diagnostics.take(file.first_rows("x", most));
+        let n_in_file = x.as_ref().map(|x| x.whole.first().copied().unwrap_or(0));
+        let samples = x.and_then(|x| diagnostics.take(split(path, &x.tensor)));
         let labels = match file.contains("y") {
-            true => diagnostics.take(file.get("y").and_then(|y| classes(path, y, n))),
+            true => diagnostics.take(file.first_rows("y", most).and_then(|y| labels(path, y, n_in_file))),
             false => None,
         };
         match samples {
@@ -165,30 +189,81 @@ impl DataSet {
         }
     }
 
-    /// Whether the samples are inputs of `model`: as many elements, all within
-    /// its range.
+    /// Some of the samples as tensors.
+    pub fn tensors(&self, samples: Range<usize>) -> Vec<hecc_ir::Tensor> {
+        let tensor = |values: &Vec<f64>| hecc_ir::Tensor::new(self.shape.clone(), values.clone());
+        let tensors = self.samples[samples].iter().map(tensor).collect::<Result<_, _>>();
+        tensors.expect("samples are of the data set's shape")
+    }
+
+    /// Whether the samples are inputs of `model`: of its shape, all within its range.
     pub fn fits(&self, model: &Model) -> Result<(), Diagnostics> {
-        let (id, (low, high)) = model.input();
-        let expected = &model.layer(id).shape;
+        let (id, range) = model.input();
         let mut diagnostics = Diagnostics::new();
-        let place = |message: &str| Label::item(&self.path, "samples", message);
-        if self.shape.n_elements() != expected.n_elements() {
+        diagnostics.take(self.has_shape(&model.layer(id).shape));
+        diagnostics.take(self.is_within(range));
+        if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics) }
+    }
+
+    /// Whether samples can stand for tensors of a shape, see [`Shape::check`].
+    pub fn has_shape(&self, expected: &Shape) -> Result<(), Diagnostic> {
+        expected.check(&self.shape).map_err(|misfit| {
             let title = format!("samples have shape {}, the model takes {expected}", self.shape);
-            diagnostics.push(Diagnostic::error(Code::DataMismatch, title).label(place("")));
+            Diagnostic::error(Code::DataMismatch, title)
+                .label(Label::item(&self.path, "samples", ""))
+                .help(self.reshaping(expected, &misfit))
+        })
+    }
+
+    /// What to do about samples of another shape.
+    fn reshaping(&self, expected: &Shape, misfit: &Misfit) -> String {
+        let is_one_sample =
+            expected.check(&Shape([&[self.samples.len()], &self.shape.0[..]].concat())).is_ok();
+        match misfit {
+            Misfit::Order(axes) => {
+                let axes: Vec<String> = axes.iter().map(|axis| (axis + 1).to_string()).collect();
+                let channels_last = axes == ["3", "1", "2"];
+                let seems = if channels_last {
+                    "this looks like channels last"
+                } else {
+                    "the axes are in another order"
+                };
+                format!("{seems}: transpose the samples with `x.transpose(0, {})`", axes.join(", "))
+            }
+            Misfit::Count | Misfit::Extents if is_one_sample => {
+                String::from("the first axis counts samples: save one sample as `x[None]`")
+            }
+            Misfit::Count => String::from("use the samples that the network was made for"),
+            Misfit::Extents => format!(
+                "if the elements are in the order of {expected}, last axis fastest, save `x.reshape(-1, {})`",
+                expected.0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            ),
         }
+    }
+
+    fn is_within(&self, (low, high): (f64, f64)) -> Result<(), Diagnostic> {
         let outside = |x: &f64| *x < low || *x > high;
         let found =
             self.samples.iter().enumerate().find_map(|(sample, values)| {
                 values.iter().copied().find(|x| outside(x)).map(|x| (sample, x))
             });
-        if let Some((sample, x)) = found {
-            let title = format!("sample {sample} holds {x}, outside the model's range {low}..{high}");
-            let help = "scale the samples as in training (pixels of 0..255: divide by 255), \
-                        or declare the wider range";
-            diagnostics.push(Diagnostic::error(Code::DataMismatch, title).label(place("")).help(help));
-        }
-        if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics) }
+        let Some((sample, x)) = found else { return Ok(()) };
+        let title = format!("sample {sample} holds {x}, outside the model's range {low}..{high}");
+        let help = "scale the samples as in training (pixels of 0..255: divide by 255), \
+                    or declare the wider range";
+        let place = Label::item(&self.path, "samples", "");
+        Err(Diagnostic::error(Code::DataMismatch, title).label(place).help(help))
     }
+}
+
+/// Refuses a file that is no data set by itself.
+fn refuse_idx(path: &str, bytes: &[u8]) -> Result<(), Diagnostic> {
+    if !idx::is_idx(bytes) {
+        return Ok(());
+    }
+    let title = "this is one of several files of a data set";
+    let diagnostic = Diagnostic::error(Code::BadDataSet, title).label(Label::file(path, ""));
+    Err(diagnostic.help("name the folder that holds them"))
 }
 
 /// What to do about a file of CIFAR-10 that is not there.
@@ -216,7 +291,7 @@ fn bounded(place: Label, n_samples: usize, n_elements: usize) -> Result<(), Diag
     let total =
         (n_samples as u64).checked_mul(SAMPLE_BYTES).zip(elements).and_then(|(a, b)| a.checked_add(b));
     match total {
-        Some(bytes) if bytes <= MAX_BYTES => Ok(()),
+        Some(bytes) if bytes <= MAX_BYTES => Room::default().take(place, bytes),
         Some(_) | None => {
             let title = format!("{n_samples} samples take more than {MAX_BYTES} bytes");
             let help = "write fewer samples to a file";
@@ -242,17 +317,12 @@ fn split(path: &str, x: &Tensor) -> Result<(Shape, Vec<Vec<f64>>), Diagnostic> {
     }
 }
 
-fn classes(path: &str, y: &Tensor, n_samples: Option<usize>) -> Result<Vec<usize>, Diagnostic> {
-    if n_samples.is_some_and(|n| y.shape != [n]) {
-        let title = format!("`y` has shape {}, not one label per sample", Shape(y.shape.clone()));
-        return Err(unusable(path, "y", title).help("save labels as [n] integers"));
+/// Labels of the first samples, of which there are to be as many in the file.
+fn labels(path: &str, y: Rows, n_samples: Option<usize>) -> Result<Labels, Diagnostic> {
+    match n_samples.is_some_and(|n| y.whole.first() != Some(&n)) {
+        true => Labels::read(path, &Tensor { shape: y.whole, ..y.tensor }, n_samples),
+        false => Labels::read(path, &y.tensor, None),
     }
-    let class = |&y: &f64| {
-        let is_class = y >= 0.0 && y <= f64::from(u32::MAX) && y.fract() == 0.0;
-        is_class.then_some(y as usize).ok_or(y)
-    };
-    let classes: Result<Vec<_>, f64> = y.values.iter().map(class).collect();
-    classes.map_err(|y| unusable(path, "y", format!("`{y}` is not a class number")))
 }
 
 #[cfg(test)]

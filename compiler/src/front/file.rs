@@ -1,17 +1,19 @@
 //! Files of users: read up to a length that is known before, and found where a model may name them.
 
+use super::Room;
 use crate::diag::{Code, Diagnostic, Label};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
-/// The content of a plain file, which is refused unread if it is longer than `limit` bytes.
+/// The content of a plain file, which is refused unread if it is longer than `limit` bytes or than what is free.
 ///
 /// # Errors
 /// [`Code::UnreadableFile`], also for pipes and devices, and [`Code::FileTooLarge`].
 pub fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, Diagnostic> {
-    let file = open(path)?;
+    let file = open_plain(path)?;
     let length = file.metadata().map_err(|error| unreadable(path, &error))?.len();
+    Room::default().take(Label::file(path.display().to_string(), ""), length)?;
     if length > limit {
         return Err(too_large(path, limit));
     }
@@ -29,12 +31,20 @@ pub fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, Diagnostic> {
 /// [`Code::UnreadableFile`], also for pipes and devices.
 pub fn read_start(path: &Path, n_bytes: u64) -> Result<Vec<u8>, Diagnostic> {
     let mut bytes = Vec::new();
-    let read = open(path)?.take(n_bytes).read_to_end(&mut bytes);
+    let read = open_plain(path)?.take(n_bytes).read_to_end(&mut bytes);
     read.map(|_| bytes).map_err(|error| unreadable(path, &error))
 }
 
+/// The first bytes of a file, which tell its kind; zeros where there are fewer.
+pub(crate) fn first_bytes(path: &Path) -> Result<[u8; 4], Diagnostic> {
+    let mut first = [0; 4];
+    let bytes = read_start(path, first.len() as u64)?;
+    first[..bytes.len()].copy_from_slice(&bytes);
+    Ok(first)
+}
+
 /// Opens a plain file. Devices and pipes may never end, and opening a pipe may wait for ever.
-fn open(path: &Path) -> Result<File, Diagnostic> {
+pub(crate) fn open_plain(path: &Path) -> Result<File, Diagnostic> {
     let plain = |metadata: std::fs::Metadata| match metadata.is_file() {
         true => File::open(path),
         false => Err(io::Error::other("not a plain file")),

@@ -9,6 +9,7 @@
 //! times its own `Sigmoid` or one and its own `Erf` as one activation.
 
 mod fold;
+mod forms;
 mod graph;
 mod import;
 mod node;
@@ -27,7 +28,7 @@ use import::{Flow, Importer, Value};
 use node::{Failure, Node};
 use polynomial::Polynomial;
 use prost::Message;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use tensor::TensorReader;
 
@@ -75,7 +76,7 @@ fn translate(
     diagnostics: &mut Diagnostics,
 ) -> Option<Loaded> {
     let model = diagnostics.take(decode(shown, bytes))?;
-    diagnostics.take(check_opset(shown, &model));
+    let opset = diagnostics.take(opset(shown, &model)).unwrap_or(*OPSETS.end());
     let range = options.input_range.map_or_else(|| stated_range(shown, &model), Ok);
     let range = diagnostics.take(range).unwrap_or(DEFAULT_RANGE);
     let Some(graph) = &model.graph else {
@@ -85,11 +86,12 @@ fn translate(
         return None;
     };
     let signature = graph::signature(shown, graph, diagnostics)?;
-    let view = |proto| Node { proto, file: shown };
+    let view = |proto| Node { proto, file: shown, opset };
     let order = graph::order(graph, signature.output, view, diagnostics);
-    let mut importer = Importer::new(order.uses, signature.batch, options.accept_unfriendly);
+    let reader = TensorReader::new(path, shown);
+    let mut importer = Importer::new(order.uses, signature.batch, options.accept_unfriendly, reader);
     importer.values.extend(order.cyclic.iter().map(|name| (*name, Value::Unknown)));
-    let files = read_constants(path, shown, graph, &mut importer, diagnostics);
+    read_constants(graph, &mut importer, diagnostics);
     add_input(shown, &signature, range, &mut importer, diagnostics)?;
     for node in order.nodes {
         if diagnostics.is_full() {
@@ -105,7 +107,10 @@ fn translate(
     let name = path.file_stem().map_or("model".into(), |stem| stem.to_string_lossy());
     let model = importer.builder.finish(&name, output);
     report_broken(shown, &model, diagnostics);
-    Some(Loaded { model, files })
+    Some(Loaded {
+        model,
+        files: std::iter::once(path.to_owned()).chain(importer.reader.into_files()).collect(),
+    })
 }
 
 fn decode(shown: &str, bytes: &[u8]) -> Result<proto::Model, Diagnostic> {
@@ -116,11 +121,12 @@ fn decode(shown: &str, bytes: &[u8]) -> Result<proto::Model, Diagnostic> {
     })
 }
 
-fn check_opset(shown: &str, model: &proto::Model) -> Result<(), Diagnostic> {
+/// The version of the standard operator set.
+fn opset(shown: &str, model: &proto::Model) -> Result<i64, Diagnostic> {
     let is_standard = |domain: &str| domain.is_empty() || domain == "ai.onnx";
     let version = model.opset_import.iter().find(|s| is_standard(&s.domain)).map(|s| s.version);
     match version {
-        Some(version) if OPSETS.contains(&version) => Ok(()),
+        Some(version) if OPSETS.contains(&version) => Ok(version),
         Some(_) | None => {
             let title = match version {
                 Some(version) => format!("operator set {version} is not supported"),
@@ -148,27 +154,18 @@ fn stated_range(shown: &str, model: &proto::Model) -> Result<(f64, f64), Diagnos
     })
 }
 
-/// Returns the files that were read: the model, and those beside it.
-fn read_constants<'a>(
-    path: &Path,
-    shown: &str,
-    graph: &'a proto::Graph,
-    importer: &mut Importer<'a>,
-    diagnostics: &mut Diagnostics,
-) -> Vec<PathBuf> {
-    let mut reader = TensorReader::new(path, shown);
+fn read_constants<'a>(graph: &'a proto::Graph, importer: &mut Importer<'a>, diagnostics: &mut Diagnostics) {
     for tensor in &graph.initializer {
         let name = tensor.name.as_str();
         if !importer.uses.contains_key(name) || diagnostics.is_full() {
             continue;
         }
-        let value = match diagnostics.take(reader.read(tensor, name)) {
+        let value = match diagnostics.take(importer.reader.read(tensor, name)) {
             Some(tensor) => Value::Constant(Arc::new(tensor)),
             None => Value::Unknown,
         };
         importer.values.insert(name, value);
     }
-    std::iter::once(path.to_owned()).chain(reader.into_files()).collect()
 }
 
 fn add_input<'a>(
@@ -220,12 +217,25 @@ fn output_layer<'a>(
                 Err(Failure::Operand) => None,
             }
         }
+        Some(Value::Padded(_)) => {
+            let title = format!("the output `{name}` is padded");
+            let help = "`Pad` is read before `Conv` and `AveragePool` alone: leave it out at the end";
+            diagnostics.push(unusable(Code::UnsupportedOp, title).help(help));
+            None
+        }
         Some(Value::Constant(_)) => {
             let title = format!("the output `{name}` does not depend on the input");
             diagnostics.push(unusable(Code::InputsAndOutputs, title));
             None
         }
         Some(Value::Unknown) => None,
+        None if importer.uncomputed.contains_key(name) => {
+            let reader = Label::item(shown, format!("output `{name}`"), "");
+            if let Failure::Problem(problem) = importer.uncomputed(name, reader) {
+                diagnostics.push(*problem);
+            }
+            None
+        }
         None => {
             if !diagnostics.has_errors() {
                 let title = format!("nothing defines the output `{name}`");

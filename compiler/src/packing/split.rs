@@ -7,9 +7,10 @@
 
 use super::assign::DiagonalKey;
 use super::prefold::Prefold;
-use crate::cost::{Nominal, Sizes, Unit};
+use crate::cost::{Nominal, Unit};
 use hecc_ir::params::Params;
 use hecc_ir::scale::Level;
+use hecc_ir::size::Sizes;
 use hecc_ir::target::{Basis, OpCost};
 
 /// `step = giant + baby` with the baby in `-offset .. unit - offset`.

@@ -8,7 +8,6 @@ use crate::packing::{self, Family, Packing, PackingPlan, Unplaced};
 use crate::rewrite::{self, Footprint};
 use crate::schedule::ParamsError;
 use crate::sparsity::Network;
-use hecc_ir::params::SecurityLevel;
 use hecc_ir::target::RingCost;
 use std::borrow::Cow;
 
@@ -128,8 +127,7 @@ const MIN_RESCALE_BITS: u32 = 20;
 
 /// Why a ring has no room for so many levels, if it clearly has none.
 pub(super) fn hopeless(depth: usize, options: &Options, ring: &RingCost) -> Option<ParamsError> {
-    let max_log_qp = hecc_ir::params::max_log_qp_128(ring.ring_degree).unwrap_or(0);
+    let max_log_qp = options.security.max_log_qp(ring.ring_degree);
     let needed = (depth as u32 + 1) * MIN_RESCALE_BITS;
-    let secure = options.security == SecurityLevel::Classical128;
-    (secure && needed > max_log_qp).then_some(ParamsError::TooDeep { depth: depth as u32, max_log_qp })
+    (needed > max_log_qp).then_some(ParamsError::TooDeep { depth: depth as u32, max_log_qp })
 }

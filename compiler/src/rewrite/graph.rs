@@ -155,6 +155,9 @@ pub(super) struct Context {
     /// Sums that are flat already, and the terms of all of them together.
     pub flattened: HashSet<Node>,
     pub n_flat_terms: usize,
+    /// Largest magnitude that rules may write: sums around a cycle of the graph would let constants
+    /// grow without bound, and what cancels among large ones is lost to rounding.
+    pub max_constant: f64,
     /// Layer of the nodes that are added now.
     pub source: Source,
 }
@@ -284,6 +287,17 @@ pub(super) fn explained(circuit: &Circuit) -> (Graph, Vec<Id>) {
     fill(circuit, Graph::new(context_of(circuit)).with_explanations_enabled())
 }
 
+/// Times that a constant may grow beyond the circuit's largest.
+const MAX_GROWTH: f64 = 65536.0;
+
+/// The largest magnitude among a circuit's constants, at least 1.
+fn largest_constant(circuit: &Circuit) -> f64 {
+    let scalar = |op: &Op| if let Op::MulScalar(_, scalar) = op { Some(*scalar) } else { None };
+    let scalars = circuit.nodes.iter().filter_map(|node| scalar(&node.op));
+    let in_plains = circuit.consts.iter().flat_map(|plain| plain.values().into_owned());
+    scalars.chain(in_plains).fold(1.0, |largest, x| largest.max(x.abs()))
+}
+
 fn context_of(circuit: &Circuit) -> Context {
     Context {
         n_slots: circuit.n_slots,
@@ -293,6 +307,7 @@ fn context_of(circuit: &Circuit) -> Context {
         by_bits: HashMap::new(),
         flattened: HashSet::new(),
         n_flat_terms: 0,
+        max_constant: (MAX_GROWTH * largest_constant(circuit)).min(f64::MAX),
         source: Source::new(0),
     }
 }

@@ -106,17 +106,28 @@ fn plus(graph: &mut Graph, operand: Id, plain: Plain) -> Id {
     graph.add(Node::AddPlain(plain, [operand]))
 }
 
-/// Slot by slot over the longer period; nothing when a value is not finite.
-fn zip(a: &Plain, b: &Plain, f: impl Fn(f64, f64) -> f64) -> Option<Plain> {
-    finite((0..a.period().max(b.period())).map(|slot| f(a.at(slot), b.at(slot))).collect())
+/// Slot by slot over the longer period; nothing when a value is beyond `limit`.
+fn zip(a: &Plain, b: &Plain, limit: f64, f: impl Fn(f64, f64) -> f64) -> Option<Plain> {
+    bounded((0..a.period().max(b.period())).map(|slot| f(a.at(slot), b.at(slot))).collect(), limit)
 }
 
-fn map(a: &Plain, f: impl Fn(f64) -> f64) -> Option<Plain> {
-    finite(a.values().iter().map(|&x| f(x)).collect())
+fn map(a: &Plain, limit: f64, f: impl Fn(f64) -> f64) -> Option<Plain> {
+    bounded(a.values().iter().map(|&x| f(x)).collect(), limit)
 }
 
-fn finite(values: Vec<f64>) -> Option<Plain> {
-    values.iter().all(|value| value.is_finite()).then(|| Plain::new(values))
+fn bounded(values: Vec<f64>, limit: f64) -> Option<Plain> {
+    values.iter().all(|value| value.abs() <= limit).then(|| Plain::new(values))
+}
+
+/// Least share of its terms' magnitudes that a sum keeps: what is left below it is their rounding.
+const CANCELLED: f64 = 1e-12;
+
+/// The sum of two plaintexts, zero in slots where they cancel.
+fn total(a: &Plain, b: &Plain, limit: f64) -> Option<Plain> {
+    zip(a, b, limit, |x, y| {
+        let sum = x + y;
+        if sum.abs() <= CANCELLED * (x.abs() + y.abs()) { 0.0 } else { sum }
+    })
 }
 
 /// The factor and operand of a product with a plaintext or scalar.
@@ -228,7 +239,7 @@ fn widen_fold(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
 fn merge_products(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
     let (outer, operand) = as_product(graph, node)?;
     let (inner, base) = nodes(graph, operand).find_map(|node| as_product(graph, node))?;
-    let merged = zip(&inner, &outer, |a, b| a * b)?;
+    let merged = zip(&inner, &outer, graph.analysis.max_constant, |a, b| a * b)?;
     Some(times(graph, merged, base))
 }
 
@@ -258,11 +269,12 @@ fn add_products(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
     if groups.values().all(|group| group.len() == 1) {
         return None;
     }
+    let limit = graph.analysis.max_constant;
     for (operand, group) in groups {
         let mut factors =
             group.iter().filter_map(|(node, _)| as_product(graph, node)).map(|(plain, _)| plain);
         let first = factors.next()?;
-        let whole = factors.try_fold(first, |sum, factor| zip(&sum, &factor, |x, y| x + y))?;
+        let whole = factors.try_fold(first, |sum, factor| total(&sum, &factor, limit))?;
         rest.push(times(graph, whole, operand));
     }
     Some(add(graph, rest))
@@ -321,7 +333,8 @@ fn pull_scalar(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
         }
         Node::Mul([a, b]) => match (scalar(a), scalar(b)) {
             (Some((s, x)), Some((t, y))) => {
-                let both = Some(s.get() * t.get()).filter(|both| both.is_normal())?;
+                let is_usable = |both: &f64| both.is_normal() && both.abs() <= graph.analysis.max_constant;
+                let both = Some(s.get() * t.get()).filter(is_usable)?;
                 (Scalar::of(both), graph.add(product(x, y)))
             }
             (Some((s, x)), None) => (s, graph.add(product(x, b))),
@@ -333,7 +346,8 @@ fn pull_scalar(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
             if !MODERATE.contains(&scalar.get().abs()) {
                 return None;
             }
-            let shifted = map(graph.analysis.plain(plain), |c| c / scalar.get())?;
+            let context = &graph.analysis;
+            let shifted = map(context.plain(plain), context.max_constant, |c| c / scalar.get())?;
             (scalar, plus(graph, base, shifted))
         }
         _ => return None,
@@ -352,7 +366,7 @@ fn as_shifted(graph: &Graph, id: Id) -> Option<(Plain, Id)> {
 fn merge_constants(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
     let Node::AddPlain(outer, [operand]) = *node else { return None };
     let (inner, base) = as_shifted(graph, operand)?;
-    let whole = zip(&inner, graph.analysis.plain(outer), |a, b| a + b)?;
+    let whole = total(&inner, graph.analysis.plain(outer), graph.analysis.max_constant)?;
     Some(plus(graph, base, whole))
 }
 
@@ -364,7 +378,7 @@ fn add_constants_last(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
         match as_shifted(graph, term) {
             Some((plain, operand)) => {
                 whole = Some(match whole {
-                    Some(sum) => zip(&sum, &plain, |a, b| a + b)?,
+                    Some(sum) => total(&sum, &plain, graph.analysis.max_constant)?,
                     None => plain,
                 });
                 bare.push(operand);
@@ -429,7 +443,7 @@ fn move_negation(graph: &mut Graph, _: Id, node: &Node) -> Option<Id> {
         return double;
     }
     let (factor, base) = nodes(graph, operand).find_map(|node| as_product(graph, node))?;
-    let negated = map(&factor, |x| -x)?;
+    let negated = map(&factor, graph.analysis.max_constant, |x| -x)?;
     Some(times(graph, negated, base))
 }
 

@@ -11,7 +11,7 @@ use super::predict::{Prediction, own_errors, predict};
 use super::typing::{Chain, has_terminal_squares, rescaled_values, type_circuit};
 use crate::cost::price;
 use hecc_ir::circuit::{Circuit, Op};
-use hecc_ir::params::{Params, SecurityLevel, max_log_qp_128};
+use hecc_ir::params::{Params, SecurityLevel};
 use hecc_ir::primes::nearest_ntt_prime;
 use hecc_ir::scale::{Level, Scale};
 use hecc_ir::target::{OpCost, RingCost};
@@ -170,10 +170,7 @@ pub fn choose(
     request: &Request,
     ring: &RingCost,
 ) -> Result<Scheduled, ParamsError> {
-    let max_log_qp = match request.security {
-        SecurityLevel::Classical128 => max_log_qp_128(ring.ring_degree).unwrap_or(0),
-        SecurityLevel::Insecure => u32::from(u16::MAX),
-    };
+    let max_log_qp = request.security.max_log_qp(ring.ring_degree);
     let mut priced: Vec<Priced> =
         variants.iter().flat_map(|placed| chains(placed, request, ring, f64::from(max_log_qp))).collect();
     priced.sort_by(|a, b| a.cost_ns.total_cmp(&b.cost_ns));

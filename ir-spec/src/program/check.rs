@@ -117,12 +117,22 @@ pub struct ProgramError {
     pub message: String,
 }
 
+/// Broken invariants that are listed: one byte of a file may break one, and telling of it takes a hundred.
+const MAX_ERRORS: usize = 100;
+
 #[derive(Default)]
 struct Errors(Vec<ProgramError>);
 
 impl Errors {
     fn report(&mut self, rule: ProgramRule, place: ProgramPlace, message: impl Into<String>) {
-        self.0.push(ProgramError { rule, place, message: message.into() });
+        if self.0.len() < MAX_ERRORS {
+            self.0.push(ProgramError { rule, place, message: message.into() });
+        }
+    }
+
+    /// Whether what else is found will not be listed.
+    fn is_full(&self) -> bool {
+        self.0.len() >= MAX_ERRORS
     }
 
     fn require(
@@ -152,7 +162,7 @@ impl Program {
     /// Checks all that an executor relies on, the manifest included.
     ///
     /// # Errors
-    /// Every broken invariant found; those of instructions only when the
+    /// The first hundred broken invariants found; those of instructions only when the
     /// manifest is sound.
     pub fn verify(&self) -> Result<(), Vec<ProgramError>> {
         self.manifest.verify()?;
@@ -288,7 +298,7 @@ impl Manifest {
     /// Checks all that a client relies on.
     ///
     /// # Errors
-    /// Every broken invariant found.
+    /// The first hundred broken invariants found.
     pub fn verify(&self) -> Result<(), Vec<ProgramError>> {
         manifest::check(self).into_result()
     }

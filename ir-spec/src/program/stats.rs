@@ -1,8 +1,9 @@
 //! What circuits and programs consist of: the numbers optimisations are judged by.
 
-use super::{Instr, KeyPlan, Manifest, Program, Reg};
+use super::{Instr, KeyPlan, Manifest, Port, Program, Reg};
 use crate::circuit::{Circuit, Op};
 use crate::scale::Level;
+use crate::size::Sizes;
 use std::collections::HashSet;
 use std::ops::AddAssign;
 
@@ -134,27 +135,53 @@ impl Program {
     }
 }
 
+/// Words per coefficient and prime in tables of transforms and in the secret, and per coefficient in tables
+/// of the encoder.
+const RING_WORDS: u64 = 5;
+const ENCODER_WORDS: u64 = 8;
+
 impl Manifest {
-    /// Memory that the planned evaluation keys take, in bytes: two polynomials
-    /// per key-switching digit, over the primes of the key's level and the
-    /// special primes. Files hold half as much. Expects sound params; saturates.
+    /// Memory that the planned evaluation keys take where they are used, in bytes. Expects sound params; saturates.
     pub fn key_bytes(&self) -> u64 {
-        let key = |level: Level| {
-            let limbs = (level.n_limbs() + self.params.p.len()) as u64;
-            (2 * self.params.n_digits(level) as u64).saturating_mul(self.limb_bytes(limbs))
-        };
-        self.keys.rotations.values().copied().chain(self.keys.relin).map(key).fold(0, u64::saturating_add)
+        self.sum_of_keys(|level| Sizes(&self.params).key(level))
+    }
+
+    /// Bytes of the planned evaluation keys as they travel. Expects sound params; saturates.
+    pub fn sent_key_bytes(&self) -> u64 {
+        self.sum_of_keys(|level| Sizes(&self.params).sent_key(level))
+    }
+
+    /// Memory that making the planned evaluation keys takes, in bytes: all of them as they travel, and one where it
+    /// is made. Expects sound params; saturates.
+    pub fn keygen_bytes(&self) -> u64 {
+        let levels = self.keys.rotations.values().copied().chain(self.keys.relin);
+        let largest = levels.map(|level| 2 * Sizes(&self.params).key(level) as u64).max().unwrap_or(0);
+        self.sent_key_bytes().saturating_add(largest)
+    }
+
+    /// Memory that a client takes before it has any key, in bytes: tables of its ring, and the secret. Expects
+    /// sound params.
+    pub fn ring_bytes(&self) -> u64 {
+        let n_primes = (self.params.q.len() + self.params.p.len()) as u64;
+        (RING_WORDS * n_primes + ENCODER_WORDS) * self.limb_bytes(1)
+    }
+
+    fn sum_of_keys(&self, bytes: impl Fn(Level) -> usize) -> u64 {
+        let levels = self.keys.rotations.values().copied().chain(self.keys.relin);
+        levels.map(|level| bytes(level) as u64).fold(0, u64::saturating_add)
     }
 
     /// Memory that one ciphertext for every place in every input and output
     /// takes, in bytes. Expects sound params; saturates.
     pub fn port_bytes(&self) -> u64 {
         let ports = self.inputs.iter().chain(&self.outputs);
-        let port = ports.map(|port| {
-            let polys = (port.layout.n_cts as u64).saturating_mul(u64::from(port.ty.degree) + 1);
-            polys.saturating_mul(self.limb_bytes(port.ty.level.n_limbs() as u64))
-        });
-        port.fold(0, u64::saturating_add)
+        ports.map(|port| self.bytes_of(port)).fold(0, u64::saturating_add)
+    }
+
+    /// Memory that the ciphertexts of one input or output take, in bytes. Expects sound params; saturates.
+    pub fn bytes_of(&self, port: &Port) -> u64 {
+        let polys = (port.layout.n_cts as u64).saturating_mul(u64::from(port.ty.degree) + 1);
+        polys.saturating_mul(self.limb_bytes(port.ty.level.n_limbs() as u64))
     }
 
     fn limb_bytes(&self, n_limbs: u64) -> u64 {

@@ -32,6 +32,10 @@ pub(crate) enum Token<'s> {
     Security,
     #[token("classical128")]
     Classical128,
+    #[token("classical192")]
+    Classical192,
+    #[token("classical256")]
+    Classical256,
     #[token("insecure")]
     Insecure,
     #[token("layers")]

@@ -67,8 +67,10 @@ fn print_params(out: &mut String, params: &Params) {
         list(out, "  p", params.p.iter(), ",");
     }
     let security = match params.security {
-        SecurityLevel::Classical128 => "classical128",
         SecurityLevel::Insecure => "insecure",
+        SecurityLevel::Classical128 => "classical128",
+        SecurityLevel::Classical192 => "classical192",
+        SecurityLevel::Classical256 => "classical256",
     };
     *out += &format!(
         "  digit_limbs {}\n  security {security}\n}} # log2(QP) = {:.1}\n",

@@ -11,6 +11,7 @@ use super::lexer::unquote;
 use super::{Finding, MAX_ERRORS, Span, code};
 use crate::circuit::{self, Circuit, CtType, Op, Plain, Source, Value};
 use crate::limits::{MAX_PLAIN_VALUES, MAX_SLOTS};
+use crate::machine::free_memory;
 use crate::params;
 use crate::scale::{Level, Scale};
 use crate::verify::{Place, VerifyError, verify};
@@ -160,16 +161,17 @@ impl Resolver {
         }
     }
 
-    /// Refuses plaintexts that together unfold to too much, before any does.
+    /// Refuses plaintexts that together unfold to too much, or to more than is free, before any does.
     fn limit_plains(&mut self, consts: &[At<Const<'_>>]) {
-        let mut total = 0usize;
+        let free = free_memory().map_or(usize::MAX, |free| free / size_of::<f64>());
+        let (most, mut total) = (MAX_PLAIN_VALUES.min(free), 0usize);
         for ast in consts {
             total = total.saturating_add(self.number(ast.node.period, "period"));
-            if total > MAX_PLAIN_VALUES {
+            if total > most {
                 return self.report(
                     code::LIMIT,
                     ast.span,
-                    format!("plaintexts unfold to more than {MAX_PLAIN_VALUES} values"),
+                    format!("plaintexts unfold to more than {most} values"),
                 );
             }
         }

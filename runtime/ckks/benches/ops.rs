@@ -27,7 +27,7 @@ struct Ring {
 
 const RINGS: [Ring; 6] = [
     Ring { ring_degree: 8192, bits: 40, n_limbs: 4, special_bits: 50, digit_limbs: 1 },
-    Ring { ring_degree: 8192, bits: 30, n_limbs: 6, special_bits: 36, digit_limbs: 1 },
+    Ring { ring_degree: 8192, bits: 30, n_limbs: 6, special_bits: 33, digit_limbs: 1 },
     Ring { ring_degree: 16384, bits: 28, n_limbs: 9, special_bits: 30, digit_limbs: 5 },
     Ring { ring_degree: 16384, bits: 40, n_limbs: 8, special_bits: 50, digit_limbs: 1 },
     Ring { ring_degree: 32768, bits: 40, n_limbs: 16, special_bits: 50, digit_limbs: 4 },
@@ -56,7 +56,7 @@ impl World {
     fn new(ring: Ring) -> World {
         let q = primes::near(ring.bits, ring.ring_degree, ring.n_limbs, &[]).unwrap();
         let p = primes::below(ring.special_bits, ring.ring_degree, ring.digit_limbs, &q).unwrap();
-        let security = Security::Classical128;
+        let security = SecurityLevel::Classical128;
         let params = Params { ring_degree: ring.ring_degree, q, p, digit_limbs: ring.digit_limbs, security };
         let ctx = Context::new(&params).unwrap();
         let keygen = KeyGenerator::insecure_from_seed(&ctx, 1);

@@ -197,7 +197,7 @@ mod tests {
             q,
             p,
             digit_limbs: 1,
-            security: crate::Security::InsecureByName,
+            security: crate::SecurityLevel::Insecure,
         };
         let ctx = Context::new(&params).unwrap();
         let plaintext = Plaintext::from_limbs(&ctx, 6, 0.0, false, |_, limb| limb.fill(SECRET));

@@ -59,7 +59,7 @@ impl Context {
             limb_bases: (0..n_q).map(|l| base(l..l + 1)).collect(),
             digit_bases: (0..n_q).map(|l| base(digit_start(l)..l + 1)).collect(),
             special_base: base(n_q..primes.len()),
-            vectors: Vectors::of_machine(),
+            vectors: Vectors::without_prime(),
             fingerprint: params.fingerprint(),
             params: params.clone(),
             moduli,

@@ -3,6 +3,8 @@
 //! Everything that depends on data or parameters from outside is an [`Error`];
 //! nothing in this crate panics on such data.
 
+use hecc_security::SecurityLevel;
+
 /// A refused parameter, operand or byte string.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -30,10 +32,11 @@ pub enum Error {
         /// Largest accepted value.
         max: usize,
     },
-    /// The modulus is too large for 128-bit security at this ring degree.
+    /// The modulus is too large for the promised security at this ring degree.
     #[error(
-        "log2(QP) = {log_qp:.1} exceeds {bound} bits, the limit of 128-bit security at ring \
-         degree {ring_degree}: use a larger ring or fewer primes"
+        "log2(QP) = {log_qp:.1} exceeds {bound} bits, the limit of {}-bit security at ring \
+         degree {ring_degree}: use a larger ring or fewer primes",
+        level.bits()
     )]
     Insecure {
         /// Size of the whole modulus in bits.
@@ -42,10 +45,17 @@ pub enum Error {
         bound: u32,
         /// Ring degree.
         ring_degree: usize,
+        /// What is promised.
+        level: SecurityLevel,
     },
-    /// No 128-bit secure parameters exist at this ring degree.
-    #[error("ring degree {0} is outside the security table: 128-bit security needs at least 1024")]
-    NoSecureParams(usize),
+    /// No parameters of the promised security exist at this ring degree.
+    #[error("ring degree {ring_degree} is outside the security table of {} bits: use a larger ring", level.bits())]
+    NoSecureParams {
+        /// Ring degree.
+        ring_degree: usize,
+        /// What is promised.
+        level: SecurityLevel,
+    },
     /// There are not enough primes of the asked size.
     #[error("found {found} of {wanted} primes near 2^{bits} that are 1 modulo {modulus}")]
     NotEnoughPrimes {
@@ -140,6 +150,9 @@ pub enum Error {
         /// Level of the ciphertext.
         ciphertext: usize,
     },
+    /// The caller asked to stop; see [`Evaluator::until`](crate::Evaluator::until).
+    #[error("stopped when asked to")]
+    Stopped,
     /// Operands of different parameters.
     #[error("operand belongs to other parameters")]
     ForeignContext,

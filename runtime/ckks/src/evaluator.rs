@@ -24,18 +24,44 @@ use crate::keyswitch::divide;
 use crate::poly::Poly;
 use rayon::prelude::*;
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 /// Computes on ciphertexts of one ring.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Evaluator {
     ctx: Arc<Context>,
+    stop: Option<Stop>,
+}
+
+/// Tells whether work is to stop; once it says so, it does for ever. Called from any thread.
+pub type Stop = Arc<dyn Fn() -> bool + Send + Sync>;
+
+impl fmt::Debug for Evaluator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Evaluator").field("ctx", &self.ctx).finish_non_exhaustive()
+    }
 }
 
 impl Evaluator {
     /// An evaluator for a ring.
     pub fn new(ctx: &Arc<Context>) -> Evaluator {
-        Evaluator { ctx: ctx.clone() }
+        Evaluator { ctx: ctx.clone(), stop: None }
+    }
+
+    /// The same, whose sums, inner products and rotations ask time and again whether to stop, however many terms
+    /// they have, and then end with [`Error::Stopped`].
+    pub fn until(&self, stop: Stop) -> Evaluator {
+        Evaluator { ctx: self.ctx.clone(), stop: Some(stop) }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop())
+    }
+
+    /// What was computed, unless parts of it were left out.
+    fn unless_stopped<T>(&self, result: T) -> Result<T, Error> {
+        if self.is_stopped() { Err(Error::Stopped) } else { Ok(result) }
     }
 
     /// The ring.
@@ -88,19 +114,20 @@ impl Evaluator {
         self.sum_for("sum", terms)
     }
 
-    fn sum_for(&self, op: &'static str, terms: &[&Ciphertext]) -> Result<Ciphertext, Error> {
+    fn sum_for<'a>(&self, op: &'static str, terms: &[&'a Ciphertext]) -> Result<Ciphertext, Error> {
         let common = self.common(op, terms.iter().copied())?;
-        let terms: Vec<Cow<Ciphertext>> = terms.iter().map(|term| self.meet(term, common)).collect();
+        let meet = |term: &&'a Ciphertext| self.unless_stopped(()).map(|()| self.meet(term, common));
+        let terms: Vec<Cow<Ciphertext>> = terms.iter().map(meet).collect::<Result<_, _>>()?;
         let primes = common.primes(&self.ctx);
         let mut out = self.cut(&terms[0], common.level);
         for (k, part) in out.parts.iter_mut().enumerate() {
             part.par_limbs_mut().for_each(|(t, limb)| {
-                for term in &terms[1..] {
+                for term in terms[1..].iter().take_while(|_| !self.is_stopped()) {
                     kernels::add_assign(&self.ctx.moduli()[primes[t]], limb, term.parts[k].limb(t));
                 }
             });
         }
-        Ok(out)
+        self.unless_stopped(out)
     }
 
     /// ct + pt.

@@ -18,6 +18,7 @@ macro_rules! kernels {
             match m.vectors$(.$form())? {
                 Vectors::None | Vectors::Sums(_) => portable::$name(m, $($arg),*),
                 Vectors::Avx2(avx2) => avx2.$name(m, $($arg),*),
+                Vectors::Fma(fma) => fma.$name(m, $($arg),*),
                 Vectors::Ifma(ifma) => ifma.$name(m, $($arg),*),
             }
         }
@@ -55,8 +56,9 @@ pub(crate) fn reduce_offset(m: &Modulus, out: &mut [u64], x: &[u64], offset: u64
     let in_blocks = x.len().is_multiple_of(simd::BLOCK);
     match m.vectors {
         Vectors::Avx2(avx2) if in_blocks => avx2.reduce_offset(m, out, x, offset),
+        Vectors::Fma(fma) if in_blocks && !wide => fma.reduce_offset(m, out, x, offset),
         Vectors::Ifma(ifma) if in_blocks && !wide => ifma.reduce_offset(m, out, x, offset),
-        Vectors::None | Vectors::Sums(_) | Vectors::Avx2(_) | Vectors::Ifma(_) => {
+        Vectors::None | Vectors::Sums(_) | Vectors::Avx2(_) | Vectors::Fma(_) | Vectors::Ifma(_) => {
             portable::reduce_offset(m, out, x, offset)
         }
     }
@@ -66,8 +68,9 @@ pub(crate) fn reduce_offset(m: &Modulus, out: &mut [u64], x: &[u64], offset: u64
 pub(crate) fn combine(m: &Modulus, out: &mut [u64], y: &[&[u64]], weights: &[u64], bound: u64) {
     match m.vectors {
         Vectors::Avx2(avx2) if bound <= NARROW => avx2.combine(m, out, y, weights, bound),
+        Vectors::Fma(fma) if bound <= NARROW => fma.combine(m, out, y, weights, bound),
         Vectors::Ifma(ifma) if bound <= NARROW => ifma.combine(m, out, y, weights, bound),
-        Vectors::None | Vectors::Sums(_) | Vectors::Avx2(_) | Vectors::Ifma(_) => {
+        Vectors::None | Vectors::Sums(_) | Vectors::Avx2(_) | Vectors::Fma(_) | Vectors::Ifma(_) => {
             portable::combine(m, out, y, weights)
         }
     }
@@ -79,6 +82,7 @@ pub(crate) fn overflow(vectors: Vectors, out: &mut [u64], words: &[&[u64]], reci
     match vectors {
         Vectors::None | Vectors::Sums(_) => portable::overflow(out, words, reciprocals),
         Vectors::Avx2(avx2) => avx2.overflow(out, words, reciprocals),
+        Vectors::Fma(fma) => fma.overflow(out, words, reciprocals),
         Vectors::Ifma(ifma) => ifma.overflow(out, words, reciprocals),
     }
 }
@@ -108,6 +112,7 @@ pub(crate) fn permute(vectors: Vectors, out: &mut [u64], x: &[u64], map: &Automo
     match vectors {
         Vectors::None | Vectors::Sums(_) => portable::permute(out, x, map),
         Vectors::Avx2(avx2) => avx2.permute(out, x, map),
+        Vectors::Fma(fma) => fma.permute(out, x, map),
         Vectors::Ifma(ifma) => ifma.permute(out, x, map),
     }
 }

@@ -16,6 +16,9 @@ use std::ops::Range;
 /// Keys applied together while one prime's digits stay in cache.
 const GROUP: usize = 8;
 
+/// Asked in the course of work: whether to stop.
+pub(crate) type Ask<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// A polynomial out of its transform, to be read in digits modulo any prime.
 pub(crate) struct Decomposed<'a> {
     source: &'a Poly,
@@ -35,11 +38,11 @@ impl<'a> Decomposed<'a> {
     }
 
     /// Products with each key over the extended primes: what is switched, times the
-    /// special modulus.
-    pub fn products(&self, ctx: &Context, keys: &[&KeySwitchKey]) -> Vec<[Poly; 2]> {
+    /// special modulus. Once `stop` says so, products are left out or unfinished.
+    pub fn products(&self, ctx: &Context, keys: &[&KeySwitchKey], stop: Ask) -> Vec<[Poly; 2]> {
         let stored = (keys.len() > 1).then(|| self.store(ctx));
-        let groups = keys.chunks(GROUP);
-        groups.flat_map(|keys| pairs(self.products_of(ctx, keys, stored.as_deref()))).collect()
+        let groups = keys.chunks(GROUP).take_while(|_| !stop());
+        groups.flat_map(|keys| pairs(self.products_of(ctx, keys, stored.as_deref(), stop))).collect()
     }
 
     /// All digits modulo all extended primes, for many keys.
@@ -48,7 +51,13 @@ impl<'a> Decomposed<'a> {
         all.map(|t| digits_at(ctx, self.primes[t], &self.bases, &self.lifted)).collect()
     }
 
-    fn products_of(&self, ctx: &Context, keys: &[&KeySwitchKey], stored: Option<&[Poly]>) -> Vec<Poly> {
+    fn products_of(
+        &self,
+        ctx: &Context,
+        keys: &[&KeySwitchKey],
+        stored: Option<&[Poly]>,
+        stop: Ask,
+    ) -> Vec<Poly> {
         let scratch = |_| Poly::scratch(ctx.ring_degree(), self.primes.len());
         let mut products: Vec<Poly> = (0..2 * keys.len()).map(scratch).collect();
         by_limb(&mut products).into_par_iter().enumerate().for_each(|(t, outs)| {
@@ -56,6 +65,9 @@ impl<'a> Decomposed<'a> {
             let mut outs: Vec<[&mut [u64]; 2]> =
                 std::iter::from_fn(|| Some([outs.next()?, outs.next()?])).collect();
             let rows: Vec<Residues> = keys.iter().map(|key| key.modulo(self.place_in(key, t))).collect();
+            if stop() {
+                return;
+            }
             for digits in self.batches(ctx, t) {
                 let fresh;
                 let (foreign, from) = match stored {

@@ -8,12 +8,12 @@
 //! depend on the number of threads.
 //!
 //! ```
-//! use hecc_ckks::{Context, Encoder, Evaluator, KeyGenerator, Params, Security, primes};
+//! use hecc_ckks::{Context, Encoder, Evaluator, KeyGenerator, Params, SecurityLevel, primes};
 //!
 //! # fn main() -> Result<(), hecc_ckks::Error> {
 //! let q = primes::near(40, 8192, 3, &[])?;
 //! let p = primes::below(50, 8192, 1, &q)?;
-//! let params = Params { ring_degree: 8192, q, p, digit_limbs: 1, security: Security::Classical128 };
+//! let params = Params { ring_degree: 8192, q, p, digit_limbs: 1, security: SecurityLevel::Classical128 };
 //! let ctx = Context::new(&params)?;
 //! let mut keygen = KeyGenerator::new(&ctx)?;
 //! let keys = keygen.eval_keys(Some(2), &[(1, 2)])?;
@@ -45,6 +45,7 @@ mod kernels;
 mod keys;
 mod keyswitch;
 mod linear_map;
+mod measure;
 mod modulus;
 mod packed;
 mod params;
@@ -60,8 +61,11 @@ pub use ciphertext::{Ciphertext, Plaintext};
 pub use context::Context;
 pub use encoder::Encoder;
 pub use error::Error;
-pub use evaluator::Evaluator;
+pub use evaluator::{Evaluator, Stop};
+pub use hecc_security::SecurityLevel;
 pub use keys::{EvalKeys, GaloisKey, GaloisKeys, KeyGenerator, KeySwitchKey, PublicKey, SecretKey};
 pub use linear_map::LinearMap;
-pub use params::{Params, Security};
+pub use measure::StepTimes;
+pub use params::Params;
 pub use sampling::WideGaussian;
+pub use simd::Instructions;

@@ -4,7 +4,7 @@
 //! precomputed quotient (Shoup, as in Harvey, "Faster arithmetic for
 //! number-theoretic transforms", 2014).
 
-use crate::simd::{Avx2, Vectors};
+use crate::simd::{Avx2, Fma, Vectors};
 
 /// A constant factor `value` with `ratio` = floor(value · 2^64 / p).
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,6 +52,7 @@ impl Modulus {
             lazy_terms: match vectors {
                 Vectors::None | Vectors::Sums(_) => LAZY_TERMS,
                 Vectors::Avx2(_) => Avx2::LAZY_TERMS,
+                Vectors::Fma(_) => Fma::LAZY_TERMS,
                 Vectors::Ifma(_) => lazy_terms(p),
             },
             vectors,

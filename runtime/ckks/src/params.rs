@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::primes::is_prime;
+use hecc_security::SecurityLevel;
 
 /// A ring, its prime chain and the decomposition of key switching.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,25 +17,8 @@ pub struct Params {
     /// stays small while no product of that many primes exceeds the product of `p`.
     pub digit_limbs: usize,
     /// What the parameters promise.
-    pub security: Security,
+    pub security: SecurityLevel,
 }
-
-/// Security against the best known classical attacks, uniform ternary secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Security {
-    /// 128 bits by the table of homomorphicencryption.org.
-    Classical128,
-    /// No promise: tests and experiments only.
-    InsecureByName,
-}
-
-/// Largest log2(QP) of 128-bit classical security, by ring degree.
-///
-/// Source: Homomorphic Encryption Standard (2018), table 1; the row of 65536 is
-/// from Bossuat et al., "Security Guidelines for Implementing Homomorphic
-/// Encryption" (2024), table 5.2.
-const MAX_LOG_QP_128: [(usize, u32); 7] =
-    [(1024, 27), (2048, 54), (4096, 109), (8192, 218), (16384, 438), (32768, 881), (65536, 1747)];
 
 /// Most ciphertext primes.
 const MAX_LIMBS: usize = 64;
@@ -98,14 +82,13 @@ impl Params {
     }
 
     fn check_security(&self) -> Result<(), Error> {
-        if self.security == Security::InsecureByName {
-            return Ok(());
-        }
-        let row = MAX_LOG_QP_128.iter().find(|row| row.0 == self.ring_degree);
-        let &(ring_degree, bound) = row.ok_or(Error::NoSecureParams(self.ring_degree))?;
-        match self.log_qp() <= f64::from(bound) {
-            true => Ok(()),
-            false => Err(Error::Insecure { log_qp: self.log_qp(), bound, ring_degree }),
+        let Params { ring_degree, security: level, .. } = *self;
+        match (self.log_qp(), level.max_log_qp(ring_degree)) {
+            (_, 0) => Err(Error::NoSecureParams { ring_degree, level }),
+            (log_qp, bound) if log_qp > f64::from(bound) => {
+                Err(Error::Insecure { log_qp, bound, ring_degree, level })
+            }
+            (_, _) => Ok(()),
         }
     }
 }

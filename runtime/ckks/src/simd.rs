@@ -3,10 +3,11 @@
 //! With AVX-512 IFMA, for primes below 2^50: a product of two residues is a low
 //! and a high half of 52 bits, which the fused multiply-adds accumulate without
 //! carries; a sum is reduced once. With AVX2, for primes below 2^32: a product fits a
-//! word, and sums of words are split into halves that have room for more.
+//! word, and sums of words are split into halves that have room for more. With AVX2 and FMA, for other primes
+//! below 2^50: a product is two doubles ([`doubles`]).
 //! Additions and subtractions have an AVX2 form for all primes.
 //!
-//! Holding an [`Ifma`] or [`Avx2`] proves that the machine has the instructions,
+//! Holding an [`Ifma`], [`Avx2`] or [`Fma`] proves that the machine has the instructions,
 //! which is what makes the calls sound. Other targets get these without values.
 
 use crate::modulus::NARROW;
@@ -14,11 +15,13 @@ use crate::modulus::NARROW;
 /// Words a kernel handles at a time; limbs must be a multiple of it long.
 pub(crate) use crate::packed::BLOCK;
 
+pub use instructions::Instructions;
+
 #[cfg(target_arch = "x86_64")]
-pub(crate) use {avx2::Avx2, ifma::Ifma};
+pub(crate) use {avx2::Avx2, doubles::transform::Roots, fma::Fma, ifma::Ifma};
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) use other::{Avx2, Ifma};
+pub(crate) use other::{Avx2, Fma, Ifma, Roots};
 
 /// The form of the kernels that a prime or a machine takes.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +30,7 @@ pub(crate) enum Vectors {
     /// AVX2 where nothing is multiplied.
     Sums(Avx2),
     Avx2(Avx2),
+    Fma(Fma),
     Ifma(Ifma),
 }
 
@@ -50,27 +54,44 @@ impl Vectors {
     /// | `key_products` | 3.5 to 5.2 |
     /// | `permute` (no prime) | 1.7 to 1.8 |
     pub fn best(p: u64, ring_degree: usize) -> Vectors {
-        match Vectors::of_machine() {
-            _ if !ring_degree.is_multiple_of(BLOCK) => Vectors::None,
-            Vectors::Ifma(ifma) if p < NARROW => Vectors::Ifma(ifma),
-            Vectors::Avx2(avx2) if Avx2::PRIMES.contains(&p) => Vectors::Avx2(avx2),
-            Vectors::Sums(avx2) | Vectors::Avx2(avx2) => Vectors::Sums(avx2),
-            Vectors::None | Vectors::Ifma(_) => Avx2::detect().map_or(Vectors::None, Vectors::Sums),
+        let form = match Instructions::in_use() {
+            _ if !ring_degree.is_multiple_of(BLOCK) => None,
+            Instructions::Portable => None,
+            Instructions::Avx512 if p < NARROW => Ifma::detect().map(Vectors::Ifma),
+            Instructions::Avx2 | Instructions::Avx512 => Avx2::detect().map(|avx2| Vectors::of_avx2(avx2, p)),
+        };
+        form.unwrap_or(Vectors::None)
+    }
+
+    /// The fastest form without AVX-512.
+    fn of_avx2(avx2: Avx2, p: u64) -> Vectors {
+        match Fma::detect() {
+            _ if Avx2::PRIMES.contains(&p) => Vectors::Avx2(avx2),
+            Some(fma) if Fma::PRIMES.contains(&p) => Vectors::Fma(fma),
+            Some(_) | None => Vectors::Sums(avx2),
         }
     }
 
     /// The fastest form, where there is no prime.
-    pub fn of_machine() -> Vectors {
-        let avx2 = || Avx2::detect().map(Vectors::Avx2);
-        Ifma::detect().map(Vectors::Ifma).or_else(avx2).unwrap_or(Vectors::None)
+    pub fn without_prime() -> Vectors {
+        let form = match Instructions::in_use() {
+            Instructions::Portable => None,
+            Instructions::Avx2 => Avx2::detect().map(Vectors::Avx2),
+            Instructions::Avx512 => Ifma::detect().map(Vectors::Ifma),
+        };
+        form.unwrap_or(Vectors::None)
     }
 
-    /// The form that takes what both take.
+    /// The form of kernels without a prime that takes the words of both.
     pub fn common(self, other: Vectors) -> Vectors {
         match (self, other) {
             (Vectors::Ifma(ifma), Vectors::Ifma(_)) => Vectors::Ifma(ifma),
-            (Vectors::Avx2(avx2), Vectors::Avx2(_)) => Vectors::Avx2(avx2),
-            (Vectors::None | Vectors::Sums(_) | Vectors::Avx2(_) | Vectors::Ifma(_), _) => Vectors::None,
+            (Vectors::Fma(fma), Vectors::Fma(_)) => Vectors::Fma(fma),
+            (Vectors::Avx2(avx2), Vectors::Avx2(_) | Vectors::Fma(_)) => Vectors::Avx2(avx2),
+            (Vectors::Fma(_), Vectors::Avx2(avx2)) => Vectors::Avx2(avx2),
+            (Vectors::None | Vectors::Sums(_) | Vectors::Avx2(_) | Vectors::Fma(_) | Vectors::Ifma(_), _) => {
+                Vectors::None
+            }
         }
     }
 
@@ -78,20 +99,28 @@ impl Vectors {
     pub fn of_sums(self) -> Vectors {
         match self {
             Vectors::Sums(avx2) => Vectors::Avx2(avx2),
-            Vectors::None | Vectors::Avx2(_) | Vectors::Ifma(_) => self,
+            Vectors::None | Vectors::Avx2(_) | Vectors::Fma(_) | Vectors::Ifma(_) => self,
         }
     }
 }
 
-/// Defines the methods of [`Ifma`] and [`Avx2`] by `$mac`, given the names of
-/// the arguments.
-macro_rules! methods {
+/// Defines methods of the forms by `$mac`, given the names of the arguments: those that add or subtract and
+/// do not multiply.
+macro_rules! sums {
     ($mac:ident) => {
         $mac! {
             add_assign(x: &mut [u64], y: &[u64]);
             sub_assign(x: &mut [u64], y: &[u64]);
-            scale(x: &mut [u64], factor: Factor);
             add_scalar(x: &mut [u64], y: u64);
+        }
+    };
+}
+
+/// The others, as [`sums`].
+macro_rules! products {
+    ($mac:ident) => {
+        $mac! {
+            scale(x: &mut [u64], factor: Factor);
             add_scaled(out: &mut [u64], x: &[u64], factor: Factor);
             sub_scale(out: &mut [u64], x: &[u64], factor: Factor);
             reduce_offset(out: &mut [u64], x: &[u64], offset: u64);
@@ -104,7 +133,7 @@ macro_rules! methods {
     };
 }
 
-use methods;
+use {products, sums};
 
 #[cfg(not(target_arch = "x86_64"))]
 mod other {
@@ -122,12 +151,33 @@ mod other {
     #[derive(Clone, Copy, Debug)]
     pub(crate) enum Avx2 {}
 
+    /// Has no values: the instructions do not exist here.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) enum Fma {}
+
+    /// Has no values: nothing transforms by it here.
+    #[derive(Debug)]
+    pub(crate) enum Roots {}
+
     macro_rules! absurd {
         ($($name:ident($($arg:ident: $ty:ty),*);)*) => {
             absurd!(@for Ifma $($name($($ty),*))*);
             absurd!(@for Avx2 $($name($($ty),*))*);
+            absurd!(@for Fma $($name($($ty),*))*);
         };
         (@for $token:ident $($name:ident($($ty:ty),*))*) => { impl $token {
+            $(#[allow(clippy::too_many_arguments)] // The portable form takes one less.
+            pub(crate) fn $name(self, _: &Modulus, $(_: $ty),*) { match self {} })*
+        } };
+    }
+    super::sums!(absurd);
+    super::products!(absurd);
+
+    macro_rules! without_prime {
+        ($($token:ident)*) => { $(impl $token {
+            pub(crate) const PRIMES: Range<u64> = 0..0;
+            pub(crate) const LAZY_TERMS: usize = 0;
+
             pub(crate) fn detect() -> Option<$token> {
                 None
             }
@@ -139,23 +189,34 @@ mod other {
             pub(crate) fn permute(self, _: &mut [u64], _: &[u64], _: &Automorphism) {
                 match self {}
             }
-
-            $(#[allow(clippy::too_many_arguments)] // The portable form takes one less.
-            pub(crate) fn $name(self, _: &Modulus, $(_: $ty),*) { match self {} })*
-        } };
+        })* };
     }
-    super::methods!(absurd);
+    without_prime!(Avx2 Fma Ifma);
 
-    impl Avx2 {
-        pub(crate) const PRIMES: Range<u64> = 0..0;
-        pub(crate) const LAZY_TERMS: usize = 0;
+    impl Fma {
+        pub(crate) fn roots(self, _: &Modulus, _: usize, _: u64) -> Roots {
+            match self {}
+        }
+
+        pub(crate) fn forward(self, _: &Roots, _: &mut [u64]) {
+            match self {}
+        }
+
+        pub(crate) fn inverse(self, _: &Roots, _: &mut [u64], _: Factor) {
+            match self {}
+        }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(any(target_arch = "x86_64", test))]
+mod doubles;
+#[cfg(target_arch = "x86_64")]
+mod fma;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
+mod instructions;
 
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests;

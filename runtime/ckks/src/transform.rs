@@ -15,13 +15,14 @@
 use crate::error::Error;
 use crate::kernels;
 use crate::modulus::{Factor, Modulus};
-use crate::simd::Vectors;
+use crate::simd::{Fma, Roots, Vectors};
 use tfhe_ntt::{prime32, prime64};
 
 /// Both directions for one prime.
 pub(crate) enum Transform {
     Words(prime64::Plan),
     HalfWords(prime32::Plan),
+    Doubles(Fma, Roots),
 }
 
 /// Primes below this have a fast transform in half words.
@@ -35,6 +36,7 @@ impl Transform {
     pub fn new(m: &Modulus, degree: usize) -> Result<Transform, Error> {
         let refuse = |reason| Error::Prime { prime: m.p, reason };
         let transform = match m.vectors {
+            Vectors::Fma(fma) => Transform::in_doubles(fma, m, degree),
             Vectors::Avx2(_) if m.p < HALF_WORD => Transform::in_half_words(m.p, degree),
             Vectors::None | Vectors::Sums(_) | Vectors::Avx2(_) | Vectors::Ifma(_) => {
                 Transform::in_words(m.p, degree)
@@ -55,26 +57,28 @@ impl Transform {
         prime32::Plan::try_new(degree, u32::try_from(p).ok()?).map(Transform::HalfWords)
     }
 
+    fn in_doubles(fma: Fma, m: &Modulus, degree: usize) -> Option<Transform> {
+        let root = root_of_unity(m, degree)?;
+        Some(Transform::Doubles(fma, fma.roots(m, degree, root)))
+    }
+
     /// Coefficients to values.
     pub fn forward(&self, limb: &mut [u64]) {
         match self {
             Transform::Words(plan) => plan.fwd(limb),
             Transform::HalfWords(plan) => in_half_words(limb, |halves| plan.fwd(halves)),
+            Transform::Doubles(fma, roots) => fma.forward(roots, limb),
         }
     }
 
     /// Values to coefficients times `N · factor`.
     pub fn inverse(&self, m: &Modulus, limb: &mut [u64], factor: Factor) {
-        self.inverse_unscaled(limb);
-        kernels::scale(m, limb, factor);
-    }
-
-    /// Values to coefficients times `N`.
-    fn inverse_unscaled(&self, limb: &mut [u64]) {
         match self {
             Transform::Words(plan) => plan.inv(limb),
             Transform::HalfWords(plan) => in_half_words(limb, |halves| plan.inv(halves)),
+            Transform::Doubles(fma, roots) => return fma.inverse(roots, limb, factor),
         }
+        kernels::scale(m, limb, factor);
     }
 
     /// Whether the values of X are the odd powers of the first in bit-reversed order.
@@ -87,6 +91,20 @@ impl Transform {
         let powers = std::iter::successors(Some(root), |&power| Some(m.mul(power, square)));
         (0..degree).zip(powers).all(|(i, power)| values[i.reverse_bits() >> shift] == power)
     }
+}
+
+/// The root of unity of order 2N that all forms use: square roots of -1, each that of Tonelli and Shanks.
+///
+/// All are powers of a generator of the group of order 2^s, where p - 1 = 2^s · q. Of its power e they take power
+/// (e·(q + 1) + r) / 2, with the least r that -e·q leaves modulo 2^s.
+fn root_of_unity(m: &Modulus, degree: usize) -> Option<u64> {
+    let s = (m.p - 1).trailing_zeros();
+    let (q, mask) = ((m.p - 1) >> s, (1u64 << s) - 1);
+    let n_roots = degree.checked_ilog2().filter(|&n_roots| n_roots < s)?;
+    let generator = m.pow((2..m.p.min(1 << 10)).find(|&x| m.pow(x, m.p / 2) == m.p - 1)?, q);
+    let square_root = |e: u64| e.wrapping_mul(q.div_ceil(2)) + (e.wrapping_mul(q).wrapping_neg() & mask) / 2;
+    let power = (0..n_roots).fold(1 << (s - 1), |e, _| square_root(e) & mask);
+    Some(m.pow(generator, power))
 }
 
 /// Words that are narrowed or widened at a time.
@@ -116,24 +134,52 @@ mod tests {
     use crate::primes;
     use proptest::prelude::*;
 
+    /// All forms that take a prime.
+    fn forms(p: u64, degree: usize) -> Vec<Transform> {
+        let m = Modulus::with(p, Vectors::None);
+        let doubles = Fma::detect().filter(|_| Fma::PRIMES.contains(&p));
+        let doubles = doubles.map(|fma| Transform::in_doubles(fma, &m, degree).unwrap());
+        let half_words = (p < HALF_WORD).then(|| Transform::in_half_words(p, degree).unwrap());
+        let words = Transform::in_words(p, degree).unwrap();
+        [words].into_iter().chain(half_words).chain(doubles).collect()
+    }
+
+    /// As wide as they come, and in all degrees.
+    #[test]
+    fn roots_are_those_of_the_library() {
+        for log_degree in 5..=16 {
+            for bits in [24, 31, 40, 50, 60] {
+                let degree = 1 << log_degree;
+                let p = primes::below(bits, degree, 1, &[]).unwrap()[0];
+                let m = Modulus::with(p, Vectors::None);
+                let mut values = vec![0; degree];
+                values[1] = 1;
+                Transform::in_words(p, degree).unwrap().forward(&mut values);
+                assert_eq!(root_of_unity(&m, degree), Some(values[0]), "{p} {degree}");
+            }
+        }
+    }
+
     proptest! {
         /// What one machine transforms, another reads.
         #[test]
-        fn both_forms_agree(bits in 20u32..=31, log_degree in 5u32..=12, seed: u64) {
+        fn all_forms_agree(bits in 20u32..=60, log_degree in 5u32..=13, seed: u64, extremes: bool) {
             let degree = 1 << log_degree;
             let p = primes::below(bits, degree, 1, &[]).unwrap()[0];
-            let mut words: Vec<u64> =
-                (0..degree as u64).map(|i| i.wrapping_mul(seed | 1).wrapping_add(seed) % p).collect();
-            let forms = [Transform::in_words(p, degree).unwrap(), Transform::in_half_words(p, degree).unwrap()];
-            for step in [Transform::forward, Transform::inverse_unscaled] {
-                let mut results = forms.each_ref().map(|form| {
-                    let mut limb = words.clone();
-                    step(form, &mut limb);
-                    limb
-                });
-                prop_assert_eq!(&results[0], &results[1]);
-                words = std::mem::take(&mut results[0]);
-            }
+            let m = Modulus::with(p, Vectors::None);
+            let residue = |i: u64| {
+                let scrambled = i.wrapping_add(seed).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_right(29);
+                if extremes { scrambled % 2 * (p - 1) } else { scrambled % p }
+            };
+            let limb: Vec<u64> = (0..degree as u64).map(residue).collect();
+            let results = forms(p, degree).into_iter().map(|form| {
+                let (mut forward, mut back) = (limb.clone(), limb.clone());
+                form.forward(&mut forward);
+                form.inverse(&m, &mut back, m.factor(seed));
+                [forward, back]
+            });
+            let results: Vec<_> = results.collect();
+            results[1..].iter().for_each(|result| assert_eq!(result, &results[0]));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Recycled memory may be released at any time.
 #![allow(clippy::unwrap_used)]
 
-use hecc_ckks::{Ciphertext, Context, Params, Security, primes, release_buffers};
+use hecc_ckks::{Ciphertext, Context, Params, SecurityLevel, primes, release_buffers};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -9,7 +9,7 @@ use std::thread;
 fn releasing_memory_disturbs_nobody() {
     let q = primes::near(40, 1024, 2, &[]).unwrap();
     let p = primes::below(50, 1024, 1, &q).unwrap();
-    let params = Params { ring_degree: 1024, q, p, digit_limbs: 1, security: Security::InsecureByName };
+    let params = Params { ring_degree: 1024, q, p, digit_limbs: 1, security: SecurityLevel::Insecure };
     let ctx = Context::new(&params).unwrap();
     let released = AtomicBool::new(false);
     thread::scope(|scope| {

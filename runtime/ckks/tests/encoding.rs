@@ -68,7 +68,7 @@ fn parameters_are_checked() {
         change(&mut params);
         Context::new(&params).map(|_| ())
     };
-    assert_eq!(with(|p| p.security = Security::Classical128), Ok(()));
+    assert_eq!(with(|p| p.security = SecurityLevel::Classical128), Ok(()));
     assert!(matches!(with(|p| p.ring_degree = 12), Err(Error::RingDegree(12))));
     assert!(matches!(with(|p| p.ring_degree = 1 << 17), Err(Error::RingDegree(_))));
     assert!(matches!(with(|p| p.q.clear()), Err(Error::Count { .. })));
@@ -87,13 +87,16 @@ fn parameters_are_checked() {
 fn insecure_parameters_need_their_name() {
     let mut params =
         Shape { ring_degree: 4096, bits: 36, n_limbs: 3, special_bits: 36, digit_limbs: 1 }.params();
-    params.security = Security::Classical128;
-    assert!(matches!(Context::new(&params), Err(Error::Insecure { bound: 109, ring_degree: 4096, .. })));
-    params.security = Security::InsecureByName;
+    params.security = SecurityLevel::Classical128;
+    assert!(matches!(Context::new(&params), Err(Error::Insecure { bound: 106, ring_degree: 4096, .. })));
+    params.security = SecurityLevel::Insecure;
     assert!(Context::new(&params).is_ok());
     let mut small = Shape::SMALL.params();
-    small.security = Security::Classical128;
-    assert_eq!(Context::new(&small).map(|_| ()), Err(Error::NoSecureParams(256)));
+    small.security = SecurityLevel::Classical128;
+    assert_eq!(
+        Context::new(&small).map(|_| ()),
+        Err(Error::NoSecureParams { ring_degree: 256, level: SecurityLevel::Classical128 })
+    );
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use super::{Backend, PlainType};
 use crate::memory::MappedBytes;
-use crate::{Error, rules};
-use hecc_ckks::{Ciphertext, Context, Encoder, EvalKeys, Evaluator, Plaintext};
-use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Scale, SecurityLevel, Step};
+use crate::{Cancel, Error, rules};
+use hecc_ckks::{Ciphertext, Context, Encoder, EvalKeys, Evaluator, Plaintext, StepTimes};
+use hecc_ir::target::{RingCost, WidePrimes};
+use hecc_ir::{CtType, KeyPlan, Level, Manifest, Params, Plain, Scale, Step};
 use std::sync::{Arc, OnceLock};
 
 /// The back end that computes on ciphertexts.
@@ -93,16 +94,22 @@ impl Ckks {
         })
     }
 
+    /// An evaluator that stops with a token.
+    fn until(&self, cancel: &Cancel) -> Evaluator {
+        let cancel = cancel.clone();
+        self.evaluator.until(Arc::new(move || cancel.is_stopped()))
+    }
+
     /// Sum of ciphertexts of any degrees: those of degree one are added first
     /// and then multiplied by the constant one, which changes their degree alone.
-    fn sum_of_degrees(&self, terms: &[&Ciphertext]) -> Result<Ciphertext, Error> {
+    fn sum_of_degrees(&self, terms: &[&Ciphertext], evaluator: &Evaluator) -> Result<Ciphertext, Error> {
         let (linear, mut others): (Vec<_>, Vec<_>) = terms.iter().copied().partition(|ct| ct.degree() == 1);
         if linear.is_empty() || others.is_empty() {
-            return Ok(self.evaluator.sum(terms)?);
+            return Ok(evaluator.sum(terms)?);
         }
-        let lifted = self.lift(&self.evaluator.sum(&linear)?)?;
+        let lifted = self.lift(&evaluator.sum(&linear)?)?;
         others.push(&lifted);
-        Ok(self.evaluator.sum(&others)?)
+        Ok(evaluator.sum(&others)?)
     }
 
     fn lift(&self, ct: &Ciphertext) -> Result<Ciphertext, Error> {
@@ -161,6 +168,31 @@ impl Backend for Ckks {
         self.keys.byte_size()
     }
 
+    fn missing_key_bytes(&self, manifest: &Manifest) -> usize {
+        let planned = usize::try_from(manifest.key_bytes()).unwrap_or(usize::MAX);
+        planned.saturating_sub(self.keys.byte_size())
+    }
+
+    /// Measured with the narrowest and the widest prime, which may take another form of each step.
+    fn step_times(&self) -> Option<RingCost> {
+        let primes = || self.params.q.iter().chain(&self.params.p);
+        let (narrow, narrowest) = primes().enumerate().min_by_key(|(_, prime)| **prime)?;
+        let (wide, _) = primes().enumerate().max_by_key(|(_, prime)| **prime)?;
+        let [few, many] = [narrow, wide].map(|prime| self.evaluator.context().measure(prime));
+        let times = |times: &StepTimes| times.transform + times.multiply;
+        let factor = times(&many) / times(&few);
+        let wide = WidePrimes { narrow_bits: u64::BITS - narrowest.leading_zeros(), factor: factor.max(1.0) };
+        Some(RingCost {
+            ring_degree: self.params.ring_degree,
+            ntt_ns: few.transform,
+            mul_acc_ns: few.multiply,
+            add_ns: few.add,
+            convert_ns: few.convert,
+            mul_scalar_ns: Some(few.scale),
+            wide: Some(wide),
+        })
+    }
+
     fn plain_bytes(&self, plain: &Plain, ty: PlainType) -> usize {
         if plain.uniform().is_some() {
             return 0;
@@ -191,14 +223,19 @@ impl Backend for Ckks {
         Ok(typed(zero, ty))
     }
 
-    fn rotate_many(&self, ct: &CkksCt, steps: &[Step]) -> Result<Vec<CkksCt>, Error> {
+    fn rotate_many(&self, ct: &CkksCt, steps: &[Step], cancel: &Cancel) -> Result<Vec<CkksCt>, Error> {
         let ty = rules::rotate(ct.ty())?;
         let steps: Vec<usize> = steps.iter().map(|&step| self.ring_step(step)).collect();
-        let rotated = self.evaluator.rotate_many_extended(&ct.inner, &steps, &self.keys.galois)?;
+        let evaluator = self.until(cancel);
+        let rotated = evaluator.rotate_many_extended(&ct.inner, &steps, &self.keys.galois)?;
         Ok(rotated.into_iter().map(|inner| typed(inner, ty)).collect())
     }
 
-    fn inner_products(&self, rows: &[Vec<(&CkksCt, &CkksPlain)>]) -> Result<Vec<CkksCt>, Error> {
+    fn inner_products(
+        &self,
+        rows: &[Vec<(&CkksCt, &CkksPlain)>],
+        cancel: &Cancel,
+    ) -> Result<Vec<CkksCt>, Error> {
         let ty = |terms: &Vec<(&CkksCt, &CkksPlain)>| {
             let product =
                 |(ct, plain): &(&CkksCt, &CkksPlain)| rules::mul_plain(ct.ty(), plain.level(), plain.scale);
@@ -206,14 +243,19 @@ impl Backend for Ckks {
         };
         let types = rows.iter().map(ty).collect::<Result<Vec<_>, _>>()?;
         let inner: Vec<_> = rows.iter().map(|terms| inner_terms(terms)).collect();
-        let products = self.evaluator.inner_products(&inner)?;
+        let products = self.until(cancel).inner_products(&inner)?;
         Ok(products.into_iter().zip(types).map(|(product, ty)| typed(product, ty)).collect())
     }
 
-    fn add_products(&self, sum: Option<CkksCt>, terms: &[(&CkksCt, &CkksPlain)]) -> Result<CkksCt, Error> {
+    fn add_products(
+        &self,
+        sum: Option<CkksCt>,
+        terms: &[(&CkksCt, &CkksPlain)],
+        cancel: &Cancel,
+    ) -> Result<CkksCt, Error> {
         let products = terms.iter().map(|(ct, plain)| rules::mul_plain(ct.ty(), plain.level(), plain.scale));
         let ty = rules::inner_product(sum.as_ref().map(CkksCt::ty), products)?;
-        let products = self.evaluator.inner_product(&inner_terms(terms))?;
+        let products = self.until(cancel).inner_product(&inner_terms(terms))?;
         match sum {
             None => Ok(typed(products, ty)),
             Some(sum) => Ok(typed(self.evaluator.add(&sum.inner, &products)?, ty)),
@@ -224,10 +266,10 @@ impl Backend for Ckks {
         Ok(sum)
     }
 
-    fn sum(&self, terms: &[&CkksCt]) -> Result<CkksCt, Error> {
+    fn sum(&self, terms: &[&CkksCt], cancel: &Cancel) -> Result<CkksCt, Error> {
         let ty = rules::sum(terms.iter().map(|ct| ct.ty()))?;
         let inner: Vec<_> = terms.iter().map(|ct| &ct.inner).collect();
-        Ok(typed(self.sum_of_degrees(&inner)?, ty))
+        Ok(typed(self.sum_of_degrees(&inner, &self.until(cancel))?, ty))
     }
 
     fn sub(&self, a: &CkksCt, b: &CkksCt) -> Result<CkksCt, Error> {
@@ -236,7 +278,7 @@ impl Backend for Ckks {
             return Ok(typed(self.evaluator.sub(&a.inner, &b.inner)?, ty));
         }
         let negated = self.evaluator.neg(&b.inner)?;
-        Ok(typed(self.sum_of_degrees(&[&a.inner, &negated])?, ty))
+        Ok(typed(self.sum_of_degrees(&[&a.inner, &negated], &self.evaluator)?, ty))
     }
 
     fn neg(&self, ct: &CkksCt) -> Result<CkksCt, Error> {
@@ -281,11 +323,7 @@ impl Backend for Ckks {
 
 /// Ring parameters in the scheme's terms.
 pub fn params(params: &Params) -> hecc_ckks::Params {
-    let security = match params.security {
-        SecurityLevel::Classical128 => hecc_ckks::Security::Classical128,
-        SecurityLevel::Insecure => hecc_ckks::Security::InsecureByName,
-    };
-    let Params { ring_degree, q, p, digit_limbs, .. } = params.clone();
+    let Params { ring_degree, q, p, digit_limbs, security } = params.clone();
     hecc_ckks::Params { ring_degree, q, p, digit_limbs, security }
 }
 

@@ -3,7 +3,8 @@
 
 use super::{Backend, PlainType};
 use crate::memory::MappedBytes;
-use crate::{Error, rules};
+use crate::{Cancel, Error, rules};
+use hecc_ir::target::Basis;
 use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Scale, Step};
 
 /// The back end that computes on plain slots.
@@ -100,7 +101,7 @@ impl Backend for Clear {
         size_of_val(&ct.slots[..])
     }
 
-    fn type_bytes(&self, _ty: CtType) -> usize {
+    fn type_bytes(&self, _ty: CtType, _basis: Basis) -> usize {
         self.params.n_slots() * size_of::<f64>()
     }
 
@@ -133,20 +134,26 @@ impl Backend for Clear {
         Ok(ClearCt { slots: vec![0.0; self.params.n_slots()], ty })
     }
 
-    fn rotate_many(&self, ct: &ClearCt, steps: &[Step]) -> Result<Vec<ClearCt>, Error> {
+    fn rotate_many(&self, ct: &ClearCt, steps: &[Step], cancel: &Cancel) -> Result<Vec<ClearCt>, Error> {
         let ty = rules::rotate(ct.ty)?;
-        Ok(steps.iter().map(|&step| ClearCt { slots: self.rotated(&ct.slots, step), ty }).collect())
+        let rotate = |&step: &Step| {
+            cancel.check()?;
+            Ok(ClearCt { slots: self.rotated(&ct.slots, step), ty })
+        };
+        steps.iter().map(rotate).collect()
     }
 
     fn add_products(
         &self,
         sum: Option<ClearCt>,
         terms: &[(&ClearCt, &ClearPlain)],
+        cancel: &Cancel,
     ) -> Result<ClearCt, Error> {
         let products = terms.iter().map(|(ct, plain)| rules::mul_plain(ct.ty, plain.level, plain.scale));
         let ty = rules::inner_product(sum.as_ref().map(|sum| sum.ty), products)?;
         let mut slots = sum.map_or_else(|| vec![0.0; self.params.n_slots()], |sum| sum.slots);
         for (ct, plain) in terms {
+            cancel.check()?;
             let values = plain.plain.values();
             let periods = slots.chunks_mut(values.len()).zip(ct.slots.chunks(values.len()));
             for (sums, xs) in periods {
@@ -160,10 +167,11 @@ impl Backend for Clear {
         Ok(sum)
     }
 
-    fn sum(&self, terms: &[&ClearCt]) -> Result<ClearCt, Error> {
+    fn sum(&self, terms: &[&ClearCt], cancel: &Cancel) -> Result<ClearCt, Error> {
         let ty = rules::sum(terms.iter().map(|ct| ct.ty))?;
         let mut slots = vec![0.0; self.params.n_slots()];
         for ct in terms {
+            cancel.check()?;
             slots.iter_mut().zip(&ct.slots).for_each(|(sum, x)| *sum += x);
         }
         Ok(ClearCt { slots, ty })

@@ -8,7 +8,8 @@
 use super::clear::{Clear, ClearCt, ClearPlain};
 use super::{Backend, PlainType};
 use crate::memory::MappedBytes;
-use crate::{Error, NoiseModel};
+use crate::{Cancel, Error, NoiseModel};
+use hecc_ir::target::Basis;
 use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Scale, Step};
 use std::collections::HashMap;
 
@@ -123,7 +124,7 @@ impl Backend for Sim {
 
     /// Bytes of the ciphertext that is simulated.
     fn ct_bytes(&self, ct: &SimCt) -> usize {
-        self.type_bytes(ct.clear.ty)
+        self.type_bytes(ct.clear.ty, Basis::Reduced)
     }
 
     fn key_bytes(&self) -> usize {
@@ -156,10 +157,11 @@ impl Backend for Sim {
         Ok(SimCt { clear, variance, headroom: f64::INFINITY })
     }
 
-    fn rotate_many(&self, ct: &SimCt, steps: &[Step]) -> Result<Vec<SimCt>, Error> {
-        let rotated = self.clear.rotate_many(&ct.clear, steps)?;
+    fn rotate_many(&self, ct: &SimCt, steps: &[Step], cancel: &Cancel) -> Result<Vec<SimCt>, Error> {
+        let rotated = self.clear.rotate_many(&ct.clear, steps, cancel)?;
         let switched = self.noise.key_switch(ct.clear.ty.level);
         let with_errors = |(clear, &step): (ClearCt, &Step)| {
+            cancel.check()?;
             let variance = self.clear.rotated(&ct.variance, step);
             let added = if step.is_zero() { 0.0 } else { switched };
             self.noisier(&SimCt { variance, ..ct.clone() }, clear, added)
@@ -167,13 +169,19 @@ impl Backend for Sim {
         rotated.into_iter().zip(steps).map(with_errors).collect()
     }
 
-    fn add_products(&self, sum: Option<SimCt>, terms: &[(&SimCt, &SimPlain)]) -> Result<SimCt, Error> {
+    fn add_products(
+        &self,
+        sum: Option<SimCt>,
+        terms: &[(&SimCt, &SimPlain)],
+        cancel: &Cancel,
+    ) -> Result<SimCt, Error> {
         let clear_terms: Vec<_> = terms.iter().map(|(ct, plain)| (&ct.clear, &plain.clear)).collect();
         let (clear_sum, errors) = sum.map(|sum| (sum.clear, (sum.variance, sum.headroom))).unzip();
-        let clear = self.clear.add_products(clear_sum, &clear_terms)?;
+        let clear = self.clear.add_products(clear_sum, &clear_terms, cancel)?;
         let nothing = || (vec![0.0; clear.slots.len()], f64::INFINITY);
         let (mut variance, headroom) = errors.unwrap_or_else(nothing);
         for (ct, plain) in terms {
+            cancel.check()?;
             add_variances(&mut variance, ct, plain);
         }
         let operands: Vec<_> = terms.iter().map(|term| term.0).collect();
@@ -184,13 +192,14 @@ impl Backend for Sim {
         self.checked(sum)
     }
 
-    fn sum(&self, terms: &[&SimCt]) -> Result<SimCt, Error> {
+    fn sum(&self, terms: &[&SimCt], cancel: &Cancel) -> Result<SimCt, Error> {
         let clear_terms: Vec<_> = terms.iter().map(|ct| &ct.clear).collect();
-        let clear = self.clear.sum(&clear_terms)?;
+        let clear = self.clear.sum(&clear_terms, cancel)?;
         let mut copies: HashMap<*const SimCt, f64> = HashMap::new();
         terms.iter().for_each(|&ct| *copies.entry(ct).or_insert(0.0) += 1.0);
         let mut variance = vec![0.0; clear.slots.len()];
         for &ct in terms {
+            cancel.check()?;
             // n copies of one error have n^2 times its variance: n for each of them.
             let n = copies[&std::ptr::from_ref(ct)];
             variance.iter_mut().zip(&ct.variance).for_each(|(sum, v)| *sum += n * v);

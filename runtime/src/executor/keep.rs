@@ -2,7 +2,7 @@
 
 use crate::Backend;
 use crate::backend::PlainType;
-use crate::memory::{Overflow, PlainMemory};
+use crate::memory::Overflow;
 use hecc_ir::program::PlainUse;
 use hecc_ir::{Instr, Program};
 use std::cmp::Reverse;
@@ -29,12 +29,18 @@ pub(super) struct Keep {
 
 impl Keep {
     /// Chooses for a program on the current threads.
-    pub fn of<B: Backend>(program: &Program, types: &[PlainType], backend: &B, memory: &PlainMemory) -> Keep {
+    pub fn of<B: Backend>(
+        program: &Program,
+        types: &[PlainType],
+        backend: &B,
+        budget: Option<usize>,
+        overflow: &Overflow,
+    ) -> Keep {
         let size = |(used, &ty): (&PlainUse, &PlainType)| {
             backend.plain_bytes(&program.consts[used.constant as usize], ty)
         };
         let sizes = program.plains.iter().zip(types).map(size).collect();
-        choose(&reads(program), sizes, memory, rayon::current_num_threads())
+        choose(&reads(program), sizes, budget, overflow, rayon::current_num_threads())
     }
 }
 
@@ -61,16 +67,22 @@ fn reads(program: &Program) -> Vec<u32> {
     reads
 }
 
-fn choose(reads: &[u32], sizes: Vec<usize>, memory: &PlainMemory, n_threads: usize) -> Keep {
+fn choose(
+    reads: &[u32],
+    sizes: Vec<usize>,
+    budget: Option<usize>,
+    overflow: &Overflow,
+    n_threads: usize,
+) -> Keep {
     let mut used: Vec<usize> = (0..sizes.len()).filter(|&index| reads[index] > 0).collect();
     let total = used.iter().fold(0usize, |sum, &index| sum.saturating_add(sizes[index]));
-    let budget = match memory.budget {
+    let budget = match budget {
         Some(budget) if budget < total => budget,
         Some(_) | None => return Keep { resident: used, others: Vec::new(), sizes, at_once: 0 },
     };
     let largest = used.iter().map(|&index| sizes[index]).max().unwrap_or(0);
     let at_once = (budget / SET_ASIDE / n_threads).min(MAX_AT_ONCE.saturating_mul(largest));
-    let mut room = match memory.overflow {
+    let mut room = match overflow {
         Overflow::Encode => budget.saturating_sub(at_once.max(largest).saturating_mul(n_threads)),
         Overflow::Map(_) => budget,
     };
@@ -90,18 +102,14 @@ fn choose(reads: &[u32], sizes: Vec<usize>, memory: &PlainMemory, n_threads: usi
 mod tests {
     use super::*;
 
-    fn mapping(budget: usize) -> PlainMemory {
-        PlainMemory { budget: Some(budget), overflow: Overflow::Map("folder".into()) }
-    }
-
-    fn encoding(budget: usize) -> PlainMemory {
-        PlainMemory { budget: Some(budget), overflow: Overflow::Encode }
+    fn mapping(reads: &[u32], sizes: Vec<usize>, budget: usize) -> Keep {
+        choose(reads, sizes, Some(budget), &Overflow::Map("folder".into()), 1)
     }
 
     #[test]
     fn the_most_read_stay_then_the_smaller_then_the_earlier() {
         let (reads, sizes) = ([1, 3, 1, 2, 1], vec![10, 30, 20, 20, 10]);
-        let stay = |budget| choose(&reads, sizes.clone(), &mapping(budget), 1).resident;
+        let stay = |budget| mapping(&reads, sizes.clone(), budget).resident;
         assert_eq!(stay(30), [1]);
         assert_eq!(stay(50), [1, 3]);
         assert_eq!(stay(60), [0, 1, 3]);
@@ -111,14 +119,14 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_leaves_room_for_what_does() {
-        let keep = choose(&[9, 1, 1], vec![50, 20, 20], &mapping(40), 1);
+        let keep = mapping(&[9, 1, 1], vec![50, 20, 20], 40);
         assert_eq!((keep.resident, keep.others), (vec![1, 2], vec![0]));
     }
 
     #[test]
     fn plaintexts_without_readers_are_not_encoded() {
-        for memory in [PlainMemory::default(), encoding(5), encoding(0)] {
-            let keep = choose(&[0, 1], vec![1000, 5], &memory, 1);
+        for budget in [None, Some(5), Some(0)] {
+            let keep = choose(&[0, 1], vec![1000, 5], budget, &Overflow::Encode, 1);
             assert!(!keep.resident.contains(&0) && !keep.others.contains(&0));
         }
     }
@@ -129,7 +137,7 @@ mod tests {
         let reads = vec![1; 200];
         for n_threads in [1, 2, 8] {
             for budget in [200, 700, 1500, 2500] {
-                let keep = choose(&reads, sizes.clone(), &encoding(budget), n_threads);
+                let keep = choose(&reads, sizes.clone(), Some(budget), &Overflow::Encode, n_threads);
                 let resident: usize = keep.resident.iter().map(|&index| sizes[index]).sum();
                 assert!(resident + n_threads * keep.at_once.max(16) <= budget, "{n_threads} {budget}");
                 assert_eq!(keep.resident.len() + keep.others.len(), 200);
@@ -139,7 +147,7 @@ mod tests {
 
     #[test]
     fn sizes_beyond_all_memory_are_no_trouble() {
-        let keep = choose(&[1, 1], vec![usize::MAX, usize::MAX], &encoding(usize::MAX - 1), 4);
+        let keep = choose(&[1, 1], vec![usize::MAX, usize::MAX], Some(usize::MAX - 1), &Overflow::Encode, 4);
         assert!(keep.resident.is_empty());
     }
 }

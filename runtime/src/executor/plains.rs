@@ -1,13 +1,13 @@
 //! A program's encoded plaintexts: in memory, in a mapped file, or encoded when
 //! an instruction reads them.
 
-use super::Progress;
 use super::keep::Keep;
+use super::{Encodings, Progress};
 use crate::backend::PlainType;
 use crate::map::Spill;
-use crate::memory::{MappedBytes, Overflow, PlainBytes, PlainMemory};
+use crate::memory::{MappedBytes, Overflow, PlainBytes};
 use crate::report::{Live, Meter, What};
-use crate::{Backend, Error};
+use crate::{Backend, Cancel, Error};
 use hecc_ir::{Program, Reg};
 use rayon::prelude::*;
 use std::io;
@@ -53,21 +53,27 @@ impl<P> Lent<'_, P> {
 
 impl<P: Send + Sync> Plains<P> {
     /// Encodes what is to be kept; told `progress` of each.
-    pub(crate) fn new<B: Backend<Plain = P>>(
+    pub(super) fn new<B: Backend<Plain = P>>(
         program: &Program,
         types: Vec<PlainType>,
         backend: &B,
-        memory: &PlainMemory,
-        progress: Progress,
+        Encodings { budget, overflow, cancel, progress }: Encodings,
     ) -> Result<Self, Error> {
-        let Keep { resident, others, sizes, at_once } = Keep::of(program, &types, backend, memory);
-        let folder = match &memory.overflow {
+        let Keep { resident, others, sizes, at_once } = Keep::of(program, &types, backend, budget, overflow);
+        let folder = match overflow {
             Overflow::Map(folder) if !others.is_empty() => Some(folder),
             Overflow::Map(_) | Overflow::Encode => None,
         };
         let n_kept = resident.len() + folder.map_or(0, |_| others.len());
-        let encoding =
-            Encoding { program, types: &types, backend, progress, n_kept, n_done: AtomicUsize::new(0) };
+        let encoding = Encoding {
+            program,
+            types: &types,
+            backend,
+            progress,
+            cancel,
+            n_kept,
+            n_done: AtomicUsize::new(0),
+        };
         let mut kept = folder.map_or(Ok(Vec::new()), |folder| encoding.map(folder, &others))?;
         kept.extend(encoding.all(&resident)?);
         let size_of_all = |of: &[usize]| of.iter().map(|&index| sizes[index]).sum();
@@ -90,10 +96,12 @@ impl<P: Send + Sync> Plains<P> {
         backend: &B,
         meter: &Arc<Meter>,
         plains: &[u32],
+        cancel: &Cancel,
     ) -> Result<Vec<Lent<'_, P>>, Error> {
         let lend = |&plain: &u32| match &self.slots[plain as usize] {
             Slot::Kept(plain) => Ok(Lent::Kept(plain)),
             Slot::Absent(bytes) => {
+                cancel.check()?;
                 let index = plain as usize;
                 let plain = encode(program, self.types[index], backend, index)?;
                 Ok(Lent::Fresh(Live::new(plain, *bytes, What::Plain, meter)))
@@ -121,6 +129,15 @@ impl<P: Send + Sync> Plains<P> {
         runs
     }
 
+    /// Most bytes that one thread holds encoded for an instruction.
+    pub(crate) fn most_on_the_fly(&self) -> usize {
+        let absent = (0..self.slots.len() as u32).map(|plain| self.bytes_to_encode(plain));
+        match self.bytes.on_the_fly {
+            0 => 0,
+            _ => self.at_once.max(absent.max().unwrap_or(0)),
+        }
+    }
+
     /// A plaintext that need not be encoded first.
     pub(crate) fn kept(&self, plain: u32) -> Option<&P> {
         match &self.slots[plain as usize] {
@@ -143,6 +160,7 @@ struct Encoding<'a, B> {
     types: &'a [PlainType],
     backend: &'a B,
     progress: Progress<'a>,
+    cancel: &'a Cancel,
     n_kept: usize,
     n_done: AtomicUsize,
 }
@@ -179,6 +197,7 @@ impl<B: Backend> Encoding<'_, B> {
     }
 
     fn one(&self, index: usize) -> Result<B::Plain, Error> {
+        self.cancel.check()?;
         let plain = encode(self.program, self.types[index], self.backend, index)?;
         (self.progress)(self.n_done.fetch_add(1, Ordering::Relaxed) + 1, self.n_kept);
         Ok(plain)

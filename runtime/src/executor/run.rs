@@ -9,7 +9,7 @@ use super::plains::Lent;
 use super::{Prepared, Progress, expect_type};
 use crate::report::{Clock, Live, Meter, RunCost, RunReport, What};
 use crate::schedule::{mnemonic, position};
-use crate::{Backend, Error};
+use crate::{Backend, Cancel, Error};
 use hecc_ir::{Instr, Reg};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -26,6 +26,7 @@ pub(super) struct Run<'a, B: Backend> {
     progress: Progress<'a>,
     started: Instant,
     meter: Arc<Meter>,
+    cancel: Cancel,
     registers: Vec<Slot<B::Ct>>,
     uses: Vec<AtomicU32>,
     waits: Vec<AtomicU32>,
@@ -73,6 +74,7 @@ impl<'a, B: Backend> Run<'a, B> {
         prepared: &'a Prepared<B>,
         inputs: Vec<Vec<B::Ct>>,
         progress: Progress<'a>,
+        cancel: Cancel,
         n_threads: usize,
     ) -> Self {
         let schedule = &prepared.encoded.schedule;
@@ -82,6 +84,7 @@ impl<'a, B: Backend> Run<'a, B> {
             progress,
             started: Instant::now(),
             meter: Arc::default(),
+            cancel,
             registers: schedule.uses.iter().map(|_| Slot::default()).collect(),
             uses: counters(&schedule.uses),
             waits: counters(&schedule.waits),
@@ -119,6 +122,7 @@ impl<'a, B: Backend> Run<'a, B> {
     fn outcome(self) -> Result<RunReport<B::Ct>, Error> {
         let mut queue = std::mem::take(&mut *lock(&self.queue));
         match queue.failed.take() {
+            Some((_, stopped @ (Error::Cancelled | Error::Deadline))) => Err(stopped),
             Some((index, cause)) => Err(self.located(index, cause)),
             None => Ok(self.report(queue.clock)),
         }
@@ -156,7 +160,7 @@ impl<'a, B: Backend> Run<'a, B> {
         let program = self.prepared.program();
         let members = &self.prepared.encoded.schedule.units[unit as usize];
         let started = Instant::now();
-        let outcome = self.execute_unit(members);
+        let outcome = self.unless_stopped(members);
         let time = started.elapsed();
         for &index in members {
             for reg in program.instrs[index as usize].reads() {
@@ -190,6 +194,13 @@ impl<'a, B: Backend> Run<'a, B> {
                 }
             }
         }
+    }
+
+    /// Runs the instructions of a unit, unless the run is to stop: then that is why, whatever else fails.
+    fn unless_stopped(&self, members: &[u32]) -> Result<(), (u32, Error)> {
+        let stopped = || self.cancel.check().map_err(|stopped| (members[0], stopped));
+        stopped()?;
+        self.execute_unit(members).or_else(|failed| stopped().and(Err(failed)))
     }
 
     /// Runs the instructions of a unit; names the one that fails.
@@ -230,7 +241,7 @@ impl<'a, B: Backend> Run<'a, B> {
                 terms.iter().zip(plains).map(|((reg, _), plain)| (cts[&reg.0].get(), plain)).collect()
             })
             .collect();
-        let products = self.prepared.backend.inner_products(&pairs)?;
+        let products = self.prepared.backend.inner_products(&pairs, &self.cancel)?;
         rows.iter().zip(products).try_for_each(|((dst, _), product)| self.write(*dst, product))?;
         Ok(true)
     }
@@ -246,7 +257,7 @@ impl<'a, B: Backend> Run<'a, B> {
             Instr::Sum { dst, terms } => {
                 let cts: Vec<_> = terms.iter().map(ct).collect();
                 let refs: Vec<_> = cts.iter().map(|ct| ct.get()).collect();
-                self.write(*dst, backend.sum(&refs)?)
+                self.write(*dst, backend.sum(&refs, &self.cancel)?)
             }
             Instr::Sub { dst, a, b } => self.write(*dst, backend.sub(ct(a).get(), ct(b).get())?),
             Instr::Neg { dst, src } => self.write(*dst, backend.neg(ct(src).get())?),
@@ -276,19 +287,19 @@ impl<'a, B: Backend> Run<'a, B> {
             let cts: Vec<_> = regs.into_iter().map(|reg| self.read(reg)).collect();
             let plains = self.lend(&plains)?;
             let pairs: Vec<_> = cts.iter().zip(&plains).map(|(ct, plain)| (ct.get(), plain.get())).collect();
-            sum = Some(backend.add_products(sum, &pairs)?);
+            sum = Some(backend.add_products(sum, &pairs, &self.cancel)?);
         }
         backend.total(sum.expect("terms are divided into one run or more"))
     }
 
     fn lend(&self, plains: &[u32]) -> Result<Vec<Lent<'_, B::Plain>>, Error> {
         let Prepared { encoded, backend } = self.prepared;
-        encoded.plains.lend(&encoded.program, backend, &self.meter, plains)
+        encoded.plains.lend(&encoded.program, backend, &self.meter, plains, &self.cancel)
     }
 
     fn rotate(&self, src: Reg, outs: &[(hecc_ir::Step, Reg)]) -> Result<(), Error> {
         let steps: Vec<_> = outs.iter().map(|out| out.0).collect();
-        let rotated = self.prepared.backend.rotate_many(self.read(src).get(), &steps)?;
+        let rotated = self.prepared.backend.rotate_many(self.read(src).get(), &steps, &self.cancel)?;
         outs.iter().zip(rotated).try_for_each(|(out, ct)| self.write(out.1, ct))
     }
 

@@ -3,7 +3,7 @@
 
 use hecc_ir::program::{PlainUse, Port};
 use hecc_ir::{CtType, Instr, KeyPlan, Layout, Level, Manifest, Params, Plain, Program, Reg};
-use hecc_ir::{Scale, SecurityLevel, Shape, Step};
+use hecc_ir::{Scale, SecurityLevel, Shape, Step, Tensor};
 use hecc_runtime::{Backend, Error, Executor, RunReport, port};
 use std::sync::Arc;
 
@@ -217,6 +217,11 @@ fn inputs_of_lane(program: &Program, lane: usize) -> Vec<Vec<f64>> {
     (0..program.manifest.inputs.len()).map(|i| values(n_slots, (1000 * lane + i) as u64 + 1)).collect()
 }
 
+/// Vectors as tensors.
+pub fn tensors(vectors: &[Vec<f64>]) -> Vec<Tensor> {
+    vectors.iter().cloned().map(Tensor::from).collect()
+}
+
 /// Runs a program on slots that `encrypt` turns into ciphertexts, on a batch.
 pub fn run<B: Backend>(
     program: &Program,
@@ -224,7 +229,8 @@ pub fn run<B: Backend>(
     n_threads: usize,
     encrypt: impl Fn(&B, &[f64], CtType) -> B::Ct,
 ) -> Result<RunReport<B::Ct>, Error> {
-    let slots = port::pack_batch(&program.manifest, &batch(program))?;
+    let samples: Vec<_> = batch(program).iter().map(|sample| tensors(sample)).collect();
+    let slots = port::pack_batch(&program.manifest, &samples)?;
     let ports = slots.iter().zip(&program.manifest.inputs);
     let cts = ports.map(|(cts, port)| cts.iter().map(|x| encrypt(&backend, x, port.ty)).collect()).collect();
     Executor::new(Some(n_threads))?.prepare(Arc::new(program.clone()), backend)?.run(cts)

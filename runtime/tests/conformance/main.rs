@@ -177,7 +177,7 @@ fn forecast_errors_match_measured_ones() {
         for case in CASES {
             let program = program_of(case, ring_degree, digit_limbs, 1);
             let errors = measured_errors(case, &program);
-            let tensors = common::inputs(&program);
+            let tensors = common::tensors(&common::inputs(&program));
             let forecast = dry::forecast(&executor, Arc::new(program), &tensors).unwrap();
             let expected = &forecast.errors[0];
             let ratio = expected.rms / rms(&errors, &vec![0.0; errors.len()]);

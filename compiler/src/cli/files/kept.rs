@@ -10,18 +10,19 @@ fn kept(path: &Path, number: usize) -> PathBuf {
     path.with_added_extension(number.to_string())
 }
 
-/// Gives files that are there a second name each, of the first number that is free for all of them.
+/// Gives files that are there a second name each, of the first number that is free for all of them; the last gets
+/// its first, by which [`restore`] knows that it was broken off.
 pub fn keep(paths: &[&Path]) -> io::Result<Vec<PathBuf>> {
     let is_free = |number: &usize| paths.iter().all(|path| !is_there(&kept(path, *number)));
     let number = (1..).find(is_free).expect("there are more numbers than files");
     let mut seconds = Vec::new();
-    for path in paths {
+    for path in paths.iter().rev() {
         let second = kept(path, number);
         if let Err(error) = copy(path, &second) {
             seconds.iter().for_each(|second| drop(fs::remove_file(second)));
             return Err(error);
         }
-        seconds.push(second);
+        seconds.insert(0, second);
     }
     Ok(seconds)
 }

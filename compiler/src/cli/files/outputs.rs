@@ -200,8 +200,8 @@ struct Before {
     created: Vec<PathBuf>,
     /// Files that are kept, and under which name.
     kept: Vec<(PathBuf, PathBuf)>,
-    /// The last of several files, without which the others are not used: while they are replaced
-    /// it is not there, so that no one takes it for theirs.
+    /// The text of a model: while the weights it names are replaced it is not there, so that no one takes it
+    /// for theirs. Programs and manifests tell by themselves whether they belong together.
     aside: Option<(PathBuf, TempPath)>,
 }
 
@@ -218,7 +218,7 @@ impl Before {
         self.kept = keys.iter().map(|path| path.to_path_buf()).zip(second).collect();
         if let [_, .., last] = ready
             && taken(last)
-            && !last.output.kind.is_kept()
+            && last.output.kind == Kind::Model
         {
             self.aside = Some((last.place.path().to_owned(), set_aside(last.place.path())?));
         }

@@ -22,7 +22,8 @@ const MAX_TEXT: u64 = 1 << 28;
 pub fn artifact(path: &Path, kind: artifact::Kind) -> Result<Vec<u8>, Diagnostics> {
     let refused = |error| problems::artifact(path, error);
     let announced = |start: &[u8]| artifact::announced(kind, start).map_err(refused);
-    Announced::open(path, artifact::HEADER, announced)?.read(path, kind.max_bytes())
+    let absent = |error: io::Error| file::unreadable(path, &error).help(problems::COMPILE_AGAIN);
+    Announced::open(path, artifact::HEADER, absent, announced)?.read(path, kind.max_bytes())
 }
 
 /// A text for programs to read.
@@ -35,7 +36,8 @@ pub fn bundle(path: &Path, kind: bundle::Kind, manifest: &Manifest) -> Result<Ve
     let fingerprint = Fingerprint::of(manifest);
     let refused = |error| problems::bundle(kind, path, &Error::from(error));
     let announced = |start: &[u8]| bundle::announced(start, kind, &fingerprint).map_err(refused);
-    Announced::open(path, bundle::HEADER, announced)?.read(path, kind.max_bytes(manifest))
+    let absent = |error: io::Error| file::unreadable(path, &error).help(where_to_find(kind));
+    Announced::open(path, bundle::HEADER, absent, announced)?.read(path, kind.max_bytes(manifest))
 }
 
 /// An open file whose first bytes say how long it is.
@@ -50,10 +52,10 @@ impl Announced {
     fn open(
         path: &Path,
         header: usize,
+        unreadable: impl Fn(io::Error) -> Diagnostic,
         length: impl Fn(&[u8]) -> Result<u64, Diagnostics>,
     ) -> Result<Announced, Diagnostics> {
-        let unreadable = |error: io::Error| file::unreadable(path, &error);
-        let file = File::open(path).map_err(unreadable)?;
+        let file = File::open(path).map_err(&unreadable)?;
         let mut start = Vec::new();
         (&file).take(header as u64).read_to_end(&mut start).map_err(unreadable)?;
         let n_bytes = length(&start)?;
@@ -74,6 +76,18 @@ impl Announced {
             reserved.map_err(io::Error::other).and_then(|()| file.take(missing).read_to_end(&mut bytes));
         read.map_err(|error| file::unreadable(path, &error))?;
         Ok(bytes)
+    }
+}
+
+/// The next step where a bundle is not there.
+fn where_to_find(kind: bundle::Kind) -> &'static str {
+    match kind {
+        bundle::Kind::SecretKey => {
+            "make keys with `hecc keygen`, or say with --secret where the secret key is"
+        }
+        bundle::Kind::EvalKeys => "make keys with `hecc keygen`, or say with --eval-keys where they are",
+        bundle::Kind::Inputs => "encrypt samples with `hecc encrypt`, or say with --input where they are",
+        bundle::Kind::Results => "evaluate with `hecc eval`, or say with --input where the result is",
     }
 }
 

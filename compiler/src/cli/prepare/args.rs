@@ -1,6 +1,6 @@
-//! What `hecc prepare` takes.
+//! What `hecc prepare` takes, for the command that starts it and the one that does it.
 
-use crate::cli::args::{ForceArgs, ModelArgs};
+use super::super::args::{ForceArgs, ModelArgs};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 

@@ -62,17 +62,26 @@ pub(super) fn shape() -> Shape {
     Shape(vec![N_CHANNELS, SIDE, SIDE])
 }
 
-/// Adds the images of a picture, channels first, divided by 255.
-pub(super) fn add_images(file: File<'_>, images: &mut Vec<Vec<f64>>) -> Result<(), Diagnostic> {
+/// Adds images of a picture, channels first, divided by 255, until there are so many; tells how many it has.
+pub(super) fn add_images(
+    file: File<'_>,
+    images: &mut Vec<Vec<f64>>,
+    most: usize,
+) -> Result<usize, Diagnostic> {
     let decoder = Decoder::new_with_limits(Cursor::new(file.bytes), Limits { bytes: DECODER_BYTES });
     let mut reader = decoder.read_info().map_err(|error| file.undecodable(&error))?;
     file.has_images(reader.info())?;
-    let n_images = images.len().saturating_add(reader.info().height as usize);
+    let n_in_file = reader.info().height as usize;
+    let n_images = images.len().saturating_add(n_in_file).min(most);
     bounded(file.place(""), n_images, n_images.saturating_mul(N_CHANNELS * N_PIXELS))?;
-    while let Some(row) = reader.next_row().map_err(|error| file.undecodable(&error))? {
+    while images.len() < n_images {
+        let Some(row) = reader.next_row().map_err(|error| file.undecodable(&error))? else { break };
         images.push(image(row.data()));
     }
-    reader.finish().map_err(|error| file.undecodable(&error))
+    if most == usize::MAX {
+        reader.finish().map_err(|error| file.undecodable(&error))?;
+    }
+    Ok(n_in_file)
 }
 
 /// The image in a row of pixels.

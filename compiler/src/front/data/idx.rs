@@ -36,8 +36,19 @@ pub(super) fn is_idx(bytes: &[u8]) -> bool {
     matches!(bytes, [0, 0, 0x08..=0x0e, 1..=3, ..])
 }
 
-/// Shape [1, rows, columns] and pixels of each image, divided by 255.
-pub(super) fn images(file: File<'_>) -> Result<(Shape, Vec<Vec<f64>>), Diagnostic> {
+/// The first images of a file.
+#[derive(Debug, PartialEq)]
+pub(super) struct Images {
+    /// Shape [1, rows, columns] of one.
+    pub shape: Shape,
+    /// Pixels of each, divided by 255.
+    pub samples: Vec<Vec<f64>>,
+    /// How many the file holds.
+    pub n_in_file: usize,
+}
+
+/// Reads images, at most so many.
+pub(super) fn images(file: File<'_>, most: usize) -> Result<Images, Diagnostic> {
     let ([_, rows, columns], pixels) = file.array()?;
     let shape = Shape(vec![1, rows, columns]);
     // The product is a factor of one that `array` has bounded.
@@ -45,9 +56,12 @@ pub(super) fn images(file: File<'_>) -> Result<(Shape, Vec<Vec<f64>>), Diagnosti
         let title = format!("an image of shape {shape} has more than {MAX_ELEMENTS} elements");
         return Err(file.problem(Code::TensorTooLarge, title).help("use smaller images"));
     }
-    super::bounded(Label::item(file.path, file.item, ""), pixels.len() / (rows * columns), pixels.len())?;
+    let n_in_file = pixels.len() / (rows * columns);
+    let n = n_in_file.min(most);
+    super::bounded(Label::item(file.path, file.item, ""), n, n * rows * columns)?;
     let image = |pixels: &[u8]| pixels.iter().map(|&p| f64::from(p) / f64::from(u8::MAX)).collect();
-    Ok((shape, pixels.chunks_exact(rows * columns).map(image).collect()))
+    let samples = pixels.chunks_exact(rows * columns).take(n).map(image).collect();
+    Ok(Images { shape, samples, n_in_file })
 }
 
 /// Class of each sample.
@@ -156,9 +170,11 @@ mod tests {
     #[test]
     fn pixels_become_fractions() {
         let bytes = [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 0, 255, 51, 102];
-        let (shape, images) = images(file(&bytes)).expect("a sound file");
-        assert_eq!(shape, Shape(vec![1, 1, 2]));
-        assert_eq!(images, [[0.0, 1.0], [0.2, 0.4]]);
+        let read = |most| images(file(&bytes), most).expect("a sound file");
+        let (all, one) = (read(usize::MAX), read(1));
+        assert_eq!(all.shape, Shape(vec![1, 1, 2]));
+        assert_eq!(all.samples, [[0.0, 1.0], [0.2, 0.4]]);
+        assert_eq!(one, Images { samples: vec![vec![0.0, 1.0]], ..all });
     }
 
     #[test]
@@ -175,7 +191,7 @@ mod tests {
     fn declared_sizes_are_refused_before_the_length_is_looked_at() {
         let huge = |extents: [u32; 3]| {
             let bytes = [&[0, 0, 8, 3][..], &extents.map(u32::to_be_bytes).concat()].concat();
-            images(file(&bytes)).expect_err("huge").code
+            images(file(&bytes), usize::MAX).expect_err("huge").code
         };
         assert_eq!(huge([u32::MAX; 3]), Code::FileTooLarge);
         assert_eq!(huge([1, 1 << 15, 1 << 15]), Code::FileTooLarge);

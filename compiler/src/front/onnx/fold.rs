@@ -19,7 +19,7 @@ pub(super) fn integers(tensor: &Tensor) -> Vec<i64> {
 /// depend on the encrypted input.
 pub(super) fn fold<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Option<Value>, Failure> {
     let tensor = match node.op() {
-        "Constant" => constant(node)?,
+        "Constant" => constant(importer, node)?,
         "Shape" => shape_of(node, importer.operand(node, 0)?)?,
         "Identity" | "Dropout" | "Cast" | "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" | "Transpose"
         | "Gather" | "Concat" | "Slice" | "ConstantOfShape" | "Add" | "Sub" | "Mul" | "Div" | "Pow"
@@ -30,19 +30,26 @@ pub(super) fn fold<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Op
         _ => return Ok(None),
     };
     importer.spend(node, tensor.values.len())?;
-    Ok(Some(Value::Constant(Arc::new(tensor))))
+    Ok(Some(Value::Constant(Arc::new(finite(node, tensor)?))))
 }
 
+/// Operands by their place; those that are left out are none.
+type Operands = [Option<Arc<Tensor>>];
+
 /// The operands, if all are known.
-fn constants<'a>(importer: &Importer<'a>, node: Node<'a>) -> Result<Option<Vec<Arc<Tensor>>>, Failure> {
+fn constants<'a>(
+    importer: &Importer<'a>,
+    node: Node<'a>,
+) -> Result<Option<Vec<Option<Arc<Tensor>>>>, Failure> {
     let mut operands = Vec::new();
     for n in 0..node.proto.input.len() {
-        if node.input(n).is_empty() {
+        if n > 0 && node.input(n).is_empty() {
+            operands.push(None);
             continue;
         }
         match importer.operand(node, n)? {
-            Value::Constant(tensor) => operands.push(tensor),
-            Value::Flow(_) => return Ok(None),
+            Value::Constant(tensor) => operands.push(Some(tensor)),
+            Value::Flow(_) | Value::Padded(_) => return Ok(None),
             Value::Unknown => return Err(Failure::Operand),
         }
     }
@@ -52,8 +59,8 @@ fn constants<'a>(importer: &Importer<'a>, node: Node<'a>) -> Result<Option<Vec<A
     }
 }
 
-fn compute<'a>(importer: &Importer<'a>, node: Node<'a>, operands: &[Arc<Tensor>]) -> Result<Tensor, Failure> {
-    let x = &*operands[0];
+fn compute<'a>(importer: &Importer<'a>, node: Node<'a>, operands: &Operands) -> Result<Tensor, Failure> {
+    let x = operand(node, operands, 0)?;
     Ok(match node.op() {
         "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => {
             Tensor { shape: new_shape(importer, node, &x.shape)?, ..x.clone() }
@@ -64,28 +71,28 @@ fn compute<'a>(importer: &Importer<'a>, node: Node<'a>, operands: &[Arc<Tensor>]
             let shape = order.iter().map(|&axis| x.shape[axis]).collect();
             Tensor { shape, values, integral: x.integral }
         }
-        "Cast" => cast(node, x),
+        "Cast" => cast(node, x)?,
         "Neg" => map(x, |v| -v),
         "Sqrt" => map(x, f64::sqrt),
-        "ReduceProd" => list(vec![x.values.iter().product()]),
-        "Gather" => gather(node, x, second(node, operands)?)?,
+        "ReduceProd" => product(node, x, operands)?,
+        "Gather" => gather(node, x, operand(node, operands, 1)?)?,
         "Concat" => concat(node, operands)?,
         "Slice" => slice(node, operands)?,
         "ConstantOfShape" => constant_of_shape(node, x)?,
-        "Add" => zip(node, x, second(node, operands)?, |a, b| a + b)?,
-        "Sub" => zip(node, x, second(node, operands)?, |a, b| a - b)?,
-        "Mul" => zip(node, x, second(node, operands)?, |a, b| a * b)?,
-        "Pow" => zip(node, x, second(node, operands)?, f64::powf)?,
-        "Div" if x.integral => zip(node, x, second(node, operands)?, |a, b| (a / b).trunc())?,
-        "Div" => zip(node, x, second(node, operands)?, |a, b| a / b)?,
+        "Add" => zip(node, x, operand(node, operands, 1)?, |a, b| a + b)?,
+        "Sub" => zip(node, x, operand(node, operands, 1)?, |a, b| a - b)?,
+        "Mul" => zip(node, x, operand(node, operands, 1)?, |a, b| a * b)?,
+        "Pow" => zip(node, x, operand(node, operands, 1)?, f64::powf)?,
+        "Div" if x.integral => zip(node, x, operand(node, operands, 1)?, |a, b| (a / b).trunc())?,
+        "Div" => zip(node, x, operand(node, operands, 1)?, |a, b| a / b)?,
         _ => x.clone(),
     })
 }
 
-fn second<'t>(node: Node<'_>, operands: &'t [Arc<Tensor>]) -> Result<&'t Tensor, Diagnostic> {
-    operands.get(1).map(|tensor| &**tensor).ok_or_else(|| {
-        node.problem(Code::UndefinedValue, format!("`{}` lacks its second operand", node.op()))
-    })
+fn operand<'t>(node: Node<'_>, operands: &'t Operands, n: usize) -> Result<&'t Tensor, Diagnostic> {
+    let operand = operands.get(n).and_then(Option::as_deref);
+    operand
+        .ok_or_else(|| node.problem(Code::UndefinedValue, format!("`{}` lacks operand {}", node.op(), n + 1)))
 }
 
 fn unsupported(node: Node<'_>) -> Diagnostic {
@@ -102,15 +109,52 @@ fn map(x: &Tensor, f: impl Fn(f64) -> f64) -> Tensor {
     Tensor { values: x.values.iter().map(|&v| f(v)).collect(), ..x.clone() }
 }
 
-fn cast(node: Node<'_>, x: &Tensor) -> Tensor {
-    let integral = !matches!(node.int("to", 1), 1 | 10 | 11 | 16);
-    Tensor { integral, ..map(x, |v| if integral { v.trunc() } else { v }) }
+/// To floating point, to truth values, or to integers that hold the numbers.
+fn cast(node: Node<'_>, x: &Tensor) -> Result<Tensor, Diagnostic> {
+    let (least, largest) = match node.int("to", 0) {
+        1 | 10 | 11 | 16 => return Ok(Tensor { integral: false, ..x.clone() }),
+        9 => return Ok(Tensor { integral: true, ..map(x, |v| f64::from(u8::from(v != 0.0))) }),
+        2 => (0.0, f64::from(u8::MAX)),
+        3 => (f64::from(i8::MIN), f64::from(i8::MAX)),
+        4 => (0.0, f64::from(u16::MAX)),
+        5 => (f64::from(i16::MIN), f64::from(i16::MAX)),
+        6 => (f64::from(i32::MIN), f64::from(i32::MAX)),
+        // Larger ones are not exact here.
+        7 => (-MAX_EXACT, MAX_EXACT),
+        12 => (0.0, f64::from(u32::MAX)),
+        13 => (0.0, MAX_EXACT),
+        _ => return Err(unsupported(node)),
+    };
+    match x.values.iter().all(|v| (least..=largest).contains(&v.trunc())) {
+        true => Ok(Tensor { integral: true, ..map(x, f64::trunc) }),
+        false => Err(unsupported(node)),
+    }
 }
 
-fn constant(node: Node<'_>) -> Result<Tensor, Failure> {
+/// Up to here, every integer is a number of double precision.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// The product of a list.
+fn product(node: Node<'_>, x: &Tensor, operands: &Operands) -> Result<Tensor, Diagnostic> {
+    let axes = match (node.ints("axes"), operands.get(1).and_then(Option::as_deref)) {
+        (Some(axes), None) => axes.to_vec(),
+        (None, Some(axes)) => integers(axes),
+        (None, None) => vec![0],
+        (Some(_), Some(_)) => return Err(unsupported(node)),
+    };
+    if x.shape.len() != 1 || !matches!(axes[..], [0 | -1]) {
+        return Err(unsupported(node));
+    }
+    let shape = if node.int("keepdims", 1) == 0 { Vec::new() } else { vec![1] };
+    Ok(Tensor { shape, values: vec![x.values.iter().product()], integral: x.integral })
+}
+
+fn constant<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Tensor, Failure> {
+    if node.proto.attribute.len() != 1 {
+        return Err(unsupported(node).into());
+    }
     if let Some(tensor) = node.tensor("value") {
-        let mut reader = TensorReader::new(Path::new(""), node.file);
-        return Ok(reader.read(tensor, node.output())?);
+        return Ok(importer.reader.read(tensor, node.output())?);
     }
     if node.has("value_int") {
         let values = vec![node.int("value_int", 0) as f64];
@@ -118,14 +162,14 @@ fn constant(node: Node<'_>) -> Result<Tensor, Failure> {
     }
     if node.has("value_float") {
         let values = vec![node.float("value_float", 0.0)];
-        return finite(node, Tensor { shape: vec![], values, integral: false });
+        return Ok(Tensor { shape: vec![], values, integral: false });
     }
     if let Some(values) = node.ints("value_ints") {
         return Ok(list(values.iter().map(|&v| v as f64).collect()));
     }
     if let Some(values) = node.floats("value_floats") {
         let values = values.iter().map(|&v| f64::from(v)).collect();
-        return finite(node, Tensor { integral: false, ..list(values) });
+        return Ok(Tensor { integral: false, ..list(values) });
     }
     Err(unsupported(node).into())
 }
@@ -142,7 +186,7 @@ fn shape_of(node: Node<'_>, operand: Value) -> Result<Tensor, Failure> {
     let shape = match operand {
         Value::Constant(tensor) => tensor.shape.clone(),
         Value::Flow(flow) => flow.shape,
-        Value::Unknown => return Err(Failure::Operand),
+        Value::Padded(_) | Value::Unknown => return Err(Failure::Operand),
     };
     let rank = shape.len() as i64;
     let position = |given: i64| {
@@ -158,13 +202,17 @@ fn gather(node: Node<'_>, x: &Tensor, indices: &Tensor) -> Result<Tensor, Failur
     if x.shape.len() != 1 || node.int("axis", 0) != 0 {
         return Err(unsupported(node).into());
     }
+    if !indices.integral {
+        return Err(node.problem(Code::BadParameter, "the indices are no integers").into());
+    }
     let element = |&index: &i64| axis(node, index, x.values.len()).map(|at| x.values[at]);
     let values: Result<Vec<f64>, Diagnostic> = integers(indices).iter().map(element).collect();
     Ok(Tensor { shape: indices.shape.clone(), values: values?, integral: x.integral })
 }
 
-fn concat(node: Node<'_>, operands: &[Arc<Tensor>]) -> Result<Tensor, Failure> {
-    if operands.iter().any(|tensor| tensor.shape.len() != 1) {
+fn concat(node: Node<'_>, operands: &Operands) -> Result<Tensor, Failure> {
+    let operands: Vec<&Tensor> = operands.iter().flatten().map(|tensor| &**tensor).collect();
+    if operands.iter().any(|tensor| tensor.shape.len() != 1) || !matches!(node.int("axis", 0), 0 | -1) {
         return Err(unsupported(node).into());
     }
     let n: usize = operands.iter().map(|tensor| tensor.values.len()).sum();
@@ -176,15 +224,20 @@ fn concat(node: Node<'_>, operands: &[Arc<Tensor>]) -> Result<Tensor, Failure> {
 }
 
 /// A contiguous part of a list.
-fn slice(node: Node<'_>, operands: &[Arc<Tensor>]) -> Result<Tensor, Failure> {
-    let x = &*operands[0];
-    let bound = |operand: usize, setting: &str| match node.ints(setting) {
-        Some(&[bound]) => Some(bound),
-        Some(_) => None,
-        None => operands.get(operand).filter(|t| t.values.len() == 1).map(|t| t.values[0] as i64),
+fn slice(node: Node<'_>, operands: &Operands) -> Result<Tensor, Failure> {
+    let x = operand(node, operands, 0)?;
+    let given = |n: usize, setting: &str| {
+        let operand = operands.get(n).and_then(Option::as_deref).map(integers);
+        node.ints(setting).map(<[i64]>::to_vec).or(operand)
     };
-    let step = bound(4, "steps").unwrap_or(1);
-    let (Some(start), Some(end), 1, 1) = (bound(1, "starts"), bound(2, "ends"), x.shape.len(), step) else {
+    let bound = |n: usize, setting: &str| match given(n, setting)?[..] {
+        [bound] => Some(bound),
+        [..] => None,
+    };
+    let is_first = given(3, "axes").is_none_or(|axes| matches!(axes[..], [0 | -1]));
+    let is_whole = given(4, "steps").is_none_or(|steps| steps == [1]);
+    let is_list = x.shape.len() == 1 && is_first && is_whole;
+    let (Some(start), Some(end), true) = (bound(1, "starts"), bound(2, "ends"), is_list) else {
         return Err(unsupported(node).into());
     };
     let n = x.values.len() as i64;
@@ -198,14 +251,16 @@ fn slice(node: Node<'_>, operands: &[Arc<Tensor>]) -> Result<Tensor, Failure> {
 
 fn constant_of_shape(node: Node<'_>, x: &Tensor) -> Result<Tensor, Failure> {
     let fill = match node.tensor("value") {
+        // One element is never stored elsewhere.
+        Some(tensor) if tensor.data_location != 0 => return Err(unsupported(node).into()),
         Some(tensor) => TensorReader::new(Path::new(""), node.file).read(tensor, node.output())?,
         None => Tensor { shape: vec![], values: vec![0.0], integral: false },
     };
     let extents: Option<Vec<usize>> = integers(x).iter().map(|&d| usize::try_from(d).ok()).collect();
     let product = |shape: &Vec<usize>| shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
     let n = extents.as_ref().and_then(product).filter(|&n| n <= MAX_ELEMENTS);
-    match (extents, n, fill.values.first()) {
-        (Some(shape), Some(n), Some(&value)) => {
+    match (extents, n, &fill.values[..]) {
+        (Some(shape), Some(n), &[value]) if x.shape.len() == 1 => {
             Ok(Tensor { shape, values: vec![value; n], integral: fill.integral })
         }
         (_, _, _) => Err(unsupported(node).into()),
@@ -217,8 +272,8 @@ fn zip(node: Node<'_>, x: &Tensor, y: &Tensor, f: impl Fn(f64, f64) -> f64) -> R
     let integral = x.integral && y.integral;
     let values = match (&x.values[..], &y.values[..]) {
         (a, b) if x.shape == y.shape => a.iter().zip(b).map(|(&a, &b)| f(a, b)).collect(),
-        (_, &[b]) => return Ok(Tensor { integral, ..map(x, |a| f(a, b)) }),
-        (&[a], _) => return Ok(Tensor { integral, ..map(y, |b| f(a, b)) }),
+        (_, &[b]) if y.shape.len() <= x.shape.len() => return Ok(Tensor { integral, ..map(x, |a| f(a, b)) }),
+        (&[a], _) if x.shape.len() <= y.shape.len() => return Ok(Tensor { integral, ..map(y, |b| f(a, b)) }),
         (_, _) => return Err(unsupported(node).into()),
     };
     Ok(Tensor { shape: x.shape.clone(), values, integral })

@@ -25,6 +25,7 @@ pub(super) fn order<'a>(
     diagnostics: &mut Diagnostics,
 ) -> Order<'a> {
     let dependencies = dependencies(graph, &view, diagnostics);
+    constants_are_defined_once(graph, &view, diagnostics);
     let mut wanted = reachable(graph, &dependencies, output);
     let mut cyclic = Vec::new();
     for mut component in algo::kosaraju_scc(&dependencies) {
@@ -92,6 +93,32 @@ fn dependencies<'a>(
         }
     }
     edges
+}
+
+/// Reports constants and inputs that share a name, and nodes that compute one again. A
+/// constant may be listed as an input, where it has a default of that name.
+fn constants_are_defined_once<'a>(
+    graph: &'a proto::Graph,
+    view: &impl Fn(&'a proto::Node) -> Node<'a>,
+    diagnostics: &mut Diagnostics,
+) {
+    let title = |name: &str| format!("value `{name}` is defined twice");
+    let mut names = HashSet::new();
+    for tensor in &graph.initializer {
+        if !names.insert(tensor.name.as_str()) && !diagnostics.is_full() {
+            let file = graph.node.first().map_or("", |node| view(node).file);
+            let place = Label::item(file, format!("tensor `{}`", tensor.name), "");
+            diagnostics.push(Diagnostic::error(Code::DuplicateName, title(&tensor.name)).label(place));
+        }
+    }
+    names.extend(graph.input.iter().map(|input| input.name.as_str()));
+    for node in &graph.node {
+        for output in node.output.iter().filter(|name| names.contains(name.as_str())) {
+            if !diagnostics.is_full() {
+                diagnostics.push(view(node).problem(Code::DuplicateName, title(output)));
+            }
+        }
+    }
 }
 
 fn reachable(graph: &proto::Graph, edges: &DiGraph<(), ()>, output: &str) -> Vec<bool> {
@@ -162,6 +189,9 @@ fn single<'a>(
     Err(diagnostic.help(format!("export a part of the network with a single {what}")))
 }
 
+/// Most samples per run of a graph.
+const MAX_BATCH: usize = 1 << 20;
+
 /// Extents of the input with its batch.
 fn input_shape(file: &str, input: &proto::ValueInfo) -> Result<(Vec<usize>, usize), Diagnostic> {
     let unusable = |title: String| {
@@ -185,5 +215,8 @@ fn input_shape(file: &str, input: &proto::ValueInfo) -> Result<(Vec<usize>, usiz
     let shape: Option<Vec<usize>> = dims.iter().enumerate().map(extent).collect();
     let shape = shape.ok_or_else(|| unusable("an extent of the input is open".to_owned()))?;
     let batch = if matches!(shape.len(), 2 | 4) { shape[0] } else { 1 };
-    Ok((shape, batch))
+    match batch <= MAX_BATCH {
+        true => Ok((shape, batch)),
+        false => Err(unusable(format!("the input has a batch of {batch}, more than {MAX_BATCH}"))),
+    }
 }

@@ -7,7 +7,8 @@
 
 use super::node::{Failure, Node};
 use super::polynomial::{Coefficient, Polynomial};
-use crate::diag::{Code, Diagnostics};
+use super::tensor::TensorReader;
+use crate::diag::{Code, Diagnostics, Label};
 use crate::front::shapes;
 use crate::front::weights::Tensor;
 use crate::model::{LayerId, LayerKind, ModelBuilder, ShapeError};
@@ -27,8 +28,19 @@ pub(super) enum Value {
     Constant(Arc<Tensor>),
     /// Depends on the input.
     Flow(Flow),
+    /// Images that depend on the input, with zeros around them.
+    Padded(Padded),
     /// A problem was reported.
     Unknown,
+}
+
+/// Images and the zeros around them, as far as no layer holds them yet.
+#[derive(Clone)]
+pub(super) struct Padded {
+    /// The images.
+    pub flow: Flow,
+    /// Zeros at top, left, bottom and right.
+    pub margin: [usize; 4],
 }
 
 /// A value that depends on the input.
@@ -50,6 +62,10 @@ pub(super) struct Importer<'a> {
     pub builder: ModelBuilder,
     /// Values so far.
     pub values: HashMap<&'a str, Value>,
+    /// Results that nodes have beside their first; none of them is computed.
+    pub uncomputed: HashMap<&'a str, Node<'a>>,
+    /// Reads constants.
+    pub reader: TensorReader<'a>,
     /// How often each value is read.
     pub uses: HashMap<&'a str, usize>,
     /// Samples per run that the graph was exported for.
@@ -64,9 +80,23 @@ pub(super) struct Importer<'a> {
 
 impl<'a> Importer<'a> {
     /// Nothing known but how often values will be read.
-    pub fn new(uses: HashMap<&'a str, usize>, batch: usize, accept_unfriendly: bool) -> Importer<'a> {
-        let (builder, values) = (ModelBuilder::new(), HashMap::new());
-        Importer { builder, values, uses, batch, budget: BUDGET, accept_unfriendly, erfs: BTreeMap::new() }
+    pub fn new(
+        uses: HashMap<&'a str, usize>,
+        batch: usize,
+        accept_unfriendly: bool,
+        reader: TensorReader<'a>,
+    ) -> Importer<'a> {
+        Importer {
+            builder: ModelBuilder::new(),
+            values: HashMap::new(),
+            uncomputed: HashMap::new(),
+            reader,
+            uses,
+            batch,
+            budget: BUDGET,
+            accept_unfriendly,
+            erfs: BTreeMap::new(),
+        }
     }
 
     /// Nodes `Erf` that are no part of a GELU and that the output depends on.
@@ -75,7 +105,7 @@ impl<'a> Importer<'a> {
         self.erfs.iter().filter(move |(id, _)| needed[id.0]).map(|(_, node)| *node)
     }
 
-    /// Translates one node and records its results.
+    /// Translates one node and records its first result; others are known not to be computed.
     pub fn run(&mut self, node: Node<'a>, diagnostics: &mut Diagnostics) {
         let value = match super::ops::translate(self, node, diagnostics) {
             Ok(value) => value,
@@ -85,8 +115,11 @@ impl<'a> Importer<'a> {
                 Value::Unknown
             }
         };
-        for name in node.proto.output.iter().skip(1) {
-            self.values.insert(name, Value::Unknown);
+        let named = |name: &&String| !name.is_empty();
+        self.uncomputed
+            .extend(node.proto.output.iter().skip(1).filter(named).map(|name| (name.as_str(), node)));
+        if node.output().is_empty() {
+            return;
         }
         self.values.insert(node.output(), value);
         if let Err(Failure::Problem(problem)) = self.settle(node) {
@@ -96,10 +129,23 @@ impl<'a> Importer<'a> {
 
     /// Operand `n`.
     pub fn operand(&self, node: Node<'a>, n: usize) -> Result<Value, Failure> {
+        match self.padded(node, n)? {
+            Value::Padded(_) => {
+                let title = format!("`{}` of `{}` is padded", node.input(n), node.op());
+                let help = "`Pad` is read before `Conv` and `AveragePool` alone: put it there";
+                Err(node.problem(Code::UnsupportedOp, title).help(help).into())
+            }
+            value => Ok(value),
+        }
+    }
+
+    /// Operand `n`, which may have zeros around it.
+    fn padded(&self, node: Node<'a>, n: usize) -> Result<Value, Failure> {
         let name = node.input(n);
         match self.values.get(name) {
             Some(Value::Unknown) => Err(Failure::Operand),
             Some(value) => Ok(value.clone()),
+            None if self.uncomputed.contains_key(name) => Err(self.uncomputed(name, node.label("reads it"))),
             None if name.is_empty() => {
                 let title = format!("`{}` lacks operand {}", node.op(), n + 1);
                 Err(node.problem(Code::UndefinedValue, title).into())
@@ -112,11 +158,39 @@ impl<'a> Importer<'a> {
         }
     }
 
+    /// The refusal of a result that is not computed.
+    pub fn uncomputed(&self, name: &str, reader: Label) -> Failure {
+        let node = self.uncomputed[name];
+        let place = node.proto.output.iter().position(|output| output == name).unwrap_or_default();
+        let title = format!("result {} of `{}`, `{name}`, is not computed", place + 1, node.op());
+        let help = match node.op() {
+            "Dropout" | "BatchNormalization" => "only training needs it: export the model in inference mode",
+            _ => "use the first result alone",
+        };
+        node.problem(Code::UnsupportedOp, title).label(reader).help(help).into()
+    }
+
+    /// The layer that holds operand `n`, its shape as ONNX sees it, and zeros to be added around.
+    pub fn padded_layer(
+        &mut self,
+        node: Node<'a>,
+        n: usize,
+    ) -> Result<(LayerId, Vec<usize>, [usize; 4]), Failure> {
+        let Value::Padded(Padded { flow, margin }) = self.padded(node, n)? else {
+            let (layer, shape) = self.layer(node, n)?;
+            return Ok((layer, shape, [0; 4]));
+        };
+        let settled = self.materialise(node, node.input(n), flow)?;
+        let (base, shape) = (settled.base, settled.shape.clone());
+        self.values.insert(node.input(n), Value::Padded(Padded { flow: settled, margin }));
+        Ok((base, shape, margin))
+    }
+
     /// Operand `n`, which must be known when compiling.
     pub fn constant(&self, node: Node<'a>, n: usize) -> Result<Arc<Tensor>, Failure> {
         match self.operand(node, n)? {
             Value::Constant(tensor) => Ok(tensor),
-            Value::Flow(_) | Value::Unknown => {
+            Value::Flow(_) | Value::Padded(_) | Value::Unknown => {
                 let title = format!("`{}` of `{}` depends on the input", node.input(n), node.op());
                 Err(node.problem(Code::NeedsConstant, title).into())
             }
@@ -135,7 +209,7 @@ impl<'a> Importer<'a> {
     pub fn flow(&self, node: Node<'a>, n: usize) -> Result<Flow, Failure> {
         match self.operand(node, n)? {
             Value::Flow(flow) => Ok(flow),
-            Value::Constant(_) | Value::Unknown => {
+            Value::Constant(_) | Value::Padded(_) | Value::Unknown => {
                 let title = format!("`{}` of `{}` is a constant", node.input(n), node.op());
                 let help = "hecc takes the encrypted value as the first operand here";
                 Err(node.problem(Code::UnsupportedOp, title).help(help).into())

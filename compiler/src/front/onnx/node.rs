@@ -24,6 +24,8 @@ pub(super) struct Node<'a> {
     pub proto: &'a proto::Node,
     /// Path of the model, for messages.
     pub file: &'a str,
+    /// Version of the operator set it is written in.
+    pub opset: i64,
 }
 
 impl<'a> Node<'a> {
@@ -112,10 +114,18 @@ impl<'a> Node<'a> {
         let Some(given) = self.ints(name) else { return Ok([default; N]) };
         let sizes: Option<Vec<usize>> = given.iter().map(|&v| usize::try_from(v).ok()).collect();
         sizes.and_then(|sizes| sizes.try_into().ok()).ok_or_else(|| {
-            let title = format!("`{name}` of {given:?} is not {N} sizes");
+            let title = format!("`{name}` of {} is not {N} sizes", list(given));
             self.problem(Code::BadParameter, title).help("only two-dimensional images are supported")
         })
     }
+}
+
+/// Integers as a file writes them.
+pub(super) fn list(values: &[i64]) -> String {
+    const SHOWN: usize = 16;
+    let shown: Vec<String> = values.iter().take(SHOWN).map(ToString::to_string).collect();
+    let more = if values.len() > SHOWN { ", ..." } else { "" };
+    format!("[{}{more}]", shown.join(", "))
 }
 
 /// Position of an axis counted from the front or, if negative, from the back.

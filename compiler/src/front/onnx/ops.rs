@@ -6,38 +6,10 @@ mod pointwise;
 pub(super) mod reshape;
 mod window;
 
-use super::fold;
 use super::import::{Importer, Value};
 use super::node::{Failure, Node};
+use super::{fold, forms};
 use crate::diag::{Code, Diagnostic, Diagnostics, closest};
-
-/// Operators that become layers, moves or polynomials.
-const KNOWN: &[&str] = &[
-    "Conv",
-    "Gemm",
-    "MatMul",
-    "BatchNormalization",
-    "AveragePool",
-    "GlobalAveragePool",
-    "ReduceMean",
-    "Add",
-    "Sub",
-    "Mul",
-    "Div",
-    "Pow",
-    "Neg",
-    "Sum",
-    "Flatten",
-    "Reshape",
-    "Transpose",
-    "Squeeze",
-    "Unsqueeze",
-    "Identity",
-    "Cast",
-    "Dropout",
-    "Constant",
-    "Shape",
-];
 
 /// The value of a node's first result. Operators that only lack an encrypted
 /// form are reported here and passed over, so that what follows them is
@@ -47,15 +19,17 @@ pub(super) fn translate<'a>(
     node: Node<'a>,
     diagnostics: &mut Diagnostics,
 ) -> Result<Value, Failure> {
-    let is_accepted = importer.accept_unfriendly && is_replaceable(node);
-    if let Some(problem) = unfriendly(node).filter(|_| !is_accepted) {
-        diagnostics.push(problem);
-        return stand_in(importer, node);
-    }
     if !matches!(node.proto.domain.as_str(), "" | "ai.onnx") {
         let title = format!("`{}` belongs to the operator set `{}`", node.op(), node.proto.domain);
         let help = "export with standard ONNX operators only";
         return Err(node.problem(Code::UnsupportedOp, title).help(help).into());
+    }
+    forms::check(node)?;
+    not_in_training(importer, node)?;
+    let is_accepted = importer.accept_unfriendly && is_replaceable(node);
+    if let Some(problem) = unfriendly(node).filter(|_| !is_accepted) {
+        diagnostics.push(problem);
+        return stand_in(importer, node);
     }
     if let Some(constant) = fold::fold(importer, node)? {
         return Ok(constant);
@@ -77,6 +51,7 @@ pub(super) fn translate<'a>(
         "Identity" | "Cast" | "Dropout" => same(importer, node),
         "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => reshape::reshape(importer, node),
         "Transpose" => reshape::transpose(importer, node),
+        "Pad" => window::pad(importer, node),
         "Relu" | "Sigmoid" | "Tanh" | "Gelu" | "Swish" => activation::nonlinear(importer, node),
         "Erf" => activation::erf(importer, node)?.ok_or_else(|| lone_erf(node).into()),
         "MaxPool" => window::max_pool(importer, node),
@@ -85,9 +60,29 @@ pub(super) fn translate<'a>(
     }
 }
 
+/// Refuses operators that would update statistics or drop values at random.
+fn not_in_training<'a>(importer: &Importer<'a>, node: Node<'a>) -> Result<(), Failure> {
+    let is_training = match node.op() {
+        // Before operator set 14, statistics of the batch as further results say so.
+        "BatchNormalization" => {
+            let has_statistics = node.proto.output.iter().skip(1).any(|name| !name.is_empty());
+            node.int("training_mode", 0) != 0 || (node.opset < 14 && has_statistics)
+        }
+        "Dropout" => importer.optional(node, 2)?.is_some_and(|mode| mode.values != [0.0]),
+        _ => false,
+    };
+    match is_training {
+        false => Ok(()),
+        true => {
+            let help = "export the model in inference mode: in PyTorch, call `model.eval()` before";
+            Err(node.unsupported("its form for training", help).into())
+        }
+    }
+}
+
 /// The operand itself: what changes it, types and training, is not here.
 fn same<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
-    if node.op() == "Cast" && !matches!(node.int("to", 1), 1 | 10 | 11 | 16) {
+    if node.op() == "Cast" && !matches!(node.int("to", 0), 1 | 10 | 11 | 16) {
         let title = "the encrypted value is cast to integers";
         return Err(node.problem(Code::UnsupportedOp, title).help("keep it a float").into());
     }
@@ -103,7 +98,7 @@ fn stand_in<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Fa
         "GlobalMaxPool" => window::global_average_pool(importer, node),
         _ => match importer.operand(node, 0)? {
             Value::Flow(flow) => Ok(Value::Flow(flow)),
-            Value::Constant(_) | Value::Unknown => Err(Failure::Operand),
+            Value::Constant(_) | Value::Padded(_) | Value::Unknown => Err(Failure::Operand),
         },
     }
 }
@@ -163,9 +158,12 @@ fn unsupported(node: Node<'_>) -> Diagnostic {
         "LSTM" | "GRU" | "RNN" | "Loop" | "If" | "Scan" => {
             problem.help("only feed-forward networks are supported: unroll or replace it")
         }
-        op => match closest(op, KNOWN.iter().copied()) {
+        op => match closest(op, forms::encrypted()) {
             Some(near) => problem.help(format!("did you mean `{near}`?")),
-            None => problem.help(format!("rewrite it with: {}", KNOWN.join(", "))),
+            None => {
+                let known: Vec<&str> = forms::encrypted().collect();
+                problem.help(format!("rewrite it with: {}", known.join(", ")))
+            }
         },
     }
 }

@@ -85,7 +85,7 @@ pub struct Node {
     pub attribute: Vec<Attribute>,
 }
 
-/// A setting of a node; which field counts follows from the operator.
+/// A setting of a node.
 #[derive(Clone, PartialEq, Message)]
 pub struct Attribute {
     /// Name.
@@ -109,6 +109,9 @@ pub struct Attribute {
     /// Integers.
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
+    /// Which of them counts, as numbered by ONNX; zero in old files.
+    #[prost(int32, tag = "20")]
+    pub r#type: i32,
 }
 
 /// A constant. Elements are in `raw_data`, in the field for their type, or in

@@ -1,5 +1,6 @@
 //! Constants of an ONNX file, inline or in a file beside it.
 
+use super::node::list;
 use super::proto;
 use crate::diag::{Code, Diagnostic, Label};
 use crate::front::weights::{ElementType, Tensor, all_finite, n_elements};
@@ -32,7 +33,7 @@ impl<'a> TensorReader<'a> {
         let extents: Option<Vec<u64>> = tensor.dims.iter().map(|&d| u64::try_from(d).ok()).collect();
         let n = extents.as_deref().and_then(n_elements);
         let (Some(extents), Some(n)) = (extents, n) else {
-            return Err(malformed(format!("its shape {:?} is impossible", tensor.dims)));
+            return Err(malformed(format!("its shape {} is impossible", list(&tensor.dims))));
         };
         let element = element_type(tensor.data_type).ok_or_else(|| {
             let title = format!("tensor `{name}` has ONNX element type {}", tensor.data_type);
@@ -69,7 +70,7 @@ impl<'a> TensorReader<'a> {
         let location = entry("location").map_or("", |e| e.value.as_str());
         let file = file::beside(self.path, location).map_err(unusable)?;
         let number = |key: &str, default: usize| match entry(key) {
-            Some(e) => e.value.parse().map_err(|_| unusable(format!("`{key}` is {:?}", e.value))),
+            Some(e) => e.value.parse().map_err(|_| unusable(format!("`{key}` is `{}`", e.value))),
             None => Ok(default),
         };
         let length = n.saturating_mul(element.n_bytes());

@@ -1,41 +1,69 @@
-//! NumPy archives: a zip file of `.npy` arrays.
+//! NumPy archives: a zip file of `.npy` arrays, of which only those are read that somebody asks for.
 //!
-//! Archives are bounded twice: sizes that headers declare are checked before
-//! anything is allocated, and data is unpacked piece by piece, so an archive
-//! that declares little and unpacks to much stops at the limit.
+//! What an array takes is known from its header, and held against what its entry says and against limits before
+//! anything is unpacked or allocated. Unpacking ends where the header says.
 
-use super::{ElementType, Tensor, all_finite, n_elements};
+use super::{ElementType, Part, Tensor, Wanted, all_finite, n_elements};
 use crate::diag::{Code, Diagnostic, Label};
-use crate::front::MAX_BYTES;
-use indexmap::IndexMap;
+use crate::front::{Room, large};
 use npyz::{DType, Endianness, NpyHeader, Order, TypeChar, TypeStr};
-use std::io::{self, Cursor, Read};
+use std::io::{self, Read, Seek};
+use zip::ZipArchive;
 
 /// Longest array header; NumPy writes about a hundred bytes.
 const MAX_HEADER: usize = 4096;
 /// Bytes unpacked at a time.
 const PIECE: usize = 1 << 16;
+/// Most bytes that deflate makes of one.
+const MAX_EXPANSION: u64 = 1032;
 
-/// All arrays of an archive.
-pub(super) fn read(
+/// A source of bytes in any order.
+pub(super) trait Source: Read + Seek + Send {}
+impl<T: Read + Seek + Send> Source for T {}
+
+/// An archive whose directory was read.
+pub(super) struct Archive {
+    zip: ZipArchive<Box<dyn Source>>,
+}
+
+/// Reads the directory: the archive, and each array's name with its place.
+pub(super) fn open(
     path: &str,
-    bytes: &[u8],
-) -> Result<IndexMap<String, Result<Tensor, Diagnostic>>, Diagnostic> {
+    source: Box<dyn Source>,
+) -> Result<(Archive, Vec<(String, usize)>), Diagnostic> {
     let damaged = |message: String| malformed(path, None, message);
-    let mut archive = npyz::npz::NpzArchive::new(Cursor::new(bytes))
-        .map_err(|error| damaged(format!("not a readable archive: {error}")))?;
-    let zip = archive.zip_archive();
-    let mut entries = IndexMap::new();
-    let mut budget = MAX_BYTES;
-    for index in 0..zip.len() {
-        let mut file = zip.by_index(index).map_err(|error| damaged(error.to_string()))?;
-        let file_name = file.name().to_owned();
-        let Some(name) = npyz::npz::array_name_from_file_name(&file_name) else { continue };
-        let array = Array { path, name };
-        let tensor = array.read(&mut file, &mut budget)?;
-        entries.insert(name.to_owned(), tensor);
+    let zip = ZipArchive::new(source).map_err(|e| damaged(format!("not a readable archive: {e}")))?;
+    if zip.has_duplicate_names() {
+        return Err(damaged(String::from("two of its entries have one name")));
     }
-    Ok(entries)
+    let names = (0..zip.len()).filter_map(|index| {
+        let name = zip.name_for_index(index)?.ok()?;
+        Some((npyz::npz::array_name_from_file_name(&name)?.to_owned(), index))
+    });
+    let names = names.collect();
+    Ok((Archive { zip }, names))
+}
+
+impl Archive {
+    /// Reads what is wanted of the array at a place. Takes what that needs from `room`.
+    pub fn read(
+        &mut self,
+        array: Array<'_>,
+        index: usize,
+        wanted: Wanted,
+        room: &mut Room,
+    ) -> Result<Part, Diagnostic> {
+        let mut entry = self.zip.by_index(index).map_err(|e| array.malformed(e))?;
+        let sizes = Sizes { unpacked: entry.size(), packed: entry.compressed_size() };
+        array.read(&mut entry, sizes, wanted, room)
+    }
+}
+
+/// Bytes of an entry by the directory.
+#[derive(Clone, Copy)]
+struct Sizes {
+    unpacked: u64,
+    packed: u64,
 }
 
 fn malformed(path: &str, name: Option<&str>, message: String) -> Diagnostic {
@@ -48,38 +76,62 @@ fn malformed(path: &str, name: Option<&str>, message: String) -> Diagnostic {
 }
 
 /// Where an array is, for messages.
-struct Array<'a> {
-    path: &'a str,
-    name: &'a str,
+#[derive(Clone, Copy)]
+pub(super) struct Array<'a> {
+    /// Path of the file.
+    pub path: &'a str,
+    /// Name in the file.
+    pub name: &'a str,
 }
 
 impl Array<'_> {
-    /// Outer errors are about the file, inner ones about this array's use.
-    fn read(&self, file: &mut impl Read, budget: &mut u64) -> Result<Result<Tensor, Diagnostic>, Diagnostic> {
-        let header = self.header(file)?;
+    fn read(
+        &self,
+        file: &mut impl Read,
+        sizes: Sizes,
+        wanted: Wanted,
+        room: &mut Room,
+    ) -> Result<Part, Diagnostic> {
+        let (header, header_len) = self.header(file)?;
         let Some((element, big_endian)) = element_type(&header.dtype()) else {
-            return Ok(Err(self.unsupported(&header.dtype())));
+            return Err(self.unsupported(&header.dtype()));
         };
-        let n = n_elements(header.shape()).ok_or_else(|| self.too_large())?;
-        let unpacked = (n * size_of::<f64>()) as u64;
-        *budget = budget.checked_sub(unpacked).ok_or_else(|| self.too_large())?;
-        let mut values = self.elements(file, n, element, big_endian)?;
-        let shape: Vec<usize> = header.shape().iter().map(|&d| d as usize).collect();
-        if header.order() == Order::Fortran {
-            values = row_major(&values, &shape);
+        let place = || Label::item(self.path, format!("tensor `{}`", self.name), "");
+        let n = n_elements(header.shape()).ok_or_else(|| large(place(), None))?;
+        self.is_plausible(n as u64 * element.n_bytes() as u64, header_len as u64, sizes)?;
+        let whole: Vec<usize> = header.shape().iter().map(|&d| d as usize).collect();
+        let is_row_major = header.order() == Order::C || whole.len() < 2;
+        let rows = wanted.rows(&whole).map_err(|refused| refused.label(place()))?;
+        let n_wanted = if is_row_major { rows.n_elements() } else { n };
+        room.take(place(), n_wanted as u64 * size_of::<f64>() as u64)?;
+        let mut values = self.elements(file, n_wanted, element, big_endian)?;
+        if n_wanted == n {
+            self.has_ended(file, n)?;
         }
-        let tensor = Tensor { shape, values, integral: element.is_integral() };
-        Ok(all_finite(self.path, self.name, tensor))
+        if !is_row_major {
+            values = row_major(&values, &whole);
+            values.truncate(rows.n_elements());
+        }
+        let tensor = Tensor { shape: rows.shape(&whole), values, integral: element.is_integral() };
+        Ok(Part { tensor: all_finite(self.path, self.name, tensor)?, whole })
+    }
+
+    /// Whether the directory bears out what the header declares, which nothing was unpacked for yet.
+    fn is_plausible(&self, data: u64, header_len: u64, sizes: Sizes) -> Result<(), Diagnostic> {
+        let declared = data.saturating_add(header_len);
+        if declared != sizes.unpacked {
+            let found = sizes.unpacked;
+            return Err(self.malformed(format!("its header declares {declared} bytes, the archive {found}")));
+        }
+        if declared / MAX_EXPANSION > sizes.packed {
+            let packed = sizes.packed;
+            return Err(self.malformed(format!("{packed} bytes cannot unpack to the {declared} it declares")));
+        }
+        Ok(())
     }
 
     fn malformed(&self, message: impl ToString) -> Diagnostic {
         malformed(self.path, Some(self.name), message.to_string())
-    }
-
-    fn too_large(&self) -> Diagnostic {
-        let title = format!("the tensors take more than {MAX_BYTES} bytes");
-        let place = Label::item(self.path, format!("tensor `{}`", self.name), "exceeds the limit");
-        Diagnostic::error(Code::FileTooLarge, title).label(place)
     }
 
     fn unsupported(&self, dtype: &DType) -> Diagnostic {
@@ -89,9 +141,9 @@ impl Array<'_> {
             .help("convert it with `.astype(numpy.float32)` before saving")
     }
 
-    /// Reads up to the first element. The text is vetted before it is parsed:
-    /// the parser recurses on brackets and multiplies extents unchecked.
-    fn header(&self, file: &mut impl Read) -> Result<NpyHeader, Diagnostic> {
+    /// Reads up to the first element, and tells how many bytes that were. The text is vetted before it is
+    /// parsed: the parser recurses on brackets and multiplies extents unchecked.
+    fn header(&self, file: &mut impl Read) -> Result<(NpyHeader, usize), Diagnostic> {
         let mut bytes = vec![0; 10];
         let truncated = |error: io::Error| self.malformed(format!("truncated header: {error}"));
         file.read_exact(&mut bytes).map_err(truncated)?;
@@ -110,7 +162,8 @@ impl Array<'_> {
         if !is_sane(&bytes[start..]) {
             return Err(self.malformed("the header does not describe an array"));
         }
-        NpyHeader::from_reader(&bytes[..]).map_err(|error| self.malformed(error))
+        let header = NpyHeader::from_reader(&bytes[..]).map_err(|error| self.malformed(error))?;
+        Ok((header, bytes.len()))
     }
 
     fn elements(
@@ -131,9 +184,13 @@ impl Array<'_> {
             })?;
             values.extend(element.decode(part, big_endian));
         }
-        // Reading the end makes the archive verify its checksum.
-        match file.read(&mut piece[..1]).map_err(|error| self.malformed(error))? {
-            0 => Ok(values),
+        Ok(values)
+    }
+
+    /// Reading the end makes the archive verify its checksum.
+    fn has_ended(&self, file: &mut impl Read, n: usize) -> Result<(), Diagnostic> {
+        match file.read(&mut [0]).map_err(|error| self.malformed(error))? {
+            0 => Ok(()),
             _ => Err(self.malformed(format!("holds more than the {n} elements it declares"))),
         }
     }

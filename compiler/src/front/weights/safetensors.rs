@@ -1,33 +1,47 @@
 //! The `safetensors` format: a JSON header and one block of bytes.
 
-use super::{ElementType, Tensor, all_finite, n_elements};
+use super::{ElementType, Part, Tensor, Wanted, all_finite, n_elements};
 use crate::diag::{Code, Diagnostic, Label};
-use crate::front::MAX_BYTES;
-use indexmap::IndexMap;
+use crate::front::{Room, large};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-/// All tensors of a file.
-pub(super) fn read(
-    path: &str,
-    bytes: &[u8],
-) -> Result<IndexMap<String, Result<Tensor, Diagnostic>>, Diagnostic> {
-    let file = SafeTensors::deserialize(bytes).map_err(|error| {
+/// A file whose header was read.
+pub(super) struct File {
+    bytes: Vec<u8>,
+}
+
+/// Reads the header: the file, and the names of its tensors in alphabetical order.
+pub(super) fn open(path: &str, bytes: Vec<u8>) -> Result<(File, Vec<String>), Diagnostic> {
+    let mut names: Vec<String> =
+        parsed(path, &bytes)?.names().into_iter().map(|name| name.to_string()).collect();
+    names.sort();
+    Ok((File { bytes }, names))
+}
+
+fn parsed<'a>(path: &str, bytes: &'a [u8]) -> Result<SafeTensors<'a>, Diagnostic> {
+    SafeTensors::deserialize(bytes).map_err(|error| {
         Diagnostic::error(Code::MalformedFile, "the weights file is damaged")
             .label(Label::file(path, error.to_string()))
             .help("write or download it again")
-    })?;
-    let mut tensors: Vec<(String, TensorView<'_>)> = file.tensors();
-    tensors.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut budget = MAX_BYTES / size_of::<f64>() as u64;
-    let mut entries = IndexMap::new();
-    for (name, view) in tensors {
-        let tensor = convert(path, &name, &view, &mut budget);
-        entries.insert(name, tensor);
-    }
-    Ok(entries)
+    })
 }
 
-fn convert(path: &str, name: &str, view: &TensorView<'_>, budget: &mut u64) -> Result<Tensor, Diagnostic> {
+impl File {
+    /// Reads what is wanted of a tensor that there is. Takes what that needs from `room`.
+    pub fn read(&self, path: &str, name: &str, wanted: Wanted, room: &mut Room) -> Result<Part, Diagnostic> {
+        let file = parsed(path, &self.bytes)?;
+        let view = file.tensor(name).expect("the header names the tensor");
+        convert(path, name, &view, wanted, room)
+    }
+}
+
+fn convert(
+    path: &str,
+    name: &str,
+    view: &TensorView<'_>,
+    wanted: Wanted,
+    room: &mut Room,
+) -> Result<Part, Diagnostic> {
     let place = || Label::item(path, format!("tensor `{name}`"), "");
     let element = element_type(view.dtype()).ok_or_else(|| {
         let title = format!("tensor `{name}` has elements of type {:?}", view.dtype());
@@ -35,14 +49,14 @@ fn convert(path: &str, name: &str, view: &TensorView<'_>, budget: &mut u64) -> R
         Diagnostic::error(Code::ElementType, title).label(place()).help(help)
     })?;
     let extents: Vec<u64> = view.shape().iter().map(|&d| d as u64).collect();
-    let left = n_elements(&extents).and_then(|n| budget.checked_sub(n as u64));
-    *budget = left.ok_or_else(|| {
-        let title = format!("the tensors take more than {MAX_BYTES} bytes");
-        Diagnostic::error(Code::FileTooLarge, title).label(place())
-    })?;
-    let values = element.decode(view.data(), false).collect();
-    let tensor = Tensor { shape: view.shape().to_vec(), values, integral: element.is_integral() };
-    all_finite(path, name, tensor)
+    n_elements(&extents).ok_or_else(|| large(place(), None))?;
+    let whole = view.shape().to_vec();
+    let rows = wanted.rows(&whole).map_err(|refused| refused.label(place()))?;
+    room.take(place(), rows.n_elements() as u64 * size_of::<f64>() as u64)?;
+    let bytes = &view.data()[..rows.n_elements() * element.n_bytes()];
+    let values = element.decode(bytes, false).collect();
+    let tensor = Tensor { shape: rows.shape(&whole), values, integral: element.is_integral() };
+    Ok(Part { tensor: all_finite(path, name, tensor)?, whole })
 }
 
 fn element_type(dtype: Dtype) -> Option<ElementType> {

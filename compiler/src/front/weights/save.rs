@@ -1,9 +1,10 @@
 //! Writes NumPy archives.
 
 use npyz::WriterBuilder;
-use npyz::npz::{self, NpzWriter};
-use npyz::zip::{CompressionMethod, DateTime, ZipWriter, write::FileOptions};
+use npyz::npz;
 use std::io::{self, BufWriter, Cursor, Write};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, DateTime, ZipWriter};
 
 /// A constant tensor with its name in a file, row-major.
 #[derive(Clone, Debug)]
@@ -20,7 +21,7 @@ pub(crate) struct NamedTensor<'a> {
 /// 32-bit floats where these hold all of a tensor exactly, else 64-bit ones.
 pub(crate) fn npz_archive(tensors: &[NamedTensor<'_>]) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
-    let written = write(tensors, &mut NpzWriter::new(&mut bytes));
+    let written = write(tensors, ZipWriter::new(&mut bytes));
     written.expect("writing to memory does not fail");
     bytes.into_inner()
 }
@@ -30,16 +31,16 @@ pub fn to_npz(name: &str, shape: &[usize], values: &[f64]) -> Vec<u8> {
     npz_archive(&[NamedTensor { name: name.to_owned(), shape: shape.to_vec(), values }])
 }
 
-fn write(tensors: &[NamedTensor<'_>], writer: &mut NpzWriter<&mut Cursor<Vec<u8>>>) -> io::Result<()> {
+fn write(tensors: &[NamedTensor<'_>], mut archive: ZipWriter<&mut Cursor<Vec<u8>>>) -> io::Result<()> {
     for tensor in tensors {
         let values = tensor.values.iter();
         if tensor.values.iter().all(|&value| f64::from(value as f32) == value) {
-            write_array(tensor, values.map(|&value| value as f32), writer.zip_writer())?;
+            write_array(tensor, values.map(|&value| value as f32), &mut archive)?;
         } else {
-            write_array(tensor, values.copied(), writer.zip_writer())?;
+            write_array(tensor, values.copied(), &mut archive)?;
         }
     }
-    writer.zip_writer().finish()?;
+    archive.finish()?;
     Ok(())
 }
 
@@ -50,7 +51,7 @@ fn write_array<T: npyz::AutoSerialize>(
     archive: &mut ZipWriter<&mut Cursor<Vec<u8>>>,
 ) -> io::Result<()> {
     // Equal tensors give equal bytes, whenever they are written.
-    let options = FileOptions::default()
+    let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
         .last_modified_time(DateTime::default());
     let shape: Vec<u64> = tensor.shape.iter().map(|&extent| extent as u64).collect();

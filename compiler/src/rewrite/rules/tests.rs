@@ -122,29 +122,85 @@ fn example_circuit(rule: &str) -> Circuit {
     builder.finish()
 }
 
-/// Slots of one node, once those of its operands are known.
-fn slots_of(
+/// Slots, and beside each the size that its rounding errors are measured by: the sum it would
+/// be if no terms cancelled.
+#[derive(Clone, Debug)]
+struct Rounded {
+    slots: Vec<f64>,
+    size: Vec<f64>,
+}
+
+impl Rounded {
+    /// A fixed share of the size, far above what a few hundred roundings add up to; at least that
+    /// of one, the size of contents, for constants that rules add up are rounded too.
+    fn tolerance(&self, slot: usize) -> f64 {
+        1e-9 * self.size[slot].max(1.0)
+    }
+
+    fn is_close_to(&self, slot: usize, other: &Rounded, other_slot: usize) -> bool {
+        let tolerance = self.tolerance(slot) + other.tolerance(other_slot);
+        (self.slots[slot] - other.slots[other_slot]).abs() <= tolerance
+    }
+}
+
+/// What one node computes, once its operands are known.
+fn rounded(
     graph: &Graph,
     node: &Node,
-    known: &BTreeMap<Id, Vec<f64>>,
+    known: &BTreeMap<Id, Rounded>,
     inputs: &[Vec<Vec<f64>>],
-) -> Option<Vec<f64>> {
+) -> Option<Rounded> {
     let n = graph.analysis.n_slots;
-    let operands: Option<Vec<&Vec<f64>>> =
+    let operands: Option<Vec<&Rounded>> =
         node.children().iter().map(|id| known.get(&graph.find(*id))).collect();
     let operands = operands?;
-    let slot = |i: usize| match node {
-        Node::Input { input, ct } => inputs[*input as usize][*ct as usize][i],
-        Node::Zero => 0.0,
-        Node::Add(_) => operands.iter().map(|x| x[i]).sum(),
-        Node::Mul(_) => operands[0][i] * operands[1][i],
-        Node::Neg(_) => -operands[0][i],
-        Node::MulScalar(scalar, _) => operands[0][i] * scalar.get(),
-        Node::MulPlain(plain, _) => operands[0][i] * graph.analysis.plain(*plain).at(i),
-        Node::AddPlain(plain, _) => operands[0][i] + graph.analysis.plain(*plain).at(i),
-        Node::Rotate(step, _) => operands[0][(i + step) % n],
+    let slot = |i: usize| {
+        let (x, size) = operands.first().map_or((0.0, 0.0), |x| (x.slots[i], x.size[i]));
+        match node {
+            Node::Input { input, ct } => {
+                let element = inputs[*input as usize][*ct as usize][i];
+                (element, element.abs())
+            }
+            Node::Zero => (0.0, 0.0),
+            Node::Add(_) => {
+                let sum = |part: fn(&Rounded) -> &[f64]| operands.iter().map(|x| part(x)[i]).sum();
+                (sum(|x| &x.slots), sum(|x| &x.size))
+            }
+            Node::Mul(_) => (x * operands[1].slots[i], size * operands[1].size[i]),
+            Node::Neg(_) => (-x, size),
+            Node::MulScalar(scalar, _) => (x * scalar.get(), size * scalar.get().abs()),
+            Node::MulPlain(plain, _) => {
+                let factor = graph.analysis.plain(*plain).at(i);
+                (x * factor, size * factor.abs())
+            }
+            Node::AddPlain(plain, _) => {
+                let added = graph.analysis.plain(*plain).at(i);
+                (x + added, size + added.abs())
+            }
+            Node::Rotate(step, _) => {
+                let from = (i + step) % n;
+                (operands[0].slots[from], operands[0].size[from])
+            }
+        }
     };
-    Some((0..n).map(slot).collect())
+    let (slots, size) = (0..n).map(slot).unzip();
+    Some(Rounded { slots, size })
+}
+
+/// What every class of a graph computes, by the first of its nodes whose operands are known.
+fn known_classes(graph: &Graph, inputs: &[Vec<Vec<f64>>]) -> BTreeMap<Id, Rounded> {
+    let mut known: BTreeMap<Id, Rounded> = BTreeMap::new();
+    while known.len() < graph.number_of_classes() {
+        let before = known.len();
+        for class in graph.classes() {
+            if !known.contains_key(&class.id) {
+                let found = class.nodes.iter().find_map(|node| rounded(graph, node, &known, inputs));
+                found.into_iter().for_each(|found| drop(known.insert(class.id, found)));
+            }
+        }
+        assert!(known.len() > before, "every class can be computed");
+    }
+    known
 }
 
 /// Panics unless every node of every class has the same slots, and the facts of the
@@ -153,34 +209,29 @@ fn assert_true(graph: &Graph, circuit: &Circuit) {
     let tensors = testing::inputs_for(circuit, 7);
     let inputs: Vec<Vec<Vec<f64>>> =
         circuit.inputs.iter().zip(&tensors).map(|(input, tensor)| input.layout.pack(tensor)).collect();
-    let mut known: BTreeMap<Id, Vec<f64>> = BTreeMap::new();
-    while known.len() < graph.number_of_classes() {
-        let before = known.len();
-        for class in graph.classes() {
-            if !known.contains_key(&class.id) {
-                let slots = class.nodes.iter().find_map(|node| slots_of(graph, node, &known, &inputs));
-                slots.into_iter().for_each(|slots| drop(known.insert(class.id, slots)));
-            }
-        }
-        assert!(known.len() > before, "every class can be computed");
-    }
+    let known = known_classes(graph, &inputs);
     for class in graph.classes() {
         let expected = &known[&class.id];
-        let close = |a: f64, b: f64| (a - b).abs() <= 1e-9 * (1.0 + a.abs());
         for node in &class.nodes {
-            let found = slots_of(graph, node, &known, &inputs).unwrap();
-            assert!(expected.iter().zip(&found).all(|(a, b)| close(*a, *b)), "{node:?} in {:?}", class.nodes);
+            let found = rounded(graph, node, &known, &inputs).unwrap();
+            for slot in 0..expected.slots.len() {
+                assert!(
+                    expected.is_close_to(slot, &found, slot),
+                    "{:e} of {:e}, not {:e} of {:e}: {node:?} in {:?}",
+                    found.slots[slot],
+                    found.size[slot],
+                    expected.slots[slot],
+                    expected.size[slot],
+                    class.nodes,
+                );
+            }
         }
         let facts = &class.data;
-        for (slot, value) in expected.iter().enumerate() {
-            // Terms that cancel leave their rounding errors.
-            let is_supported = facts.support.contains(slot) || close(*value, 0.0);
+        for (slot, value) in expected.slots.iter().enumerate() {
+            let is_supported = facts.support.contains(slot) || value.abs() <= expected.tolerance(slot);
             assert!(is_supported, "{value:e} outside the support of {:?}", class.nodes);
-            assert!(
-                close(*value, expected[(slot + facts.period) % expected.len()]),
-                "period of {:?}",
-                class.nodes
-            );
+            let later = (slot + facts.period) % expected.slots.len();
+            assert!(expected.is_close_to(slot, expected, later), "period of {:?}", class.nodes);
         }
     }
 }

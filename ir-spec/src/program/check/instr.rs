@@ -10,6 +10,10 @@ impl Checker<'_> {
     pub(super) fn instrs(&mut self) {
         let mut written = vec![false; self.program.types.len()];
         for (index, instr) in self.program.instrs.iter().enumerate() {
+            // Types are looked up where nothing is wrong with registers, which a full list no longer tells.
+            if self.errors.is_full() {
+                return;
+            }
             let place = ProgramPlace::Instr(index);
             let known = self.errors.0.len();
             self.reads(instr, place, &written);

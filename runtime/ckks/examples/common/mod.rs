@@ -31,7 +31,7 @@ impl Ring {
         let Ring { ring_degree, limbs, bits, special_bits, digit_limbs } = self;
         let q = primes::near(bits, ring_degree, limbs, &[])?;
         let p = primes::below(special_bits, ring_degree, digit_limbs, &q)?;
-        Ok(Params { ring_degree, q, p, digit_limbs, security: Security::Classical128 })
+        Ok(Params { ring_degree, q, p, digit_limbs, security: SecurityLevel::Classical128 })
     }
 }
 

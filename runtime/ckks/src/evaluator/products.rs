@@ -18,6 +18,9 @@ type Term<'a> = (&'a Ciphertext, &'a Plaintext);
 /// of a product of matrices take their turns.
 const TILE: usize = 512;
 
+/// Terms beyond which a single row is computed in tiles too, so that it can be stopped between them.
+const LONG_ROW: usize = 1 << 12;
+
 /// Ciphertexts of inner products, each once, where they meet.
 struct Operands<'a> {
     cts: Vec<Cow<'a, Ciphertext>>,
@@ -52,10 +55,11 @@ impl Evaluator {
         let commons = rows.iter().map(|terms| self.common_of(terms)).collect::<Result<Vec<_>, _>>()?;
         let alike = |(row, common): (&Vec<Term>, &Common)| self.products(std::slice::from_ref(row), *common);
         match commons.split_first() {
-            Some((&first, rest)) if rest.iter().all(|common| *common == first) => {
-                Ok(self.products(rows, first))
+            Some((&first, rest)) if rest.iter().all(|common| *common == first) => self.products(rows, first),
+            _ => {
+                let products = rows.iter().zip(&commons).map(alike).collect::<Result<Vec<_>, _>>()?;
+                Ok(products.into_iter().flatten().collect())
             }
-            _ => Ok(rows.iter().zip(&commons).flat_map(alike).collect()),
         }
     }
 
@@ -72,8 +76,8 @@ impl Evaluator {
         Ok(common)
     }
 
-    fn products(&self, rows: &[Vec<Term>], common: Common) -> Vec<Ciphertext> {
-        let operands = self.operands(rows, common);
+    fn products(&self, rows: &[Vec<Term>], common: Common) -> Result<Vec<Ciphertext>, Error> {
+        let operands = self.operands(rows, common)?;
         let (n_parts, n_limbs) = (common.degree + 1, common.primes(&self.ctx).len());
         let scratch = |_| Poly::scratch(self.ctx.ring_degree(), n_limbs);
         let mut parts: Vec<Poly> = (0..n_parts * rows.len()).map(scratch).collect();
@@ -87,10 +91,10 @@ impl Evaluator {
             let product = self.derived(parts.by_ref().take(n_parts).collect(), common.level, scale_log2);
             Ciphertext { extended: common.extended, ..product }
         };
-        rows.iter().map(product).collect()
+        self.unless_stopped(rows.iter().map(product).collect())
     }
 
-    fn operands<'a>(&self, rows: &[Vec<Term<'a>>], common: Common) -> Operands<'a> {
+    fn operands<'a>(&self, rows: &[Vec<Term<'a>>], common: Common) -> Result<Operands<'a>, Error> {
         let (mut places, mut cts) = (HashMap::new(), Vec::new());
         let mut place = |ct: &'a Ciphertext| {
             *places.entry(std::ptr::from_ref(ct)).or_insert_with(|| {
@@ -102,6 +106,7 @@ impl Evaluator {
         let mut sums: Vec<Row> = vec![Vec::new(); rows.len()];
         for ((terms, products), sums) in rows.iter().zip(&mut products).zip(&mut sums) {
             for &(ct, pt) in terms {
+                self.unless_stopped(())?;
                 match &pt.contents {
                     Contents::Poly { residues, .. } => products.push((place(ct), &**residues, pt.level)),
                     Contents::Constant(integer) => sums.push((place(ct), **integer)),
@@ -110,7 +115,7 @@ impl Evaluator {
         }
         let constant = products.iter().map(Vec::is_empty).collect();
         let weighted = Tiles::of(&sums, cts.len());
-        Operands { cts, rows: products, weighted, constant }
+        Ok(Operands { cts, rows: products, weighted, constant })
     }
 
     /// One limb of all products with polynomials, tile by tile.
@@ -129,11 +134,12 @@ impl Evaluator {
                 ]
             })
             .collect();
-        let tile = if rows.len() > 1 { TILE } else { self.ctx.ring_degree() };
+        let is_long = rows.iter().any(|[plains, ..]| plains.len() > LONG_ROW);
+        let tile = if rows.len() > 1 || is_long { TILE } else { self.ctx.ring_degree() };
         for start in (0..self.ctx.ring_degree()).step_by(tile) {
             for (out, [plains, parts0, parts1]) in outs.chunks_exact_mut(common.degree + 1).zip(&rows) {
                 let [out0, out1] = out else { continue };
-                if plains.is_empty() {
+                if plains.is_empty() || self.is_stopped() {
                     continue;
                 }
                 let tile = start..out0.len().min(start + tile);
@@ -156,7 +162,7 @@ impl Evaluator {
         }
         by_part.par_iter_mut().enumerate().for_each(|(k, outs)| {
             let limbs: Vec<&[u64]> = operands.cts.iter().map(|ct| ct.parts[k].limb(t)).collect();
-            weighted.add(modulus, &limbs, outs, &operands.constant);
+            weighted.add(modulus, &limbs, outs, &operands.constant, &|| self.is_stopped());
         });
     }
 }

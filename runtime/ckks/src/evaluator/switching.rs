@@ -47,7 +47,8 @@ impl Evaluator {
         check_degree("relin", ct.degree(), 2)?;
         key.check_serves(&self.ctx, ct.level)?;
         let decomposed = Decomposed::new(&self.ctx, &ct.parts[2], ct.level);
-        let mut parts: Vec<Poly> = decomposed.products(&self.ctx, &[key]).into_iter().flatten().collect();
+        let products = decomposed.products(&self.ctx, &[key], &|| self.is_stopped());
+        let mut parts: Vec<Poly> = self.unless_stopped(products)?.into_iter().flatten().collect();
         for (part, own) in parts.iter_mut().zip(&ct.parts) {
             part.add_special(&self.ctx, own);
         }
@@ -98,7 +99,7 @@ impl Evaluator {
         needed.dedup();
         let keys =
             needed.iter().map(|&step| self.find(keys, step, ct.level)).collect::<Result<Vec<_>, _>>()?;
-        let rotated = self.rotate_with(ct, &keys);
+        let rotated = self.rotate_with(ct, &keys)?;
         if steps == needed {
             return Ok(rotated);
         }
@@ -116,9 +117,9 @@ impl Evaluator {
         Ok(key)
     }
 
-    fn rotate_with(&self, ct: &Ciphertext, keys: &[&GaloisKey]) -> Vec<Ciphertext> {
+    fn rotate_with(&self, ct: &Ciphertext, keys: &[&GaloisKey]) -> Result<Vec<Ciphertext>, Error> {
         if keys.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let primes = self.ctx.extended(ct.level);
         let part1 = self.reduced_part(ct, 1);
@@ -130,9 +131,13 @@ impl Evaluator {
                 false => part0.add_special(&self.ctx, &ct.parts[0]),
             }
             let parts = [part0, part1].map(|part| self.permute(&part, &key.automorphism));
-            Ciphertext { extended: true, ..self.derived(parts.into(), ct.level, ct.scale_log2) }
+            self.unless_stopped(Ciphertext {
+                extended: true,
+                ..self.derived(parts.into(), ct.level, ct.scale_log2)
+            })
         };
-        decomposed.products(&self.ctx, &switch_keys).into_iter().zip(keys).map(rotate).collect()
+        let products = decomposed.products(&self.ctx, &switch_keys, &|| self.is_stopped());
+        self.unless_stopped(products)?.into_iter().zip(keys).map(rotate).collect()
     }
 
     /// A part over the primes of the level.

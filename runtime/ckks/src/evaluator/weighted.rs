@@ -118,8 +118,15 @@ pub(super) struct Residual {
 
 impl Residual {
     /// Adds the sum of each row to a limb of it, given that limb of each operand. Where a row
-    /// is fresh, the limb is written instead.
-    pub fn add(&self, m: &Modulus, operands: &[&[u64]], outs: &mut [&mut [u64]], fresh: &[bool]) {
+    /// is fresh, the limb is written instead. What is not added yet when `stop` says so is left out.
+    pub fn add(
+        &self,
+        m: &Modulus,
+        operands: &[&[u64]],
+        outs: &mut [&mut [u64]],
+        fresh: &[bool],
+        stop: &dyn Fn() -> bool,
+    ) {
         let degree = outs.first().map_or(0, |out| out.len());
         let (stretch, block) = (STRETCH.min(degree), BLOCK.min(degree));
         let mut panels = Buffer::scratch(PANEL * stretch);
@@ -129,7 +136,7 @@ impl Residual {
             for ((sum, out), &fresh) in sums.chunks_exact_mut(stretch).zip(outs.iter()).zip(fresh) {
                 if fresh { sum.fill(0) } else { sum.copy_from_slice(&out[words.clone()]) }
             }
-            for tile in &self.tiles {
+            for tile in self.tiles.iter().take_while(|_| !stop()) {
                 gather(&mut panels, tile, operands, words.clone(), block);
                 for (at, panel) in (0..stretch).step_by(block).zip(panels.chunks_exact(PANEL * block)) {
                     for (row, terms) in &tile.rows {
@@ -191,7 +198,7 @@ mod tests {
             let slices: Vec<&[u64]> = operands.iter().map(Vec::as_slice).collect();
             let mut found = vec![vec![5; degree]; rows.len()];
             let mut outs: Vec<&mut [u64]> = found.iter_mut().map(Vec::as_mut_slice).collect();
-            Tiles::of(&rows, n_operands).modulo(&m).add(&m, &slices, &mut outs, &vec![is_fresh; rows.len()]);
+            Tiles::of(&rows, n_operands).modulo(&m).add(&m, &slices, &mut outs, &vec![is_fresh; rows.len()], &|| false);
             for (row, found) in rows.iter().zip(&found) {
                 for (k, &found) in found.iter().enumerate() {
                     let start = if is_fresh { 0 } else { 5 };

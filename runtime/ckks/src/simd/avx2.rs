@@ -52,7 +52,8 @@ macro_rules! calls {
         }
     )* } };
 }
-super::methods!(calls);
+super::sums!(calls);
+super::products!(calls);
 
 type Lane = [u64; 4];
 /// Four words.

@@ -43,7 +43,8 @@ macro_rules! calls {
         }
     )* } };
 }
-super::methods!(calls);
+super::sums!(calls);
+super::products!(calls);
 
 type Lane = [u64; 8];
 /// Eight words.

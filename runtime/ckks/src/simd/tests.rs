@@ -14,8 +14,9 @@ const LEN: usize = 2 * BLOCK;
 fn forms(p: u64) -> Vec<Modulus> {
     let form = if Avx2::PRIMES.contains(&p) { Vectors::Avx2 } else { Vectors::Sums };
     let avx2 = Avx2::detect().map(form);
+    let fma = Fma::detect().filter(|_| Fma::PRIMES.contains(&p)).map(Vectors::Fma);
     let ifma = Ifma::detect().filter(|_| p < NARROW).map(Vectors::Ifma);
-    avx2.into_iter().chain(ifma).map(|vectors| Modulus::with(p, vectors)).collect()
+    avx2.into_iter().chain(fma).chain(ifma).map(|vectors| Modulus::with(p, vectors)).collect()
 }
 
 fn prime(bits: u32) -> u64 {

@@ -4,9 +4,10 @@ use super::{Kind, Reader, header, write_limb, write_number, write_poly};
 use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::error::Error;
-use crate::keys::{EvalKeys, GaloisKey, GaloisKeys, KeySwitchKey, PublicKey, SecretKey};
+use crate::keys::{EvalKeys, GaloisKey, GaloisKeys, KeyGenerator, KeySwitchKey, PublicKey, SecretKey};
 use crate::poly::Poly;
 use crate::sampling::expand_poly;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -75,6 +76,39 @@ impl EvalKeys {
         }
         reader.close()?;
         Ok(EvalKeys { relin, galois })
+    }
+}
+
+impl KeyGenerator {
+    /// Appends what [`EvalKeys::to_bytes`] of [`KeyGenerator::eval_keys`] is, with one key in memory at a time.
+    /// Asks before each key whether to stop.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchLevel`], [`Error::Stopped`].
+    pub fn write_eval_keys(
+        &mut self,
+        relin: Option<usize>,
+        rotations: &[(usize, usize)],
+        bytes: &mut Vec<u8>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), Error> {
+        let ctx = self.secret_key().ctx.clone();
+        let go_on = || if stop() { Err(Error::Stopped) } else { Ok(()) };
+        bytes.extend(header(Kind::EvalKeys, ctx.fingerprint()));
+        bytes.push(u8::from(relin.is_some()));
+        if let Some(level) = relin {
+            go_on()?;
+            write_switch_key(&ctx, bytes, &self.relin_key(level)?)?;
+        }
+        let by_step: BTreeMap<usize, usize> =
+            rotations.iter().map(|&(step, level)| (step % ctx.n_slots(), level)).collect();
+        write_number(bytes, by_step.len());
+        for (step, level) in by_step {
+            go_on()?;
+            write_number(bytes, step);
+            write_switch_key(&ctx, bytes, &self.galois_key(step, level)?.key)?;
+        }
+        Ok(())
     }
 }
 

@@ -23,7 +23,7 @@ impl Shape {
         let q = primes::near(self.bits, self.ring_degree, self.n_limbs, &[]).unwrap();
         let p = primes::below(self.special_bits, self.ring_degree, self.digit_limbs, &q).unwrap();
         let (ring_degree, digit_limbs) = (self.ring_degree, self.digit_limbs);
-        Params { ring_degree, q, p, digit_limbs, security: Security::InsecureByName }
+        Params { ring_degree, q, p, digit_limbs, security: SecurityLevel::Insecure }
     }
 }
 

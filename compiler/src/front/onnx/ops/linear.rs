@@ -93,12 +93,19 @@ fn show(shape: &[usize]) -> Shape {
 
 /// `(x - mean) / sqrt(variance + epsilon) * gamma + beta`, by channel.
 pub(super) fn batch_normalization<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
-    if node.int("training_mode", 0) != 0 {
-        let help = "call `model.eval()` before exporting";
-        return Err(node.unsupported("training_mode", help).into());
+    if node.int("spatial", 1) == 0 {
+        return Err(node.unsupported("spatial = 0", "normalise by channel").into());
     }
     let flow = importer.flow(node, 0)?;
-    let channels = flow.shape.get(1).copied().unwrap_or(0);
+    let [batch, channels, ..] = flow.shape[..] else {
+        let title =
+            format!("`BatchNormalization` of a tensor of shape {}, without channels", show(&flow.shape));
+        return Err(node.problem(Code::ShapeMismatch, title).help("expected [batch, channels, ...]").into());
+    };
+    if batch != importer.batch {
+        let title = format!("the first axis of {} is not the batch of {}", show(&flow.shape), importer.batch);
+        return Err(node.problem(Code::ShapeMismatch, title).help("keep the batch the first axis").into());
+    }
     let mut parameters = Vec::new();
     for operand in 1..=4 {
         let values = importer.constant(node, operand)?;

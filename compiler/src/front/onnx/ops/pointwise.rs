@@ -66,7 +66,12 @@ fn operands<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Operands,
             }
             Ok(Operands::Flows(x, y))
         }
-        (_, _) => Err(Failure::Operand),
+        (Value::Constant(_), Value::Constant(_)) => {
+            let title = format!("`{}` of two constants is not computed", node.op());
+            let help = "simplify the model, for example with onnxsim, before compiling";
+            Err(node.problem(Code::UnsupportedOp, title).help(help).into())
+        }
+        (Value::Flow(_) | Value::Constant(_) | Value::Padded(_) | Value::Unknown, _) => Err(Failure::Operand),
     }
 }
 
@@ -245,9 +250,14 @@ pub(super) fn power<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<V
     let exponents = importer.constant(node, 1)?;
     let natural = |&e: &f64| (1.0..=MAX_DEGREE as f64).contains(&e) && e.fract() == 0.0;
     match exponents.values[..] {
-        [exponent] if natural(&exponent) => raise(importer, node, flow, exponent as usize),
+        [exponent] if natural(&exponent) && exponents.shape.len() <= flow.shape.len() => {
+            raise(importer, node, flow, exponent as usize)
+        }
         [..] => {
-            let title = format!("an encrypted value to the power {:?}", exponents.values.first());
+            let title = match exponents.values[..] {
+                [exponent] => format!("an encrypted value to the power {exponent}"),
+                ref all => format!("an encrypted value to {} different powers", all.len()),
+            };
             let help = format!("exponents may be one whole number from 1 to {MAX_DEGREE}");
             Err(node.problem(Code::NotHeFriendly, title).help(help).into())
         }

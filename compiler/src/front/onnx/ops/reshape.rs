@@ -2,7 +2,7 @@
 
 use super::super::fold::integers;
 use super::super::import::{Flow, Importer, Value};
-use super::super::node::{Failure, Node, axis};
+use super::super::node::{self, Failure, Node, axis};
 use super::super::polynomial::Polynomial;
 use crate::diag::{Code, Diagnostic};
 use crate::model::{LayerKind, permuted};
@@ -53,17 +53,31 @@ pub(in super::super) fn new_shape<'a>(
     match node.op() {
         "Flatten" => Ok(flatten(node, old)?),
         "Squeeze" => Ok(squeeze(node, old, list(importer, node, "axes")?)?),
-        "Unsqueeze" => Ok(unsqueeze(node, old, list(importer, node, "axes")?.unwrap_or_default())?),
-        _ => Ok(reshaped(node, old, list(importer, node, "shape")?.unwrap_or_default())?),
+        "Unsqueeze" => Ok(unsqueeze(node, old, required(node, "axes", list(importer, node, "axes")?)?)?),
+        _ => Ok(reshaped(node, old, required(node, "shape", list(importer, node, "shape")?)?)?),
     }
 }
 
 /// A list that newer operator sets take as an operand, older ones as a setting.
 fn list<'a>(importer: &Importer<'a>, node: Node<'a>, name: &str) -> Result<Option<Vec<i64>>, Failure> {
-    match node.ints(name) {
-        Some(given) => Ok(Some(given.to_vec())),
-        None => Ok(importer.optional(node, 1)?.map(|tensor| integers(&tensor))),
+    let problem = |title: String| node.problem(Code::BadParameter, title).help("export the model again");
+    match (node.ints(name), importer.optional(node, 1)?) {
+        (Some(_), Some(_)) => {
+            Err(problem(format!("`{name}` is given as a setting and as an operand")).into())
+        }
+        (Some(given), None) => Ok(Some(given.to_vec())),
+        (None, Some(tensor)) if tensor.integral && tensor.shape.len() <= 1 => Ok(Some(integers(&tensor))),
+        (None, Some(_)) => Err(problem(format!("`{}` is no list of integers", node.input(1))).into()),
+        (None, None) => Ok(None),
     }
+}
+
+/// A list that has to be there.
+fn required(node: Node<'_>, name: &str, given: Option<Vec<i64>>) -> Result<Vec<i64>, Diagnostic> {
+    given.ok_or_else(|| {
+        let title = format!("`{}` lacks `{name}`", node.op());
+        node.problem(Code::UndefinedValue, title).help("export the model again")
+    })
 }
 
 fn flatten(node: Node<'_>, old: &[usize]) -> Result<Vec<usize>, Diagnostic> {
@@ -109,7 +123,8 @@ fn unsqueeze(node: Node<'_>, old: &[usize], axes: Vec<i64>) -> Result<Vec<usize>
 fn reshaped(node: Node<'_>, old: &[usize], target: Vec<i64>) -> Result<Vec<usize>, Diagnostic> {
     let copies_zero = node.int("allowzero", 0) == 0;
     let misfit = || {
-        let title = format!("a tensor of shape {} cannot take shape {target:?}", Shape(old.to_vec()));
+        let (old, target) = (Shape(old.to_vec()), node::list(&target));
+        let title = format!("a tensor of shape {old} cannot take shape {target}");
         node.problem(Code::ShapeMismatch, title)
     };
     let mut shape = Vec::with_capacity(target.len());
@@ -163,7 +178,7 @@ pub(in super::super) fn permutation(node: Node<'_>, rank: usize) -> Result<Vec<u
         sorted.into_iter().eq(0..rank)
     };
     order.filter(is_permutation).ok_or_else(|| {
-        let title = format!("{given:?} does not permute {rank} axes");
+        let title = format!("{} does not permute {rank} axes", node::list(given));
         node.problem(Code::BadParameter, title)
     })
 }

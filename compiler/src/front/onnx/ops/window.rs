@@ -1,28 +1,32 @@
 //! Convolutions and pools.
 
 use super::super::fold::integers;
-use super::super::import::{Importer, Value};
-use super::super::node::{Failure, Node, axis};
+use super::super::import::{Importer, Padded, Value};
+use super::super::node::{Failure, Node, axis, list};
 use crate::diag::{Code, Diagnostic};
 use crate::model::{AvgPool, Conv, LayerId, LayerKind, MaxPool};
 use hecc_ir::Shape;
 
 /// A convolution with constant weights.
 pub(super) fn conv<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
-    let x = image(importer, node)?;
+    let (x, margin) = padded_image(importer, node)?;
     let weight = importer.constant(node, 1)?;
     let weight_shape: [usize; 4] = weight.shape[..].try_into().map_err(|_| {
         let title = format!("the weight has shape {}", Shape(weight.shape.clone()));
         node.problem(Code::ShapeMismatch, title).help("only two-dimensional convolutions are supported")
     })?;
-    let bias = importer.optional(node, 2)?.map_or(Vec::new(), |bias| bias.values.clone());
+    let bias = bias(importer, node, weight_shape[0])?;
     importer.spend(node, weight.values.len())?;
     let (stride, dilation) = (node.sizes("strides", 1)?, node.sizes("dilations", 1)?);
     let [_, _, rows, columns] = weight_shape;
+    if node.has("kernel_shape") && node.sizes("kernel_shape", 1)? != [rows, columns] {
+        let title = format!("`kernel_shape` is not that of the weight, {rows}x{columns}");
+        return Err(node.problem(Code::ShapeMismatch, title).help("export the model again").into());
+    }
     let reach =
         |kernel: usize, dilation: usize| kernel.saturating_sub(1).saturating_mul(dilation).saturating_add(1);
     let window = [reach(rows, dilation[0]), reach(columns, dilation[1])];
-    let padding = padding(node, &importer.builder.shape(x).0, window, stride)?;
+    let padding = added(margin, padding(node, &grown(importer, x, margin), window, stride)?);
     let groups = usize::try_from(node.int("group", 1)).unwrap_or(0);
     let weight = weight.values.clone();
     let conv = Conv { weight, weight_shape, bias, stride, padding, dilation, groups };
@@ -30,9 +34,47 @@ pub(super) fn conv<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Va
     Ok(importer.fresh(layer))
 }
 
+/// A summand per channel; none where there is no bias.
+fn bias<'a>(importer: &Importer<'a>, node: Node<'a>, channels: usize) -> Result<Vec<f64>, Failure> {
+    let Some(bias) = importer.optional(node, 2)? else { return Ok(Vec::new()) };
+    if bias.shape != [channels] {
+        let title = format!("a bias of shape {} for {channels} channels", Shape(bias.shape.clone()));
+        return Err(node.problem(Code::ShapeMismatch, title).help("export the model again").into());
+    }
+    Ok(bias.values.clone())
+}
+
 /// The operand as `[channels, height, width]`.
 fn image<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<LayerId, Failure> {
     let (layer, shape) = importer.layer(node, 0)?;
+    as_image(importer, node, layer, shape)
+}
+
+/// The same, and the zeros that are to be added around.
+fn padded_image<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<(LayerId, [usize; 4]), Failure> {
+    let (layer, shape, margin) = importer.padded_layer(node, 0)?;
+    Ok((as_image(importer, node, layer, shape)?, margin))
+}
+
+/// Extents of an image with zeros around it.
+fn grown(importer: &Importer<'_>, x: LayerId, [top, left, bottom, right]: [usize; 4]) -> [usize; 3] {
+    let extents = &importer.builder.shape(x).0;
+    let grow = |along: usize, before: usize, after: usize| {
+        extents[along].saturating_add(before).saturating_add(after)
+    };
+    [extents[0], grow(1, top, bottom), grow(2, left, right)]
+}
+
+fn added(a: [usize; 4], b: [usize; 4]) -> [usize; 4] {
+    std::array::from_fn(|side| a[side].saturating_add(b[side]))
+}
+
+fn as_image(
+    importer: &Importer<'_>,
+    node: Node<'_>,
+    layer: LayerId,
+    shape: Vec<usize>,
+) -> Result<LayerId, Failure> {
     match shape.len() == 4 && shape[0] == importer.batch {
         true => Ok(layer),
         false => {
@@ -57,13 +99,78 @@ fn padding(
         let total = covered.saturating_sub(extent);
         (total / 2, total - total / 2)
     };
-    match node.text("auto_pad") {
-        b"" | b"NOTSET" => node.sizes("pads", 0),
-        b"VALID" => Ok([0; 4]),
-        b"SAME_UPPER" => Ok([same(0).0, same(1).0, same(0).1, same(1).1]),
-        b"SAME_LOWER" => Ok([same(0).1, same(1).1, same(0).0, same(1).0]),
-        _ => Err(node.unsupported("this auto_pad", "state the padding as `pads`")),
+    let computed = match node.text("auto_pad") {
+        b"" | b"NOTSET" => return node.sizes("pads", 0),
+        b"VALID" => [0; 4],
+        b"SAME_UPPER" => [same(0).0, same(1).0, same(0).1, same(1).1],
+        b"SAME_LOWER" => [same(0).1, same(1).1, same(0).0, same(1).0],
+        _ => return Err(node.unsupported("this auto_pad", "state the padding as `pads`")),
+    };
+    match node.has("pads") && node.sizes("pads", 0)? != computed {
+        true => Err(node
+            .problem(Code::BadParameter, "`pads` and `auto_pad` contradict each other")
+            .help("state one")),
+        false => Ok(computed),
     }
+}
+
+/// Zeros around images. They become padding of the convolution or pool that reads them.
+pub(super) fn pad<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
+    let mut flow = importer.flow(node, 0)?;
+    let pads = pads(importer, node, flow.shape.len())?;
+    flow.exclusive = importer.stays_exclusive(node, 0, &flow);
+    if pads.iter().all(|pads| *pads == [0, 0]) {
+        return Ok(Value::Flow(flow));
+    }
+    if !matches!(node.text("mode"), b"" | b"constant") {
+        return Err(node.unsupported("this mode", "pad with zeros").into());
+    }
+    let value = match importer.optional(node, 2)? {
+        Some(value) => value.values.iter().fold(0.0, |largest, v| f64::max(largest, v.abs())),
+        None => node.float("value", 0.0),
+    };
+    if value != 0.0 {
+        return Err(node.unsupported("a value other than zero", "pad with zeros").into());
+    }
+    let side = |pad: i64| usize::try_from(pad).ok().filter(|&pad| pad <= MAX_MARGIN);
+    let [[0, 0], [0, 0], [top, bottom], [left, right]] = pads[..] else {
+        return Err(node.unsupported("these pads", "pad the height and width of images").into());
+    };
+    let margin = [top, left, bottom, right].map(side);
+    let [Some(top), Some(left), Some(bottom), Some(right)] = margin else {
+        return Err(node.unsupported("negative or very large pads", "pad with a few zeros").into());
+    };
+    Ok(Value::Padded(Padded { flow, margin: [top, left, bottom, right] }))
+}
+
+/// Most zeros at a side of an image.
+const MAX_MARGIN: usize = 1 << 16;
+
+/// Elements added before and after each axis.
+fn pads<'a>(importer: &Importer<'a>, node: Node<'a>, rank: usize) -> Result<Vec<[i64; 2]>, Failure> {
+    let given = match (node.ints("pads"), importer.optional(node, 1)?) {
+        (Some(given), None) => given.to_vec(),
+        (None, Some(given)) if given.integral => integers(&given),
+        (_, _) => {
+            return Err(node.problem(Code::BadParameter, "the node has no `pads`, or no integers").into());
+        }
+    };
+    let axes = match importer.optional(node, 3)? {
+        Some(axes) => integers(&axes).iter().map(|&at| axis(node, at, rank)).collect::<Result<_, _>>()?,
+        None => (0..rank).collect::<Vec<usize>>(),
+    };
+    if given.len() != 2 * axes.len() {
+        let title = format!("`pads` are {} numbers for {} axes", given.len(), axes.len());
+        return Err(node.problem(Code::BadParameter, title).help("two numbers belong to each axis").into());
+    }
+    let mut pads = vec![[0, 0]; rank];
+    for (at, &axis) in axes.iter().enumerate() {
+        if axes[..at].contains(&axis) {
+            return Err(node.problem(Code::BadParameter, format!("axis {axis} is padded twice")).into());
+        }
+        pads[axis] = [given[at], given[at + axes.len()]];
+    }
+    Ok(pads)
 }
 
 /// The windows of a pool.
@@ -77,8 +184,8 @@ struct Windows {
 }
 
 impl Windows {
-    /// As the settings of a pool of `x` say.
-    fn of(importer: &Importer<'_>, node: Node<'_>, x: LayerId) -> Result<Windows, Diagnostic> {
+    /// As the settings of a pool of images of these extents say.
+    fn of(node: Node<'_>, extents: &[usize]) -> Result<Windows, Diagnostic> {
         if !node.has("kernel_shape") {
             return Err(node.problem(Code::BadParameter, "the pool has no `kernel_shape`"));
         }
@@ -87,7 +194,6 @@ impl Windows {
         if node.sizes::<2>("dilations", 1)? != [1, 1] {
             return Err(node.unsupported("dilations", "use a pool without gaps"));
         }
-        let extents = &importer.builder.shape(x).0;
         let padding = padding(node, extents, kernel, stride)?;
         let windows = Windows { kernel, stride, padding };
         if node.int("ceil_mode", 0) != 0 && !windows.are_exact(extents) {
@@ -128,8 +234,20 @@ impl Windows {
 
 /// A mean over windows.
 pub(super) fn average_pool<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
-    let x = image(importer, node)?;
-    let pool = Windows::of(importer, node, x)?.mean(node.int("count_include_pad", 0) != 0);
+    let (x, margin) = padded_image(importer, node)?;
+    let windows = Windows::of(node, &grown(importer, x, margin))?;
+    let counts_own = node.int("count_include_pad", 0) != 0;
+    let pool = match (margin, windows.padding) {
+        ([0, 0, 0, 0], _) => windows.mean(counts_own),
+        // What `Pad` adds are elements like all others.
+        (_, own) if counts_own || own == [0; 4] => {
+            Windows { padding: added(margin, own), ..windows }.mean(true)
+        }
+        (_, _) => {
+            let help = "count all zeros with count_include_pad = 1, or pad in one place";
+            return Err(node.unsupported("padding that counts and padding that does not", help).into());
+        }
+    };
     let layer = importer.push(node, pool, &[x], None)?;
     Ok(importer.fresh(layer))
 }
@@ -137,13 +255,10 @@ pub(super) fn average_pool<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> R
 /// The largest element of windows.
 pub(super) fn max_pool<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
     let x = image(importer, node)?;
-    if node.proto.output.get(1).is_some_and(|indices| !indices.is_empty()) {
-        return Err(node.unsupported("indices of the largest elements", "use its first result only").into());
-    }
     if node.int("storage_order", 0) != 0 {
         return Err(node.unsupported("storage_order", "use row-major order, which is 0").into());
     }
-    let pool = Windows::of(importer, node, x)?.largest();
+    let pool = Windows::of(node, &importer.builder.shape(x).0)?.largest();
     let layer = importer.push(node, pool, &[x], None)?;
     Ok(importer.fresh(layer))
 }
@@ -171,7 +286,11 @@ fn mean_layer<'a>(importer: &mut Importer<'a>, node: Node<'a>, x: LayerId) -> Re
 pub(super) fn reduce_mean<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
     let x = image(importer, node)?;
     let given = match (node.ints("axes"), importer.optional(node, 1)?) {
-        (Some(axes), _) => axes.to_vec(),
+        (Some(_), Some(_)) => {
+            let title = "`axes` are given as a setting and as an operand";
+            return Err(node.problem(Code::BadParameter, title).help("export the model again").into());
+        }
+        (Some(axes), None) => axes.to_vec(),
         (None, Some(axes)) => integers(&axes),
         (None, None) => Vec::new(),
     };
@@ -180,7 +299,7 @@ pub(super) fn reduce_mean<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Re
     axes.sort_unstable();
     if axes != [2, 3] {
         let help = "only means over height and width, axes 2 and 3, are supported";
-        return Err(node.unsupported(&format!("axes {given:?}"), help).into());
+        return Err(node.unsupported(&format!("axes {}", list(&given)), help).into());
     }
     let layer = mean_layer(importer, node, x)?;
     if node.int("keepdims", 1) != 0 {

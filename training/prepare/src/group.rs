@@ -2,10 +2,10 @@
 
 mod interleaved;
 
-use super::args::{CountArg, GroupArgs, ShuffleArg};
-use super::{Bar, Work, failure, percent, settled};
-use crate::cli::form::Form;
-use crate::cli::session;
+use super::{Bar, Work, failure, percent, recipe, settled};
+use hecc::cli::form::Form;
+use hecc::cli::prepare::{CountArg, GroupArgs, ShuffleArg};
+use hecc::cli::session;
 use hecc::diag::Diagnostics;
 use hecc::front::Loaded;
 use hecc::model::{LayerKind, Model};
@@ -64,7 +64,7 @@ fn offer(args: &GroupArgs, model: &Model, options: &Options) -> Result<Offer, Di
 
 /// What is asked for, of a network that is so accurate.
 fn grouping(args: &GroupArgs, choices: Vec<Choice>, accuracy: f64) -> Grouping {
-    let between = args.train.recipe(args.distill);
+    let between = recipe(&args.train, args.distill);
     Grouping {
         choices,
         shuffle: match args.shuffle {

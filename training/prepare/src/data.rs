@@ -1,10 +1,11 @@
 //! Samples to train on, to watch and to test.
 
-use super::args::TrainArgs;
+use hecc::cli::prepare::TrainArgs;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::{DataSet, Part};
 use hecc::front::weights;
 use hecc::model::Model;
+use hecc_ir::Shape;
 use hecc_train::{Samples, TrainError, Trainee};
 use std::path::Path;
 
@@ -21,6 +22,8 @@ pub struct Data {
     pub validation: Samples,
     /// Tested at the end; none when there are no test samples.
     pub test: Option<Samples>,
+    /// Shape of a sample.
+    shape: Shape,
 }
 
 impl Data {
@@ -40,7 +43,8 @@ impl Data {
             None if args.data.is_dir() => Some(read(&args.data, Part::Test, model)?),
             None => None,
         };
-        Ok(Data { train, validation, test })
+        let shape = model.layer(model.input().0).shape.clone();
+        Ok(Data { train, validation, test, shape })
     }
 
     /// Accuracy on the test samples, or on those held back.
@@ -53,16 +57,19 @@ impl Data {
         let n = N_CALIBRATION.min(self.validation.len());
         let elements = self.validation.elements[..n * self.validation.n_elements].iter();
         let values: Vec<f64> = elements.map(|&x| f64::from(x)).collect();
-        weights::to_npz("x", &[n, self.validation.n_elements], &values)
+        weights::to_npz("x", &[&[n], &self.shape.0[..]].concat(), &values)
     }
 }
 
 fn read(path: &Path, part: Part, model: &Model) -> Result<Samples, Diagnostics> {
+    // Another shape is found before all samples are unpacked.
+    DataSet::read_first(path, part, 1)?.fits(model)?;
     let data = DataSet::read_part(path, part)?;
     data.fits(model)?;
-    let Some(labels) = data.labels else {
+    let Some(labels) = &data.labels else {
         return Err(unusable(path, "the samples have no labels `y` to learn from"));
     };
+    let labels = labels.classes(&data.path, model.layer(model.output).shape.n_elements())?.to_vec();
     let elements = data.samples.iter().flatten().map(|&x| x as f32).collect();
     Ok(Samples { n_elements: data.shape.n_elements(), elements, labels })
 }

@@ -1,4 +1,4 @@
-//! `hecc prepare` stops, goes on, and ends as if it had not stopped.
+//! Preparation stops, goes on, and ends as if it had not stopped.
 
 #![cfg(unix)]
 
@@ -7,13 +7,13 @@ use crate::group;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-const TRAIN: &str = "prepare train bars.hec --data bars --epochs 100 --minibatch 20 --rate 5e-3";
-const FRIENDLY: &str = "prepare friendly bars.hec --data bars --epochs 100 --minibatch 20 --distill 0";
+const TRAIN: &str = "train bars.hec --data bars --epochs 100 --minibatch 20 --rate 5e-3";
+const FRIENDLY: &str = "friendly bars.hec --data bars --epochs 100 --minibatch 20 --distill 0";
 
-const GROUP: &str = "prepare group deep.hec --data bars --groups d=4 --groups e=2 --epochs 50 --last-epochs 20 --minibatch 20 \
+const GROUP: &str = "group deep.hec --data bars --groups d=4 --groups e=2 --epochs 50 --last-epochs 20 --minibatch 20 \
     --max-loss 100";
 
-const PRUNE: &str = "prepare prune bars.hec --data bars --block h=1x1 --keep 0 --steps 500 --epochs 1 --minibatch 20 \
+const PRUNE: &str = "prune bars.hec --data bars --block h=1x1 --keep 0 --steps 500 --epochs 1 --minibatch 20 \
     --max-loss 100 --last-epochs 1";
 
 impl Folder {
@@ -36,7 +36,7 @@ impl Folder {
 
     /// Runs with files of at most a block, and returns what it says.
     fn without_room(&self, line: &str) -> String {
-        let hecc = env!("CARGO_BIN_EXE_hecc");
+        let hecc = env!("CARGO_BIN_EXE_hecc-prepare");
         let script = format!("trap '' XFSZ; ulimit -f 1; exec '{hecc}' {line}");
         let output = Command::new("sh").current_dir(self.path("")).args(["-c", &script]).output().unwrap();
         assert!(!output.status.success());
@@ -119,7 +119,7 @@ fn checkpoints_of_other_work_are_refused() {
         assert_eq!(folder.code(&format!("{TRAIN} -o out")), "H069");
         assert_eq!(folder.bytes(checkpoint), broken, "it is left as it is");
     }
-    folder.json("prepare train bars.hec --data bars --epochs 1 --limit 60 -o out --restart");
+    folder.json("train bars.hec --data bars --epochs 1 --limit 60 -o out --restart");
     assert_eq!(folder.names("out"), RESULT);
 }
 

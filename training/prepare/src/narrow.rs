@@ -1,10 +1,10 @@
 //! `hecc prepare narrow`.
 
-use super::args::{CountArg, NarrowArgs};
 use super::prune::score;
-use super::{Work, failure};
-use crate::cli::form::Form;
-use crate::cli::session;
+use super::{Work, failure, recipe};
+use hecc::cli::form::Form;
+use hecc::cli::prepare::{CountArg, NarrowArgs};
+use hecc::cli::session;
 use hecc::diag::Diagnostics;
 use hecc::front::Loaded;
 use hecc_train::TrainError;
@@ -18,7 +18,7 @@ pub fn narrow(args: &NarrowArgs, form: Form) -> Result<(), Diagnostics> {
     let refused = |error: &TrainError| failure(&args.train.model.model, error);
     narrow::check(&model, &choices).map_err(|e| refused(&e.into()))?;
     let mut work = Work::start(&args.train, &files, &model)?;
-    let recipe = args.train.recipe(args.distill);
+    let recipe = recipe(&args.train, args.distill);
     let checkpoints = work.checkpoints("narrow", &model, &(&recipe, &choices, args.score))?;
     let teacher = work.trainee.clone();
     let (score, seed) = (score(args.score), args.train.seed);

@@ -1,11 +1,11 @@
 //! `hecc prepare prune`.
 
-use super::args::{ObjectiveArg, PruneArgs, ScheduleArg, ScoreArg};
 use super::groups::Packer;
-use super::{Bar, Work, failure, percent, settled, write_model};
-use crate::cli::form::Form;
-use crate::cli::{session, show};
+use super::{Bar, Work, failure, percent, recipe, settled, write_model};
 use comfy_table::Table;
+use hecc::cli::form::Form;
+use hecc::cli::prepare::{ObjectiveArg, PruneArgs, ScheduleArg, ScoreArg};
+use hecc::cli::{session, show};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::Loaded;
 use hecc::model::Model;
@@ -63,7 +63,7 @@ pub fn prune(args: &PruneArgs, form: Form) -> Result<(), Diagnostics> {
 
 /// What is asked for, of a network that is so accurate.
 fn pruning(args: &PruneArgs, accuracy: f64) -> Pruning {
-    let between = args.train.recipe(args.distill);
+    let between = recipe(&args.train, args.distill);
     Pruning {
         target: args.keep,
         steps: args.steps,

@@ -1,9 +1,9 @@
 //! `hecc prepare friendly`.
 
-use super::args::{FriendlyArgs, PoolArg};
-use super::{Bar, Work, percent};
-use crate::cli::form::Form;
-use crate::cli::session;
+use super::{Bar, Work, percent, recipe};
+use hecc::cli::form::Form;
+use hecc::cli::prepare::{FriendlyArgs, PoolArg};
+use hecc::cli::session;
 use hecc::diag::Diagnostics;
 use hecc::front::Loaded;
 use hecc::model::{Layer, LayerKind, Model};
@@ -48,7 +48,7 @@ pub fn friendly(args: &FriendlyArgs, form: Form) -> Result<(), Diagnostics> {
 }
 
 fn conversion(args: &FriendlyArgs) -> Conversion {
-    let last = args.train.recipe(args.distill);
+    let last = recipe(&args.train, args.distill);
     let pool = match args.pool {
         PoolArg::Mean => Pool::Mean,
         PoolArg::Conv => Pool::Convolution,

@@ -12,8 +12,8 @@
 //! checked that the file is whole and belongs to the same work.
 
 use super::interrupt;
-use crate::cli::files::{Kind, Output, Outputs};
-use crate::cli::form::Form;
+use hecc::cli::files::{Kind, Output, Outputs};
+use hecc::cli::form::Form;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::MAX_BYTES;
 use hecc::front::file::read_at_most;

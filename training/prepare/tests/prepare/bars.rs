@@ -1,6 +1,11 @@
-//! A small network and images of bars, for `hecc prepare`.
+//! A small network and images of bars, to prepare and to compile.
 
 use crate::idx;
+use clap::Parser;
+use hecc::cli::args::ModelArgs;
+use hecc::cli::form::Form;
+use hecc::cli::session::{self, Built};
+use hecc::diag::Diagnostics;
 use hecc::front::{LoadOptions, load};
 use hecc::model::Model;
 use serde_json::Value;
@@ -21,6 +26,13 @@ pub const MODEL: &str = "model bars {
   output y
 }
 ";
+
+/// A command line that compiles.
+#[derive(Parser)]
+struct CompileLine {
+    #[command(flatten)]
+    model: ModelArgs,
+}
 
 /// A folder with the model `bars.hec` and images of bars in MNIST's files, `bars/`:
 /// class 0 has a row, class 1 a column, class 2 both.
@@ -66,7 +78,7 @@ impl Folder {
 
     /// The command, not yet run.
     pub fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hecc"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hecc-prepare"));
         command.current_dir(self.0.path()).args(line.split(' '));
         command
     }
@@ -86,6 +98,13 @@ impl Folder {
         assert!(!output.status.success(), "`{line}` should be refused");
         let diagnostics: Value = serde_json::from_slice(&output.stderr).unwrap();
         diagnostics[0]["code"].as_str().unwrap().to_owned()
+    }
+
+    /// Compiles a model that was prepared, by the samples that were written beside it.
+    pub fn compile(&self, name: &str) -> Result<Built, Diagnostics> {
+        let [model, samples] = [".hec", "-samples.npz"].map(|suffix| self.path(&format!("{name}{suffix}")));
+        let line = ["hecc compile".into(), model, "--calibrate".into(), samples];
+        session::build(&CompileLine::parse_from(line).model, Form::Json)
     }
 
     pub fn model(&self, name: &str) -> Model {

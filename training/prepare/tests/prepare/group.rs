@@ -1,4 +1,4 @@
-//! `hecc prepare group` puts convolutions into groups.
+//! `group` puts convolutions into groups.
 
 use crate::bars::Folder;
 use hecc::model::{Conv, LayerKind, Model};
@@ -49,15 +49,14 @@ fn text<'v>(value: &'v Value, name: &str) -> &'v str {
 #[test]
 fn convolutions_are_grouped_as_the_slots_suggest() {
     let folder = folder();
-    let group = "prepare group deep.hec --data bars --epochs 1 --last-epochs 1 --minibatch 20 --max-loss 100";
+    let group = "group deep.hec --data bars --epochs 1 --last-epochs 1 --minibatch 20 --max-loss 100";
     let report = folder.json(&format!("{group} -o grouped"));
     assert_eq!(tried(&report), [("d", 4, true), ("e", 4, true)]);
     assert_eq!(report["left"], json!([{ "layer": "c", "why": "it reads the input" }]));
     let model = folder.model("grouped/bars.hec");
     assert_eq!((conv(&model, "d").groups, conv(&model, "d").weight_shape), (4, [8, 1, 3, 3]));
     assert_eq!((conv(&model, "e").groups, conv(&model, "e").weight_shape), (4, [4, 2, 3, 3]));
-    let compile = "compile grouped/bars.hec --calibrate grouped/bars-samples.npz -o grouped";
-    let ring = folder.json(compile)["ring_degree"].as_u64().unwrap();
+    let ring = folder.compile("grouped/bars").unwrap().compiled.program.manifest.params.ring_degree;
     let with_ring = folder.json(&format!("{group} --ring {ring} -o again"));
     assert_eq!(with_ring["steps"], report["steps"]);
     assert_eq!(folder.model("again/bars.hec"), model);
@@ -66,9 +65,9 @@ fn convolutions_are_grouped_as_the_slots_suggest() {
 #[test]
 fn convolutions_that_lose_too_much_stay_as_they_are() {
     let folder = folder();
-    let train = "prepare train deep.hec --data bars --epochs 12 --minibatch 20 --rate 5e-3 -o dense";
+    let train = "train deep.hec --data bars --epochs 12 --minibatch 20 --rate 5e-3 -o dense";
     assert!(folder.json(train)["accuracy"].as_f64().unwrap() > 0.9);
-    let group = "prepare group dense/bars.hec --data bars --epochs 0 --ring 8192 --max-loss 0 -o grouped";
+    let group = "group dense/bars.hec --data bars --epochs 0 --ring 8192 --max-loss 0 -o grouped";
     let output = folder.run(group);
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.contains("d: stays as it is, no number of groups kept the accuracy"), "{said}");
@@ -81,20 +80,20 @@ fn convolutions_that_lose_too_much_stay_as_they_are() {
 #[test]
 fn shuffled_groups_survive_being_written() {
     let folder = folder();
-    let group = "prepare group deep.hec --data bars --epochs 1 --limit 60 --max-loss 100 --last-epochs 0 \
+    let group = "group deep.hec --data bars --epochs 1 --limit 60 --max-loss 100 --last-epochs 0 \
         --groups d=2 --groups e=2 --shuffle -o grouped";
     assert_eq!(folder.json(group)["steps"].as_array().unwrap().len(), 2);
     let model = folder.model("grouped/bars.hec");
     let moves = model.layers.iter().filter(|layer| matches!(layer.kind, LayerKind::Move { .. }));
     assert_eq!(moves.count(), 4, "a reshape, a transpose, a reshape, and the end");
-    folder.json("compile grouped/bars.hec --calibrate grouped/bars-samples.npz -o grouped");
+    folder.compile("grouped/bars").unwrap();
 }
 
 #[test]
 fn groups_that_cannot_be_are_refused() {
     let folder = folder();
     let code = |groups: &str| {
-        folder.code(&format!("prepare group deep.hec --data bars --epochs 1 --limit 60 {groups} -o out"))
+        folder.code(&format!("group deep.hec --data bars --epochs 1 --limit 60 {groups} -o out"))
     };
     for groups in ["z=2", "y=2", "d=3", "d=1", "d=0", "c=4"] {
         assert_eq!(code(&format!("--groups {groups}")), "H081", "{groups}");
