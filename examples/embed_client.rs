@@ -10,6 +10,7 @@
 //! ring is used, and parameters below 128-bit security are refused.
 
 use hecc_examples::{exit, receive, send};
+use hecc_runtime::bundle::Question;
 use hecc_runtime::client::Client;
 use hecc_runtime::{Shape, Tensor};
 use std::error::Error;
@@ -44,6 +45,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     }
     // Refused here: tensors of another shape, elements out of range.
     let encrypted = client.encrypt(&inputs)?;
+    let question = Question::of(&encrypted)?;
 
     let stream = TcpStream::connect(address)?;
     let mut from_server = BufReader::new(stream.try_clone()?);
@@ -54,8 +56,10 @@ fn run() -> Result<(), Box<dyn Error>> {
     println!("sending {} KiB of encrypted inputs", encrypted.len() >> 10);
     send(&mut to_server, &encrypted)?;
 
+    // Refused here: results of other inputs or keys, and what is no result of the program at all.
     let results = receive(&mut from_server, MAX_RESULTS)?;
-    for (port, tensor) in client.manifest().outputs.iter().zip(client.decrypt(&results)?) {
+    let tensors = client.decrypt_answer(&results, &question)?.remove(0);
+    for (port, tensor) in client.manifest().outputs.iter().zip(tensors) {
         println!("{}: {}", port.name, list(&tensor));
     }
     Ok(())

@@ -36,6 +36,7 @@ use args::{Cli, Command, ExplainArgs, FormArgs};
 use clap::Parser;
 use form::{Form, output};
 use hecc::diag::{Code, Diagnostic, Diagnostics};
+use hecc_ckks::Instructions;
 use hecc_ir::machine::bound_process;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -64,13 +65,24 @@ pub fn run<C: Parser>(
     let common = form(&arguments);
     let form = common.form();
     bound_process(common.memory.unwrap_or_default());
-    match command(&arguments, form) {
+    match limit_instructions().and_then(|()| command(&arguments, form)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(diagnostics) => {
             form.diagnostics(&with_next_steps(diagnostics));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The environment variable that has the engine use fewer vector instructions than the machine has.
+const INSTRUCTIONS: &str = "HECC_INSTRUCTIONS";
+
+fn limit_instructions() -> Result<(), Diagnostics> {
+    if let Some(name) = std::env::var_os(INSTRUCTIONS) {
+        let known = name.to_str().and_then(Instructions::named);
+        Instructions::limit(known.ok_or_else(|| problems::unknown_instructions(INSTRUCTIONS, &name))?);
+    }
+    Ok(())
 }
 
 /// Exit status of a command line that makes no command, by convention.

@@ -6,14 +6,16 @@
 //! level and scale.
 
 use crate::cost::term;
+use crate::schedule::Outlook;
 use hecc_ir::circuit::{Circuit, CtType, Op, Value};
 use hecc_ir::plain::{Plain, PlainBits};
 use hecc_ir::program::{Instr, KeyPlan, Manifest, PlainUse, Port, Program, Reg};
 use hecc_ir::scale::{Level, Scale, Step};
 use std::collections::HashMap;
 
-/// Emits a program. `output_bound` is the largest output magnitude expected.
-pub fn emit(circuit: &Circuit, output_bound: f64) -> Program {
+/// Emits a program, of whose outputs it is known what decryption shows. `target` names the machine that
+/// the circuit was scheduled for.
+pub fn emit(circuit: &Circuit, outlooks: &[Outlook], target: &str) -> Program {
     let mut emitter = Emitter {
         circuit,
         fused: fused_products(circuit),
@@ -22,7 +24,8 @@ pub fn emit(circuit: &Circuit, output_bound: f64) -> Program {
         consts: HashMap::new(),
         plains: HashMap::new(),
         program: Program {
-            manifest: manifest(circuit, output_bound),
+            manifest: manifest(circuit, outlooks),
+            target: target.to_owned(),
             consts: Vec::new(),
             plains: Vec::new(),
             types: Vec::new(),
@@ -44,7 +47,7 @@ pub fn emit(circuit: &Circuit, output_bound: f64) -> Program {
     program
 }
 
-fn manifest(circuit: &Circuit, output_bound: f64) -> Manifest {
+fn manifest(circuit: &Circuit, outlooks: &[Outlook]) -> Manifest {
     let input_type = |index: usize| {
         let of_input =
             |v: &Value| matches!(circuit.node(*v).op, Op::Input { input, .. } if input as usize == index);
@@ -55,12 +58,14 @@ fn manifest(circuit: &Circuit, output_bound: f64) -> Manifest {
         layout: input.layout.clone(),
         ty: input_type(index).expect("a declared input is read"),
         range: input.range,
+        expected: None,
     });
-    let outputs = circuit.outputs.iter().map(|output| Port {
+    let outputs = circuit.outputs.iter().zip(outlooks).map(|(output, outlook)| Port {
         name: output.name.clone(),
         layout: output.layout.clone(),
         ty: circuit.ty(output.values[0]),
-        range: (-output_bound, output_bound),
+        range: outlook.range,
+        expected: Some(outlook.expected.clone()),
     });
     Manifest {
         name: circuit.name.clone(),

@@ -1,8 +1,10 @@
 //! The whole way of a model, as one readable list.
 
+mod elsewhere;
 mod lanes;
 mod pack;
 
+pub use elsewhere::Elsewhere;
 pub use pack::Packed;
 
 use crate::cost::{self, Memory, Nominal, Objective, memory};
@@ -388,8 +390,8 @@ fn finish(
         },
     };
     check("schedule", &rewritten, &scheduled.circuit)?;
-    let Scheduled { circuit, prediction, cost_ns } = scheduled;
-    let program = emit(&circuit, prediction.max_output * options.headroom_bits.exp2());
+    let Scheduled { circuit, prediction, outlooks, cost_ns } = scheduled;
+    let program = emit(&circuit, &outlooks, &options.target.name);
     Ok(Ok(Compiled {
         model: model.clone(),
         network,

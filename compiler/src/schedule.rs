@@ -6,12 +6,14 @@
 //! in [`choose`] tries prime chains of one ring and takes the cheapest whose
 //! predicted error meets the requested precision.
 
+mod expect;
 mod levels;
 mod params;
 mod place;
 mod predict;
 mod typing;
 
+pub use expect::Outlook;
 pub use levels::{Levels, assign_levels};
 pub use params::{ParamsError, Placed, Request, Scheduled, choose};
 pub use place::{Policy, place_rescales};

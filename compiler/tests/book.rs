@@ -13,6 +13,7 @@ mod support;
 use hecc::diag::{Code, Diagnostics};
 use hecc::front::weights::TensorFile;
 use hecc::front::{LoadOptions, hec, onnx};
+use hecc_ir::SecurityLevel;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -157,5 +158,28 @@ fn every_option_of_compile_is_described() {
     let words = help.split([' ', '\n', ',']).filter(|word| word.starts_with("--"));
     for option in words.filter(|word| !["--help", "--output"].contains(word)) {
         assert!(page.contains(&format!("| `{option}")), "{option} has no row");
+    }
+}
+
+/// Cells of a table's row that starts with these words, after the first.
+fn row<'p>(page: &'p str, start: &str) -> Vec<&'p str> {
+    let line = page.lines().find(|line| line.starts_with(&format!("| {start}"))).unwrap();
+    line.trim_matches('|').split('|').skip(1).map(str::trim).collect()
+}
+
+#[test]
+fn the_table_of_security_is_the_one_that_is_enforced() {
+    let page = page("security.md");
+    let rings: Vec<usize> = row(&page, "ring degree").iter().map(|ring| ring.parse().unwrap()).collect();
+    let rows = [
+        (SecurityLevel::Classical128, "bits of all primes, at most, for 128 bits"),
+        (SecurityLevel::Classical192, "for 192"),
+        (SecurityLevel::Classical256, "for 256"),
+    ];
+    for (level, start) in rows {
+        let enforced: Vec<String> = rings.iter().map(|&ring| level.max_log_qp(ring).to_string()).collect();
+        let shown: Vec<&str> =
+            row(&page, start).into_iter().map(|bound| if bound.is_empty() { "0" } else { bound }).collect();
+        assert_eq!(shown, enforced, "{start}");
     }
 }

@@ -1,6 +1,6 @@
 //! The two halves of an application as two processes.
 
-use hecc_ir::program::Port;
+use hecc_ir::program::{Expected, Port};
 use hecc_ir::{CtType, Instr, KeyPlan, Layout, Manifest, Params, Program, Reg, Scale};
 use hecc_ir::{SecurityLevel, Shape, Step, artifact};
 use std::error::Error;
@@ -17,12 +17,20 @@ fn rotation() -> Program {
     let params = Params { ring_degree: 8192, q, p, digit_limbs: 1, security: SecurityLevel::Classical128 };
     let ty = CtType { level: params.max_level(), scale: Scale::from_log2(40.0), degree: 1 };
     let layout = Layout::contiguous(Shape(vec![8]), params.n_slots());
-    let port = |name: &str| Port { name: name.into(), layout: layout.clone(), ty, range: (-10.0, 10.0) };
-    let (inputs, outputs) = (vec![port("x")], vec![port("y")]);
+    let port = |name: &str| Port {
+        name: name.into(),
+        layout: layout.clone(),
+        ty,
+        range: (-10.0, 10.0),
+        expected: None,
+    };
+    let result = Port { expected: Some(Expected::of_error(1e-6, 1)), ..port("y") };
+    let (inputs, outputs) = (vec![port("x")], vec![result]);
     let step = Step::new(1, params.n_slots());
     let keys = KeyPlan { rotations: [(step, ty.level)].into(), relin: None };
     Program {
         manifest: Manifest { name: "rotation".into(), params, inputs, outputs, keys },
+        target: "any".into(),
         consts: Vec::new(),
         plains: Vec::new(),
         types: vec![ty; 2],

@@ -19,7 +19,7 @@ Any number of samples is granted. Needs nothing but Python.
     python3 ir-spec/security/estimate.py                 # tables, as in the book
     python3 ir-spec/security/estimate.py --write         # rewrites tables/estimates-*.json
     python3 ir-spec/security/estimate.py 16384 430       # one ring and modulus
-    hecc bench MODEL --data DATA --json | python3 ir-spec/security/estimate.py --bench
+    hecc compile MODEL --json | python3 ir-spec/security/estimate.py --json
 """
 
 import json
@@ -200,7 +200,7 @@ def main(arguments):
             print_bounds()
         case ["--write"]:
             write_estimates()
-        case ["--bench"]:
+        case ["--json"]:
             figures = json.load(sys.stdin)
             describe(figures["ring_degree"], figures["log_qp"])
         case [n, log_q]:

@@ -60,7 +60,7 @@ impl Kind {
         Kind::ALL.into_iter().find(|kind| kind.tag() == tag)
     }
 
-    fn tag(self) -> u8 {
+    pub(crate) fn tag(self) -> u8 {
         match self {
             Kind::Program => 1,
             Kind::Manifest => 2,

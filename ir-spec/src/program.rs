@@ -7,6 +7,7 @@
 //! keys to make. It holds no weights.
 
 mod check;
+mod expected;
 mod stats;
 
 use crate::circuit::{CtType, Plain};
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use check::{ProgramError, ProgramPlace, ProgramRule};
+pub use expected::{Expected, MIN_TESTED_SLOTS, SlotRun};
 pub use stats::OpCounts;
 
 /// A virtual register; each is written once.
@@ -199,6 +201,8 @@ pub struct Port {
     pub ty: CtType,
     /// Smallest and largest allowed element of an input; expected bounds of an output.
     pub range: (f64, f64),
+    /// Of an output, what its decryption shows; inputs have none.
+    pub expected: Option<Expected>,
 }
 
 /// What a client needs to make keys, encrypt and decrypt. Holds no weights.
@@ -236,6 +240,8 @@ impl Manifest {
 pub struct Program {
     /// What clients see.
     pub manifest: Manifest,
+    /// Name of the profile of the machine it was compiled for. Any machine runs it, to the same bits.
+    pub target: String,
     /// Plaintext contents.
     #[serde(deserialize_with = "crate::plain::bounded_arena")]
     pub consts: Vec<Plain>,

@@ -52,6 +52,16 @@ pub struct WidePrimes {
     pub factor: f64,
 }
 
+impl RingCost {
+    /// How many times as long everything but additions takes for the primes of `params` as it would if
+    /// all were narrow.
+    pub fn slowdown(&self, params: &Params) -> f64 {
+        let ops = OpCost { ring: self, params };
+        let n_primes = params.q.len() + params.p.len();
+        (ops.work_of(&params.q) + ops.work_of(&params.p)) / n_primes as f64
+    }
+}
+
 impl Target {
     /// The cost row of a ring degree.
     pub fn ring(&self, ring_degree: usize) -> Option<&RingCost> {
@@ -195,5 +205,29 @@ impl OpCost<'_> {
         let Some(WidePrimes { narrow_bits, factor }) = self.ring.wide else { return primes.len() as f64 };
         let n_wide = primes.iter().filter(|prime| **prime >> narrow_bits.min(63) > 0).count() as f64;
         primes.len() as f64 + n_wide * (factor - 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::SecurityLevel;
+
+    #[test]
+    fn wide_primes_slow_a_ring_down_by_their_share() {
+        let (q, p) = (vec![(1 << 31) - 1, 1 << 31], vec![1 << 49]);
+        let params = Params { ring_degree: 16, q, p, digit_limbs: 1, security: SecurityLevel::Insecure };
+        let wide = Some(WidePrimes { narrow_bits: 31, factor: 4.0 });
+        let times = RingCost {
+            ring_degree: 16,
+            ntt_ns: 1.0,
+            mul_acc_ns: 1.0,
+            add_ns: 1.0,
+            convert_ns: 1.0,
+            mul_scalar_ns: None,
+            wide: None,
+        };
+        assert_eq!(times.slowdown(&params), 1.0);
+        assert_eq!(RingCost { wide, ..times }.slowdown(&params), 3.0);
     }
 }

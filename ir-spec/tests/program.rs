@@ -1,6 +1,6 @@
 //! Every rule of programs and manifests, broken once; operation counts.
 
-use hecc_ir::program::{Instr, ProgramRule};
+use hecc_ir::program::{Expected, Instr, ProgramRule, SlotRun};
 use hecc_ir::testing::{circuit_from, program_of, programs};
 use hecc_ir::{CtType, Level, Plain, Program, Reg, Scale, SecurityLevel, Stage, Step, text};
 use proptest::prelude::*;
@@ -21,6 +21,12 @@ fn broken(edit: impl FnOnce(&mut Program)) -> Vec<ProgramRule> {
     rules
 }
 
+/// Sets the slots that the first output's ciphertext is said to leave empty.
+fn zeros(program: &mut Program, runs: Vec<SlotRun>) {
+    let expected = program.manifest.outputs[0].expected.as_mut().expect("it is an output");
+    expected.zeros = vec![runs];
+}
+
 #[test]
 fn manifests_are_checked() {
     let params = ProgramRule::ParamsSound;
@@ -34,6 +40,21 @@ fn manifests_are_checked() {
     assert_eq!(broken(|p| p.manifest.inputs[0].layout.n_slots = 16), [port]);
     assert_eq!(broken(|p| p.manifest.outputs[0].ty.degree = 2), [port]);
     assert_eq!(broken(|p| p.manifest.outputs[0].ty.scale = Scale::ONE), [port]);
+    let expectation = ProgramRule::Expectation;
+    assert_eq!(broken(|p| p.manifest.outputs[0].expected = None), [expectation]);
+    assert_eq!(broken(|p| p.manifest.inputs[0].expected = Some(Expected::of_error(1.0, 1))), [expectation]);
+    let expects = |edit: fn(&mut Expected)| {
+        broken(|p| edit(p.manifest.outputs[0].expected.as_mut().expect("it is an output")))
+    };
+    assert_eq!(expects(|e| e.error = 0.0), [expectation]);
+    assert_eq!(expects(|e| e.error = f64::INFINITY), [expectation]);
+    assert_eq!(expects(|e| e.coefficient = f64::NAN), [expectation]);
+    assert_eq!(expects(|e| e.zeros.clear()), [expectation]);
+    let run = |start, len| SlotRun { start, len };
+    assert_eq!(broken(|p| zeros(p, vec![run(0, 9)])), [expectation]);
+    assert_eq!(broken(|p| zeros(p, vec![run(u32::MAX, u32::MAX)])), [expectation]);
+    assert_eq!(broken(|p| zeros(p, vec![run(0, 0)])), [expectation]);
+    assert_eq!(broken(|p| zeros(p, vec![run(2, 2), run(3, 1)])), [expectation]);
     let key = ProgramRule::KeyRange;
     assert_eq!(broken(|p| p.manifest.params.p.clear()), [key]);
     assert_eq!(broken(|p| p.manifest.keys.relin = Some(Level(9))), [key]);

@@ -1,9 +1,9 @@
 //! The bytes a client and a server exchange, and the client's key file.
 //!
 //! Every bundle starts with a header: magic, [`Kind`], format number, the
-//! [`Fingerprint`] of the manifest it belongs to, length of the payload and a
-//! checksum of all of it. The checksum finds damage, not forgery. A reader
-//! allocates nothing that the bytes at hand do not pay for.
+//! [`Fingerprint`] of the manifest it belongs to, the [`KeyId`] of the key pair it was
+//! made with, length of the payload and a checksum of all of it. The checksum finds
+//! damage, not forgery. A reader allocates nothing that the bytes at hand do not pay for.
 //!
 //! | bytes | field |
 //! |---|---|
@@ -11,9 +11,12 @@
 //! | 4 | kind |
 //! | 5..7 | format number, little-endian as all numbers |
 //! | 7..39 | fingerprint |
-//! | 39..47 | payload length |
-//! | 47..55 | first bytes of SHA-256 of bytes 0..47 and the payload |
-//! | 55.. | payload |
+//! | 39..55 | key pair |
+//! | 55..63 | payload length |
+//! | 63..71 | first bytes of SHA-256 of bytes 0..63 and the payload |
+//! | 71.. | payload |
+//!
+//! Inputs and their results start with the same [`Question`].
 
 pub(crate) mod cts;
 
@@ -23,12 +26,15 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// Format number written; others are refused.
-pub const FORMAT: u16 = 1;
+pub const FORMAT: u16 = 2;
 
 const MAGIC: [u8; 4] = *b"HECB";
-const CHECKED: usize = 47;
+const FINGERPRINT: usize = 7;
+const KEYS: usize = 39;
+const LENGTH: usize = 55;
+const CHECKED: usize = 63;
 /// Bytes before the payload: those that [`announced`] looks at.
-pub const HEADER: usize = 55;
+pub const HEADER: usize = 71;
 /// Bytes that a bundle has besides keys and residues, and that each key or ciphertext in it has, at most.
 const OVERHEAD: u64 = 1 << 10;
 
@@ -106,6 +112,22 @@ pub enum BundleError {
         /// Fingerprint in the header.
         found: Fingerprint,
     },
+    /// A bundle made with the keys of another key pair.
+    #[error("made with another key pair: its keys are {found}, these are {expected}")]
+    OtherKeys {
+        /// Identity of the keys in use.
+        expected: KeyId,
+        /// Identity in the header.
+        found: KeyId,
+    },
+    /// Results of other inputs.
+    #[error("the result of another input: it answers {found}, asked was {expected}")]
+    OtherQuestion {
+        /// What was asked.
+        expected: Question,
+        /// What is answered.
+        found: Question,
+    },
     /// The bytes end early, or go on after the end.
     #[error("the bundle is cut off or too long")]
     Length,
@@ -131,7 +153,7 @@ impl Fingerprint {
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[..6].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hex(&self.0[..6], f)
     }
 }
 
@@ -141,18 +163,119 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
+fn hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+/// Defines random bytes that tell things of one kind apart and say nothing else of them.
+macro_rules! random_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+        pub struct $name([u8; 16]);
+
+        impl $name {
+            /// Draws one.
+            #[cfg(feature = "client")]
+            pub(crate) fn draw() -> Result<$name, hecc_ckks::Error> {
+                Ok($name(hecc_ckks::public_bytes()?))
+            }
+        }
+
+        /// Its first bytes, as hexadecimal digits.
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                hex(&self.0[..6], f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self)
+            }
+        }
+    };
+}
+
+random_id! {
+    /// Identity of a secret key and the evaluation keys made of it. It is drawn beside the secret, not
+    /// derived from it, and anyone may know it.
+    KeyId
+}
+
+random_id! {
+    /// Identity of one encryption of inputs.
+    InputId
+}
+
+/// The encryption that a bundle of inputs is, and that a bundle of results answers. A client
+/// keeps it to know the answer from those to other inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Question {
+    /// Which encryption.
+    pub input: InputId,
+    /// Samples that were encrypted together.
+    pub n_samples: usize,
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "input {} with {} samples", self.input, self.n_samples)
+    }
+}
+
+impl Question {
+    /// What a bundle of inputs asks.
+    ///
+    /// # Errors
+    /// When the bytes are no such bundle, or a damaged one.
+    pub fn of(inputs: &[u8]) -> Result<Question, BundleError> {
+        Question::read(&mut Reader::sound(inputs, Kind::Inputs)?)
+    }
+
+    /// What a bundle of results answers.
+    ///
+    /// # Errors
+    /// When the bytes are no such bundle, or a damaged one.
+    pub fn answered(results: &[u8]) -> Result<Question, BundleError> {
+        Question::read(&mut Reader::sound(results, Kind::Results)?)
+    }
+
+    /// Refuses another question than this one.
+    ///
+    /// # Errors
+    /// [`BundleError::OtherQuestion`].
+    pub fn check(&self, found: Question) -> Result<(), BundleError> {
+        match found == *self {
+            true => Ok(()),
+            false => Err(BundleError::OtherQuestion { expected: *self, found }),
+        }
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        writer.0.extend(self.input.0);
+        writer.count(self.n_samples);
+    }
+
+    fn read(reader: &mut Reader) -> Result<Question, BundleError> {
+        let input = InputId(reader.array()?);
+        Ok(Question { input, n_samples: reader.count()? })
+    }
+}
+
 /// Builds a bundle.
 pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
     /// Starts a bundle; `capacity` bytes of payload fit without reallocation,
     /// which would leave copies of secrets behind.
-    pub(crate) fn new(kind: Kind, fingerprint: &Fingerprint, capacity: usize) -> Writer {
+    pub(crate) fn new(kind: Kind, fingerprint: &Fingerprint, keys: &KeyId, capacity: usize) -> Writer {
         let mut bytes = Vec::with_capacity(HEADER + capacity);
         bytes.extend(MAGIC);
         bytes.push(kind as u8);
         bytes.extend(FORMAT.to_le_bytes());
         bytes.extend(fingerprint.0);
+        bytes.extend(keys.0);
         bytes.resize(HEADER, 0);
         Writer(bytes)
     }
@@ -186,7 +309,7 @@ impl Writer {
     /// Fills in length and checksum.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         let length = (self.0.len() - HEADER) as u64;
-        self.0[CHECKED - 8..CHECKED].copy_from_slice(&length.to_le_bytes());
+        self.0[LENGTH..CHECKED].copy_from_slice(&length.to_le_bytes());
         let checksum = checksum(&self.0);
         self.0[CHECKED..HEADER].copy_from_slice(&checksum);
         self.0
@@ -194,25 +317,51 @@ impl Writer {
 }
 
 /// Reads a payload piece by piece.
-pub(crate) struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a> {
+    keys: KeyId,
+    rest: &'a [u8],
+}
 
 impl<'a> Reader<'a> {
-    /// Checks the header.
+    /// Checks the header of a bundle for a manifest.
     pub(crate) fn open(bytes: &'a [u8], kind: Kind, fingerprint: &Fingerprint) -> Result<Self, BundleError> {
-        if announced(bytes, kind, fingerprint)? != bytes.len() as u64 {
+        announced(bytes, kind, fingerprint)?;
+        Reader::sound(bytes, kind)
+    }
+
+    /// Checks the header of a bundle for any manifest.
+    fn sound(bytes: &'a [u8], kind: Kind) -> Result<Self, BundleError> {
+        if length(bytes, kind)? != bytes.len() as u64 {
             return Err(BundleError::Length);
         }
         if checksum(bytes) != bytes[CHECKED..HEADER] {
             return Err(BundleError::Checksum);
         }
-        Ok(Reader(&bytes[HEADER..]))
+        Ok(Reader { keys: KeyId(bytes_at(bytes, KEYS)?), rest: &bytes[HEADER..] })
+    }
+
+    /// The key pair that the bundle was made with.
+    pub(crate) fn keys(&self) -> KeyId {
+        self.keys
+    }
+
+    /// Refuses a bundle that was made with other keys.
+    pub(crate) fn expect_keys(&self, expected: KeyId) -> Result<(), BundleError> {
+        match self.keys == expected {
+            true => Ok(()),
+            false => Err(BundleError::OtherKeys { expected, found: self.keys }),
+        }
     }
 
     /// The next number.
     pub(crate) fn number(&mut self) -> Result<u64, BundleError> {
-        let (number, rest) = self.0.split_first_chunk::<8>().ok_or(BundleError::Length)?;
-        self.0 = rest;
-        Ok(u64::from_le_bytes(*number))
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], BundleError> {
+        let (array, rest) = self.rest.split_first_chunk::<N>().ok_or(BundleError::Length)?;
+        self.rest = rest;
+        Ok(*array)
     }
 
     /// The next count.
@@ -223,14 +372,14 @@ impl<'a> Reader<'a> {
     /// The next string of bytes.
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], BundleError> {
         let length = self.count()?;
-        let (bytes, rest) = self.0.split_at_checked(length).ok_or(BundleError::Length)?;
-        self.0 = rest;
+        let (bytes, rest) = self.rest.split_at_checked(length).ok_or(BundleError::Length)?;
+        self.rest = rest;
         Ok(bytes)
     }
 
     /// Nothing may follow.
     pub(crate) fn end(self) -> Result<(), BundleError> {
-        if self.0.is_empty() { Ok(()) } else { Err(BundleError::Length) }
+        if self.rest.is_empty() { Ok(()) } else { Err(BundleError::Length) }
     }
 }
 
@@ -240,25 +389,35 @@ impl<'a> Reader<'a> {
 /// # Errors
 /// When they do not start a bundle of this kind and format for this manifest.
 pub fn announced(start: &[u8], expected: Kind, fingerprint: &Fingerprint) -> Result<u64, BundleError> {
+    let length = length(start, expected)?;
+    match Fingerprint(bytes_at(start, FINGERPRINT)?) {
+        found if found == *fingerprint => Ok(length),
+        found => Err(BundleError::OtherManifest { expected: *fingerprint, found }),
+    }
+}
+
+/// The same of a bundle for any manifest.
+fn length(start: &[u8], expected: Kind) -> Result<u64, BundleError> {
     if !start.starts_with(&MAGIC) {
         return Err(BundleError::Magic);
     }
-    let header = start.first_chunk::<HEADER>().ok_or(BundleError::Length)?;
-    let found = u16::from_le_bytes([header[5], header[6]]);
+    if start.len() < HEADER {
+        return Err(BundleError::Length);
+    }
+    let found = u16::from_le_bytes(bytes_at(start, 5)?);
     if found != FORMAT {
         return Err(BundleError::Format { found });
     }
-    let found = Kind::of(header);
+    let found = Kind::of(start);
     if found != Some(expected) {
         return Err(BundleError::Kind { expected, found });
     }
-    let mut found = [0; 32];
-    found.copy_from_slice(&header[7..39]);
-    if found != fingerprint.0 {
-        return Err(BundleError::OtherManifest { expected: *fingerprint, found: Fingerprint(found) });
-    }
-    let length = Reader(&header[CHECKED - 8..]).number()?;
-    Ok(length.saturating_add(HEADER as u64))
+    Ok(u64::from_le_bytes(bytes_at(start, LENGTH)?).saturating_add(HEADER as u64))
+}
+
+/// The bytes of a field of the header.
+fn bytes_at<const N: usize>(bytes: &[u8], start: usize) -> Result<[u8; N], BundleError> {
+    bytes.get(start..).and_then(|rest| rest.first_chunk::<N>()).copied().ok_or(BundleError::Length)
 }
 
 fn checksum(bytes: &[u8]) -> [u8; 8] {

@@ -12,11 +12,13 @@ mod sharing;
 pub use sharing::{Loss, Shared, Sharing};
 
 use crate::backend::ckks::{self, CkksCt};
-use crate::bundle::{Fingerprint, Kind, Reader, Writer, cts};
+use crate::bundle::cts::{Asked, Binding};
+use crate::bundle::{Fingerprint, InputId, KeyId, Kind, Question, Reader, Writer};
 use crate::executor::expect_type;
 use crate::limits::{Held, Limits};
+use crate::notice::{self, Evidence};
 use crate::{Error, port};
-use hecc_ckks::{Context, Encoder, KeyGenerator, SecretKey};
+use hecc_ckks::{Context, Decoded, Encoder, KeyGenerator, SecretKey};
 use hecc_ir::program::Port;
 use hecc_ir::{KeyPlan, Manifest, SecurityLevel, Tensor, artifact};
 use rayon::prelude::*;
@@ -30,8 +32,7 @@ const KEY_OVERHEAD: usize = 64;
 /// Secret key and manifest of one client of one program.
 pub struct Client {
     manifest: Manifest,
-    fingerprint: Fingerprint,
-    context: Arc<Context>,
+    binding: Binding,
     encoder: Encoder,
     secret: SecretKey,
     limits: Limits,
@@ -39,7 +40,7 @@ pub struct Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("manifest", &self.fingerprint).finish_non_exhaustive()
+        f.debug_struct("Client").field("manifest", &self.binding.fingerprint).finish_non_exhaustive()
     }
 }
 
@@ -77,14 +78,14 @@ impl Client {
     pub fn generate_demanding(demanded: SecurityLevel, manifest: &Manifest) -> Result<Client, Error> {
         let context = checked_context(demanded, manifest)?;
         let secret = SecretKey::generate(&context)?;
-        Ok(Client::assemble(manifest, context, secret))
+        Ok(Client::assemble(manifest, context, secret, KeyId::draw()?))
     }
 
-    fn assemble(manifest: &Manifest, context: Arc<Context>, secret: SecretKey) -> Client {
-        let fingerprint = Fingerprint::of(manifest);
+    fn assemble(manifest: &Manifest, context: Arc<Context>, secret: SecretKey, keys: KeyId) -> Client {
         let encoder = Encoder::new(&context);
+        let binding = Binding { context, fingerprint: Fingerprint::of(manifest), keys };
         let limits = Limits::default();
-        Client { manifest: manifest.clone(), fingerprint, context, encoder, secret, limits }
+        Client { manifest: manifest.clone(), binding, encoder, secret, limits }
     }
 
     /// The same client with other limits: of the memory that keys and ciphertexts may take, which is what is
@@ -98,10 +99,19 @@ impl Client {
         &self.manifest
     }
 
+    /// Identity of the secret key and of the evaluation keys made of it. Anyone may know it.
+    pub fn keys(&self) -> KeyId {
+        self.binding.keys
+    }
+
+    fn writer(&self, kind: Kind, capacity: usize) -> Writer {
+        Writer::new(kind, &self.binding.fingerprint, &self.binding.keys, capacity)
+    }
+
     /// The secret key as the bytes of a key file. Wiped when dropped.
     pub fn save(&self) -> Zeroizing<Vec<u8>> {
         let secret = self.secret.to_secret_bytes();
-        let mut writer = Writer::new(Kind::SecretKey, &self.fingerprint, secret.len() + size_of::<u64>());
+        let mut writer = self.writer(Kind::SecretKey, secret.len() + size_of::<u64>());
         writer.bytes(&secret);
         Zeroizing::new(writer.finish())
     }
@@ -133,9 +143,9 @@ impl Client {
     ) -> Result<Client, Error> {
         let context = checked_context(demanded, manifest)?;
         let mut reader = Reader::open(bytes, Kind::SecretKey, &Fingerprint::of(manifest))?;
-        let secret = SecretKey::from_secret_bytes(&context, reader.bytes()?)?;
+        let (keys, secret) = (reader.keys(), SecretKey::from_secret_bytes(&context, reader.bytes()?)?);
         reader.end()?;
-        Ok(Client::assemble(manifest, context, secret))
+        Ok(Client::assemble(manifest, context, secret, keys))
     }
 
     /// The evaluation keys the program needs, as a bundle for the server.
@@ -151,7 +161,7 @@ impl Client {
         let mut generator = KeyGenerator::from_secret(self.secret.clone())?;
         let relin = relin.map(|level| level.0 as usize);
         let capacity = self.manifest.sent_key_bytes() as usize + KEY_OVERHEAD * (rotations.len() + 2);
-        let mut writer = Writer::new(Kind::EvalKeys, &self.fingerprint, capacity);
+        let mut writer = self.writer(Kind::EvalKeys, capacity);
         let written =
             writer.part(|bytes| generator.write_eval_keys(relin, &rotations, bytes, &|| cancel.is_stopped()));
         cancel.check()?;
@@ -160,34 +170,40 @@ impl Client {
     }
 
     /// Encrypts one tensor for each input, as a bundle for the server.
+    /// [`Question::of`] the bundle tells its result from others.
     ///
     /// # Errors
     /// When a tensor's shape cannot stand for its input's ([`Shape::check`](hecc_ir::Shape::check)), or
     /// an element is not a number in the declared range; names the first such.
     pub fn encrypt(&self, tensors: &[Tensor]) -> Result<Vec<u8>, Error> {
         self.allow_ports(&self.manifest.inputs)?;
-        self.encrypt_slots(Zeroizing::new(port::pack_one(&self.manifest, tensors)?))
+        self.encrypt_slots(1, Zeroizing::new(port::pack_one(&self.manifest, tensors)?))
     }
 
     /// Encrypts several samples, each of one tensor for each input, as one bundle:
     /// the server computes them all at once. There are at most as many as
-    /// [`Manifest::lanes`]; of fewer, the other lanes compute with zeros.
+    /// [`Manifest::lanes`]; of fewer, the other lanes repeat them.
     ///
     /// # Errors
     /// [`Error::Batch`] for none or too many, [`Error::Sample`] with what
     /// [`Client::encrypt`] refuses of one.
     pub fn encrypt_batch<S: AsRef<[Tensor]>>(&self, samples: &[S]) -> Result<Vec<u8>, Error> {
         self.allow_ports(&self.manifest.inputs)?;
-        self.encrypt_slots(Zeroizing::new(port::pack_batch(&self.manifest, samples)?))
+        self.encrypt_slots(samples.len(), Zeroizing::new(port::pack_batch(&self.manifest, samples)?))
     }
 
     /// Encrypts the slots of the ciphertexts of every input.
-    fn encrypt_slots(&self, slots: Zeroizing<Vec<Vec<Vec<f64>>>>) -> Result<Vec<u8>, Error> {
+    fn encrypt_slots(
+        &self,
+        n_samples: usize,
+        slots: Zeroizing<Vec<Vec<Vec<f64>>>>,
+    ) -> Result<Vec<u8>, Error> {
         self.limits.cancel.check()?;
+        let question = Question { input: InputId::draw()?, n_samples };
         let inputs = self.manifest.inputs.iter().zip(slots.iter());
         let encrypted = inputs.map(|(port, cts)| self.encrypt_port(port, cts));
-        let encrypted: Vec<_> = encrypted.collect::<Result<_, _>>()?;
-        cts::write(&self.context, Kind::Inputs, &self.fingerprint, &encrypted)
+        let ports = encrypted.collect::<Result<_, _>>()?;
+        self.binding.write(Kind::Inputs, &Asked { question, ports })
     }
 
     fn encrypt_port(&self, port: &Port, cts: &[Vec<f64>]) -> Result<Vec<CkksCt>, Error> {
@@ -196,10 +212,12 @@ impl Client {
 
     /// Decrypts a bundle of results to one row-major tensor for each output, for
     /// the client alone: values that others see come from [`Client::decrypt_to_share`].
+    /// Which input they answer is not asked; [`Client::decrypt_answer`] does.
     ///
     /// # Errors
-    /// When the bytes are no bundle of results for this manifest, or a
-    /// ciphertext is not of its output's type.
+    /// When the bytes are no bundle of results for this manifest and key pair, when a
+    /// ciphertext is not of its output's type, and [`Error::Implausible`] when no run of the program on inputs
+    /// that it was compiled for gives such a result.
     pub fn decrypt(&self, bundle: &[u8]) -> Result<Vec<Vec<f64>>, Error> {
         Ok(self.decrypt_batch(bundle, 1)?.remove(0))
     }
@@ -208,17 +226,29 @@ impl Client {
     /// tensor for each output, for the client alone as those of [`Client::decrypt`].
     ///
     /// # Errors
-    /// As [`Client::decrypt`], and [`Error::Batch`] for none or more than there are lanes.
+    /// As [`Client::decrypt`]; [`Error::Batch`] for none or more than there are lanes, [`Error::Samples`] for
+    /// more than were encrypted.
     pub fn decrypt_batch(&self, bundle: &[u8], n_samples: usize) -> Result<Vec<Vec<Vec<f64>>>, Error> {
-        let ports = &self.manifest.outputs;
-        self.allow_ports(ports)?;
-        let outputs = cts::read(&self.context, bundle, Kind::Results, &self.fingerprint, ports)?;
-        let slots = ports.iter().zip(&outputs).map(|(port, cts)| self.decrypt_port(port, cts));
-        let slots = Zeroizing::new(slots.collect::<Result<Vec<_>, _>>()?);
-        port::unpack_batch(&self.manifest, &slots, n_samples)
+        port::check_count(&self.manifest, n_samples)?;
+        let Opened { question: Question { n_samples: encrypted, .. }, outputs } = self.open(bundle)?;
+        if n_samples > encrypted {
+            return Err(Error::Samples { encrypted, asked: n_samples });
+        }
+        notice::refuse(&self.evidence_of(&outputs, encrypted))?;
+        let slots = outputs.into_iter().map(|cts| cts.into_iter().map(real).collect()).collect();
+        port::unpack_batch(&self.manifest, &Zeroizing::<Vec<Vec<Vec<f64>>>>::new(slots), n_samples)
     }
 
-    /// Decrypts a bundle of results to values that may be shared.
+    /// As [`Client::decrypt_batch`] for all samples of an encryption, of which the client kept the question.
+    ///
+    /// # Errors
+    /// As [`Client::decrypt`], and when the results answer another question.
+    pub fn decrypt_answer(&self, bundle: &[u8], question: &Question) -> Result<Vec<Vec<Vec<f64>>>, Error> {
+        question.check(Question::answered(bundle)?)?;
+        self.decrypt_batch(bundle, question.n_samples)
+    }
+
+    /// Decrypts a bundle of results to values that may be shared, of its first sample.
     ///
     /// # Errors
     /// As [`Client::decrypt`] and [`Sharing::loss`], and when the system gives no randomness.
@@ -232,13 +262,47 @@ impl Client {
         self.limits.allow(Held::Ciphertexts, bytes.saturating_mul(2))
     }
 
-    /// Slots of the ciphertexts of an output.
-    fn decrypt_port(&self, port: &Port, cts: &[CkksCt]) -> Result<Vec<Vec<f64>>, Error> {
+    /// What tells whether a bundle of results is one, by output, for the client alone: decrypting
+    /// refuses it if any of them has a notice.
+    ///
+    /// # Errors
+    /// As [`Client::decrypt`], except [`Error::Implausible`].
+    pub fn evidence(&self, bundle: &[u8]) -> Result<Vec<Evidence>, Error> {
+        let Opened { question, outputs } = self.open(bundle)?;
+        Ok(self.evidence_of(&outputs, question.n_samples))
+    }
+
+    fn evidence_of(&self, outputs: &[Vec<Decoded>], n_samples: usize) -> Vec<Evidence> {
+        let ports = self.manifest.outputs.iter().zip(outputs);
+        ports.map(|(port, cts)| Evidence::of(&self.manifest, port, cts, n_samples)).collect()
+    }
+
+    /// Decrypts every ciphertext of a bundle of results.
+    fn open(&self, bundle: &[u8]) -> Result<Opened, Error> {
+        self.allow_ports(&self.manifest.outputs)?;
+        let Asked { question, ports } = self.binding.read(Kind::Results, bundle, &self.manifest)?;
+        let outputs = self.manifest.outputs.iter().zip(&ports);
+        let outputs = outputs.map(|(port, cts)| self.decrypt_port(port, cts)).collect::<Result<_, _>>()?;
+        Ok(Opened { question, outputs })
+    }
+
+    fn decrypt_port(&self, port: &Port, cts: &[CkksCt]) -> Result<Vec<Decoded>, Error> {
         for (i, ct) in cts.iter().enumerate() {
             expect_type(ct.ty(), port.ty, || format!("ciphertext {i} of output `{}`", port.name))?;
         }
         cts.par_iter().map(|ct| ckks::decrypt(&self.encoder, &self.secret, ct)).collect()
     }
+}
+
+/// Decrypted results, before anything is known of them.
+struct Opened {
+    question: Question,
+    outputs: Vec<Vec<Decoded>>,
+}
+
+/// The slots, for the caller to wipe.
+fn real(mut decoded: Decoded) -> Vec<f64> {
+    std::mem::take(&mut *decoded.real)
 }
 
 fn checked_context(demanded: SecurityLevel, manifest: &Manifest) -> Result<Arc<Context>, Error> {

@@ -1,6 +1,8 @@
 //! Everything that can go wrong between a program, its keys and its data.
 
 use crate::limits::Held;
+#[cfg(feature = "client")]
+use crate::notice::{Cause, Notice};
 use hecc_ir::artifact::ArtifactError;
 use hecc_ir::program::ProgramError;
 use hecc_ir::{CtType, Level, SecurityLevel, Shape, Step, TensorError};
@@ -67,6 +69,14 @@ pub enum Error {
         lanes: usize,
         /// Samples given.
         found: usize,
+    },
+    /// Results of more samples were asked for than were encrypted.
+    #[error("the result is of {encrypted} samples, asked for {asked}")]
+    Samples {
+        /// Samples that were encrypted together.
+        encrypted: usize,
+        /// Samples asked for.
+        asked: usize,
     },
     /// A sample of a batch was refused.
     #[error("sample {sample}: {cause}")]
@@ -158,6 +168,15 @@ pub enum Error {
     /// Bytes that are no bundle, a damaged one, or one for something else.
     #[error(transparent)]
     Bundle(#[from] crate::bundle::BundleError),
+    /// A decrypted output that no run of the program gives.
+    #[cfg(feature = "client")]
+    #[error("output `{output}` is not plausible: {}: {}", noticed(.notices), Cause::of(.notices))]
+    Implausible {
+        /// Name of the output.
+        output: String,
+        /// Every sign of it.
+        notices: Vec<Notice>,
+    },
     /// Plaintexts could not be kept in a file.
     #[error("cannot keep plaintexts in a file in `{}`: {cause}", .folder.display())]
     Spill {
@@ -206,6 +225,11 @@ pub enum Error {
     /// Worker threads could not be started.
     #[error("cannot start worker threads: {0}")]
     Threads(String),
+}
+
+#[cfg(feature = "client")]
+fn noticed(notices: &[Notice]) -> String {
+    notices.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn listed(errors: &[ProgramError]) -> String {

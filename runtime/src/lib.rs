@@ -35,6 +35,8 @@ mod forecast;
 pub mod limits;
 mod map;
 pub mod memory;
+#[cfg(feature = "client")]
+pub mod notice;
 pub mod port;
 pub mod report;
 mod rules;

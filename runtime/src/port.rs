@@ -9,7 +9,8 @@ use hecc_ir::program::Port;
 use hecc_ir::{Manifest, Tensor};
 
 /// Slots of the ring for the ciphertexts of every input, in manifest order. Lanes
-/// without a sample are zero.
+/// without a sample of their own repeat the others, in order: no lane computes with what is no input, and a
+/// client can see that lanes with the same sample have the same result.
 ///
 /// # Errors
 /// [`Error::Batch`] for no sample or more than there are lanes; [`Error::Sample`] with what
@@ -24,6 +25,7 @@ pub fn pack_batch<S: AsRef<[Tensor]>>(
         let refused = |cause| Error::Sample { sample, cause: Box::new(cause) };
         pack(manifest, tensors.as_ref(), sample, &mut slots).map_err(refused)?;
     }
+    repeat_lanes(manifest, samples.len(), &mut slots);
     Ok(slots)
 }
 
@@ -35,7 +37,16 @@ pub fn pack_batch<S: AsRef<[Tensor]>>(
 pub fn pack_one(manifest: &Manifest, tensors: &[Tensor]) -> Result<Vec<Vec<Vec<f64>>>, Error> {
     let mut slots = empty(manifest);
     pack(manifest, tensors, 0, &mut slots)?;
+    repeat_lanes(manifest, 1, &mut slots);
     Ok(slots)
+}
+
+/// Fills the lanes after the first ones with what these hold.
+fn repeat_lanes(manifest: &Manifest, n_samples: usize, slots: &mut [Vec<Vec<f64>>]) {
+    let lanes = manifest.lanes();
+    for slot in slots.iter_mut().flatten().flat_map(|ct| ct.chunks_mut(lanes)) {
+        (n_samples..lanes).for_each(|lane| slot[lane] = slot[lane - n_samples]);
+    }
 }
 
 /// The first samples of a batch, from the slots of the ciphertexts of every output.
@@ -59,7 +70,8 @@ pub fn unpack_batch(
     Ok((0..n_samples).map(tensors).collect())
 }
 
-fn check_count(manifest: &Manifest, found: usize) -> Result<(), Error> {
+/// Refuses a number of samples that no batch has.
+pub(crate) fn check_count(manifest: &Manifest, found: usize) -> Result<(), Error> {
     let lanes = manifest.lanes();
     if (1..=lanes).contains(&found) { Ok(()) } else { Err(Error::Batch { lanes, found }) }
 }

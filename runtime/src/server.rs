@@ -4,7 +4,8 @@
 //! a [`Session`] once per client, and both serve any number of threads.
 
 use crate::backend::ckks::{self, Ckks};
-use crate::bundle::{Fingerprint, Kind, Reader, cts};
+use crate::bundle::cts::{Asked, Binding};
+use crate::bundle::{Fingerprint, KeyId, Kind, Reader};
 use crate::executor::{Progress, silent};
 use crate::limits::{Held, Limits};
 use crate::{Encoded, Error, Executor, PlainBytes, Prepared, RunCost};
@@ -56,6 +57,11 @@ impl Server {
         &self.encoded.program().manifest
     }
 
+    /// Name of the profile of the machine that the program was compiled for.
+    pub fn target(&self) -> &str {
+        &self.encoded.program().target
+    }
+
     /// Bytes of ciphertexts in a run, as [`Encoded::ciphertext_bytes`].
     pub fn ciphertext_bytes(&self) -> usize {
         self.encoded.ciphertext_bytes()
@@ -75,10 +81,12 @@ impl Server {
     pub fn session(&self, eval_keys: &[u8]) -> Result<Session, Error> {
         self.encoded.limits().allow(Held::Keys, self.key_bytes(eval_keys.len() as u64))?;
         let mut reader = Reader::open(eval_keys, Kind::EvalKeys, &self.fingerprint)?;
+        let (context, fingerprint) = (self.context.clone(), self.fingerprint);
+        let binding = Binding { context, fingerprint, keys: reader.keys() };
         let keys = EvalKeys::from_bytes(&self.context, reader.bytes()?)?;
         reader.end()?;
         let prepared = self.encoded.bind(backend(&self.context, self.manifest(), keys))?;
-        Ok(Session { context: self.context.clone(), fingerprint: self.fingerprint, prepared })
+        Ok(Session { binding, prepared })
     }
 }
 
@@ -100,8 +108,7 @@ fn backend(context: &Arc<Context>, manifest: &Manifest, keys: EvalKeys) -> Ckks 
 
 /// A program with the keys of one client.
 pub struct Session {
-    context: Arc<Context>,
-    fingerprint: Fingerprint,
+    binding: Binding,
     prepared: Prepared<Ckks>,
 }
 
@@ -115,10 +122,16 @@ pub struct Reply {
 }
 
 impl Session {
+    /// The key pair whose evaluation keys these are.
+    pub fn keys(&self) -> KeyId {
+        self.binding.keys
+    }
+
     /// Evaluates the program on a bundle of inputs.
     ///
     /// # Errors
-    /// When the bytes are no bundle of inputs for this program.
+    /// When the bytes are no bundle of inputs for this program, or were not encrypted with the secret
+    /// key that the evaluation keys are of.
     pub fn eval(&self, inputs: &[u8]) -> Result<Reply, Error> {
         self.eval_with(inputs, &silent)
     }
@@ -137,11 +150,11 @@ impl Session {
     /// As [`Session::eval`], and [`Prepared::run_within`].
     pub fn eval_within(&self, inputs: &[u8], limits: &Limits, progress: Progress) -> Result<Reply, Error> {
         self.prepared.check_limits(limits)?;
-        let ports = &self.prepared.program().manifest.inputs;
-        let inputs = cts::read(&self.context, inputs, Kind::Inputs, &self.fingerprint, ports)?;
-        let report = self.prepared.run_within(inputs, limits, progress)?;
-        let bundle = cts::write(&self.context, Kind::Results, &self.fingerprint, &report.outputs)?;
-        Ok(Reply { bundle, cost: report.cost })
+        let manifest = &self.prepared.program().manifest;
+        let Asked { question, ports } = self.binding.read(Kind::Inputs, inputs, manifest)?;
+        let report = self.prepared.run_within(ports, limits, progress)?;
+        let results = Asked { question, ports: report.outputs };
+        Ok(Reply { bundle: self.binding.write(Kind::Results, &results)?, cost: report.cost })
     }
 
     /// The program with these keys, to run on ciphertexts directly.

@@ -7,12 +7,18 @@ mod common;
 
 use common::{Draft, params, rms, values};
 use hecc_ir::primes::nearest_ntt_prime;
-use hecc_ir::{KeyPlan, Manifest, Params, Program, SecurityLevel, Tensor, artifact};
-use hecc_runtime::bundle::BundleError;
+use hecc_ir::program::{Expected, SlotRun};
+use hecc_ir::{KeyPlan, Layout, Manifest, Params, Program, SecurityLevel, Shape, Tensor, artifact};
+use hecc_runtime::bundle::{BundleError, Question};
 use hecc_runtime::client::{Client, Sharing};
+use hecc_runtime::notice::Notice;
 use hecc_runtime::server::{Server, Session};
 use hecc_runtime::{Clear, Error, Executor};
+use std::ops::Range;
 use std::sync::Arc;
+
+/// Bytes of a bundle before its payload.
+const HEADER: usize = 71;
 
 /// (x + rotated x)², on two inputs of which one is ignored.
 fn program(ring_degree: usize) -> Program {
@@ -108,8 +114,10 @@ fn batches_that_do_not_fit_are_refused() {
     assert_eq!(error(&[sample.clone(), short]), "sample 1: `x1` takes tensors of shape [8], found [7]");
     let session = serve(&program).session(&client.eval_keys().unwrap()).unwrap();
     let reply = session.eval(&client.encrypt_batch(&[&sample]).unwrap()).unwrap();
-    let refused = client.decrypt_batch(&reply.bundle, 5).unwrap_err();
-    assert!(matches!(refused, Error::Batch { lanes: 4, found: 5 }), "{refused}");
+    let refused = |n| client.decrypt_batch(&reply.bundle, n).unwrap_err();
+    assert!(matches!(refused(5), Error::Batch { lanes: 4, found: 5 }));
+    assert!(matches!(refused(2), Error::Samples { encrypted: 1, asked: 2 }));
+    assert_eq!(refused(2).to_string(), "the result is of 1 samples, asked for 2");
 }
 
 /// A back end for one sample does not run a program for several.
@@ -262,6 +270,28 @@ fn tensors_are_checked() {
     assert_eq!(large, "element 31 of `x1` is 1.5, outside the declared range -1 to 1");
 }
 
+/// As many elements along other axes are another tensor.
+#[test]
+fn tensors_of_another_shape_are_refused() {
+    let mut manifest = program(64).manifest;
+    manifest.inputs[0].layout.shape = [2, 4, 4].into();
+    let client = Client::generate_insecure(&manifest).unwrap();
+    let encrypt = |shape: &[usize]| {
+        let x = Tensor::new(Shape(shape.to_vec()), values(32, 1)).unwrap();
+        client.encrypt(&[x, values(32, 2).into()])
+    };
+    for shape in [&[2, 4, 4][..], &[1, 2, 4, 4], &[2, 4, 1, 4]] {
+        assert!(encrypt(shape).is_ok(), "{shape:?}");
+    }
+    for shape in [&[4, 4, 2][..], &[2, 16], &[32], &[4, 8]] {
+        let refused = encrypt(shape).unwrap_err();
+        assert!(matches!(&refused, Error::Shape { found, .. } if found.0 == shape), "{refused}");
+    }
+    let refused = encrypt(&[4, 4, 2]).unwrap_err().to_string();
+    assert_eq!(refused, "`x0` takes tensors of shape [2x4x4], found [4x4x2]");
+    assert!(Tensor::new([2, 3], vec![0.0; 5]).is_err());
+}
+
 #[test]
 fn bundles_of_another_program_are_refused() {
     let (client, session) = connected();
@@ -302,19 +332,28 @@ fn missing_keys_are_named() {
 /// A bundle as if made for `manifest`, with a right checksum.
 fn rebranded(bundle: &[u8], manifest: &Manifest) -> Vec<u8> {
     let sample = Client::generate_insecure(manifest).unwrap().save();
+    with_header(bundle, 7..39, &sample)
+}
+
+/// A bundle as if made with the keys of another one, with a right checksum.
+fn rekeyed(bundle: &[u8], sample: &[u8]) -> Vec<u8> {
+    with_header(bundle, 39..55, sample)
+}
+
+fn with_header(bundle: &[u8], field: Range<usize>, sample: &[u8]) -> Vec<u8> {
     let mut bytes = bundle.to_vec();
-    bytes[7..39].copy_from_slice(&sample[7..39]);
+    bytes[field.clone()].copy_from_slice(&sample[field]);
     reseal(bytes)
 }
 
 /// Makes the checksum right again, as an attacker would.
 fn reseal(mut bytes: Vec<u8>) -> Vec<u8> {
     use sha2::{Digest, Sha256};
-    if bytes.len() >= 55 {
-        let length = (bytes.len() as u64 - 55).to_le_bytes();
-        bytes[39..47].copy_from_slice(&length);
-        let digest = Sha256::new_with_prefix(&bytes[..47]).chain_update(&bytes[55..]).finalize();
-        bytes[47..55].copy_from_slice(&digest[..8]);
+    if bytes.len() >= HEADER {
+        let length = (bytes.len() as u64 - HEADER as u64).to_le_bytes();
+        bytes[55..63].copy_from_slice(&length);
+        let digest = Sha256::new_with_prefix(&bytes[..63]).chain_update(&bytes[HEADER..]).finalize();
+        bytes[63..HEADER].copy_from_slice(&digest[..8]);
     }
     bytes
 }
@@ -323,17 +362,19 @@ fn reseal(mut bytes: Vec<u8>) -> Vec<u8> {
 fn results_of_another_type_are_refused() {
     let (client, session) = connected();
     let reply = session.eval(&client.encrypt(&tensors(client.manifest())).unwrap()).unwrap();
-    // Two counts, then the scale of the first ciphertext.
+    // An identity, three counts, then the scale of the first ciphertext.
     let altered = |at: usize, number: i64| {
         let mut bytes = reply.bundle.clone();
-        bytes[55 + 8 * at..63 + 8 * at].copy_from_slice(&number.to_le_bytes());
+        bytes[HEADER + 8 * at..HEADER + 8 * at + 8].copy_from_slice(&number.to_le_bytes());
         client.decrypt(&reseal(bytes)).unwrap_err()
     };
     for scale in [0, i64::MIN, i64::MAX] {
-        assert!(matches!(altered(2, scale), Error::CtType { .. }));
+        assert!(matches!(altered(5, scale), Error::CtType { .. }));
     }
-    let error = expect_bundle(altered(0, 2)).to_string();
-    assert_eq!(error, "the bundle is malformed: it holds 2 tensors instead of 1");
+    let malformed = |at, number| expect_bundle(altered(at, number)).to_string();
+    assert_eq!(malformed(3, 2), "the bundle is malformed: it holds 2 tensors instead of 1");
+    assert_eq!(malformed(2, 2), "the bundle is malformed: it holds 2 samples in 1 lanes");
+    assert_eq!(malformed(2, 0), "the bundle is malformed: it holds 0 samples in 1 lanes");
 }
 
 /// Damaged copies of a bundle: bytes changed, cut, or grown at various places.
@@ -377,4 +418,167 @@ fn damaged_programs_never_panic() {
     for damaged in mutations(&bytes) {
         let _ = Server::load(&damaged).map(|_| ());
     }
+}
+
+/// Two clients of one program, and a session for the first.
+fn rivals(ring_degree: usize) -> (Client, Client, Server, Session) {
+    let program = program(ring_degree);
+    let server = serve(&program);
+    let [one, other] = [(); 2].map(|()| Client::generate_insecure(&program.manifest).unwrap());
+    let session = server.session(&one.eval_keys().unwrap()).unwrap();
+    (one, other, server, session)
+}
+
+fn is_of_other_keys(error: Error) -> bool {
+    matches!(expect_bundle(error), BundleError::OtherKeys { .. })
+}
+
+/// Signs that a result is none.
+fn notices(error: Error) -> Vec<Notice> {
+    match error {
+        Error::Implausible { notices, .. } => notices,
+        other => panic!("{other}"),
+    }
+}
+
+fn is_noise(error: Error) -> bool {
+    notices(error).iter().any(|notice| matches!(notice, Notice::Imaginary { .. }))
+}
+
+#[test]
+fn bundles_of_another_key_pair_are_refused() {
+    let (one, other, _, session) = rivals(64);
+    let inputs = |client: &Client| client.encrypt(&tensors(client.manifest())).unwrap();
+    assert_eq!(session.keys(), one.keys());
+    assert_ne!(one.keys(), other.keys());
+    assert!(is_of_other_keys(session.eval(&inputs(&other)).unwrap_err()));
+    let result = session.eval(&inputs(&one)).unwrap().bundle;
+    assert!(is_of_other_keys(other.decrypt(&result).unwrap_err()));
+    let again = Client::load_insecure(one.manifest(), &one.save()).unwrap();
+    assert_eq!(again.keys(), one.keys());
+    assert_eq!(
+        session.eval(&inputs(&again)).map(|reply| again.decrypt(&reply.bundle).is_ok()).ok(),
+        Some(true)
+    );
+}
+
+#[test]
+fn results_of_other_keys_decrypt_to_nothing() {
+    let (one, other, server, session) = rivals(1024);
+    let inputs = one.encrypt(&tensors(one.manifest())).unwrap();
+    let result = session.eval(&inputs).unwrap().bundle;
+    assert!(is_noise(other.decrypt(&rekeyed(&result, &other.save())).unwrap_err()));
+    let mistaken = server.session(&rekeyed(&other.eval_keys().unwrap(), &inputs)).unwrap();
+    assert!(is_noise(one.decrypt(&mistaken.eval(&inputs).unwrap().bundle).unwrap_err()));
+}
+
+#[test]
+fn results_with_a_flipped_bit_decrypt_to_nothing() {
+    let (client, _, _, session) = rivals(1024);
+    let result = session.eval(&client.encrypt(&tensors(client.manifest())).unwrap()).unwrap().bundle;
+    // Behind the question, the counts, and what a ciphertext says of itself.
+    let first = HEADER + 90;
+    for at in (first..result.len()).step_by(result.len() / 40) {
+        let mut damaged = result.clone();
+        damaged[at] ^= 1 << (at % 8);
+        match client.decrypt(&reseal(damaged)).unwrap_err() {
+            Error::Implausible { .. } => {}
+            other => assert!(other.to_string().contains("exceeds its prime"), "{at}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn results_of_other_inputs_are_refused() {
+    let (client, session) = connected();
+    let input = || client.encrypt(&tensors(client.manifest())).unwrap();
+    let (older, newer) = (input(), input());
+    let [old, new] = [&older, &newer].map(|input| session.eval(input).unwrap().bundle);
+    let question = Question::of(&newer).unwrap();
+    assert_eq!(client.decrypt_answer(&new, &question).unwrap(), [client.decrypt(&new).unwrap()]);
+    let refused = expect_bundle(client.decrypt_answer(&old, &question).unwrap_err());
+    let found = Question::of(&older).unwrap();
+    assert_eq!(refused, BundleError::OtherQuestion { expected: question, found });
+    assert!(
+        expect_bundle(client.decrypt_answer(&newer, &question).unwrap_err()).to_string().contains("expected")
+    );
+}
+
+/// 2000 x, whose modulus holds numbers up to 512, for inputs up to 0.1; only the first half of the slots
+/// hold elements.
+fn narrow_program(zeros: Vec<SlotRun>) -> Program {
+    let mut draft = Draft::with_lanes(&params(1024, 1, 1), 1);
+    let x = draft.input();
+    let product = draft.inner_product(vec![(x, vec![2000.0])]);
+    let rescaled = draft.rescale(product);
+    draft.output(rescaled);
+    let mut program = draft.finish();
+    let Manifest { inputs, outputs, .. } = &mut program.manifest;
+    for port in [&mut inputs[0], &mut outputs[0]] {
+        port.layout = Layout::contiguous(Shape(vec![256]), 512);
+    }
+    outputs[0].range = (-200.0, 200.0);
+    outputs[0].expected = Some(Expected { error: 1e-5, coefficient: 200.0, zeros: vec![zeros] });
+    program
+}
+
+/// What a result of equal numbers shows.
+fn shown(program: &Program, x: f64) -> Vec<Notice> {
+    let client = Client::generate_insecure(&program.manifest).unwrap();
+    let session = serve(program).session(&client.eval_keys().unwrap()).unwrap();
+    let result = session.eval(&client.encrypt(&[vec![x; 256].into()]).unwrap()).unwrap().bundle;
+    let [evidence] = &client.evidence(&result).unwrap()[..] else { panic!("one output") };
+    assert_eq!(evidence.notices().is_empty(), client.decrypt(&result).is_ok());
+    evidence.notices()
+}
+
+#[test]
+fn values_that_outgrow_the_modulus_are_noticed() {
+    let zeros = vec![SlotRun { start: 256, len: 256 }];
+    let (masked, full) = (narrow_program(zeros), narrow_program(Vec::new()));
+    let of = |program: &Program, x: f64| shown(program, x).iter().map(name).collect::<Vec<_>>();
+    assert_eq!(of(&masked, 0.1), [""; 0]);
+    assert_eq!(of(&full, 0.1), [""; 0]);
+    // The first coefficient is half of a value: 1500 still fits, wraps around beyond 1024.
+    assert_eq!(of(&full, 0.4), ["range", "coefficient"]);
+    assert!(of(&masked, 0.9).contains(&"zeros"));
+    // A whole number of times around the modulus: the first coefficient is small again.
+    assert!(of(&masked, 1.0).contains(&"zeros"));
+}
+
+fn name(notice: &Notice) -> &'static str {
+    match notice {
+        Notice::Imaginary { .. } => "imaginary",
+        Notice::Zeros { .. } => "zeros",
+        Notice::Lanes { .. } => "lanes",
+        Notice::Range { .. } => "range",
+        Notice::Coefficient { .. } => "coefficient",
+    }
+}
+
+#[test]
+fn lanes_that_repeat_a_sample_have_its_result() {
+    let mut program = program_with_lanes(1024, 8);
+    program.manifest.outputs[0].range = (-10.0, 10.0);
+    let client = Client::generate_insecure(&program.manifest).unwrap();
+    let session = serve(&program).session(&client.eval_keys().unwrap()).unwrap();
+    let sample = |seed: u64| pair(64, 2 * seed + 1);
+    let batch: Vec<_> = (0..3).map(sample).collect();
+    let [sent, full] = [&batch[..], &(0..8).map(sample).collect::<Vec<_>>()]
+        .map(|batch| session.eval(&client.encrypt_batch(batch).unwrap()).unwrap().bundle);
+    let lanes = |bundle: &[u8]| client.evidence(bundle).unwrap().remove(0).lanes;
+    assert!(lanes(&sent).is_some_and(|difference| difference < 1e-6));
+    assert_eq!(lanes(&full), None);
+    // Full results that say that they are of fewer samples.
+    let mut claimed = full;
+    claimed[HEADER + 16..HEADER + 24].copy_from_slice(&3u64.to_le_bytes());
+    let refused = notices(client.decrypt_batch(&reseal(claimed), 3).unwrap_err());
+    assert_eq!(refused.iter().map(name).collect::<Vec<_>>(), ["lanes"]);
+}
+
+#[test]
+fn identities_are_drawn_anew() {
+    let (client, _) = connected();
+    let input = || Question::of(&client.encrypt(&tensors(client.manifest())).unwrap()).unwrap();
+    assert_ne!(input(), input());
 }

@@ -3,6 +3,7 @@
 
 use hecc_ir::{Program, SecurityLevel, Tensor, artifact};
 use hecc_runtime::client::Client;
+use hecc_runtime::notice::Evidence;
 use hecc_runtime::server::{Server, Session};
 
 /// Both halves, with keys made and loaded.
@@ -38,12 +39,24 @@ impl Connected {
     /// # Panics
     /// As [`Connected::predict`].
     pub fn predict_batch(&self, inputs: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let results = self.evaluate(inputs);
+        let results = self.client.decrypt_batch(&results, inputs.len()).expect("the result is sound");
+        results.into_iter().map(|mut outputs| outputs.remove(0)).collect()
+    }
+
+    /// What the decryption of the first output shows.
+    ///
+    /// # Panics
+    /// As [`Connected::predict`].
+    pub fn evidence(&self, inputs: &[Vec<f64>]) -> Evidence {
+        self.client.evidence(&self.evaluate(inputs)).expect("the result is readable").remove(0)
+    }
+
+    fn evaluate(&self, inputs: &[Vec<f64>]) -> Vec<u8> {
         let shape = &self.client.manifest().inputs[0].layout.shape;
         let tensor = |input: &Vec<f64>| Tensor::new(shape.clone(), input.clone()).expect("inputs are whole");
         let batch: Vec<_> = inputs.iter().map(|input| [tensor(input)]).collect();
         let sent = self.client.encrypt_batch(&batch).expect("the inputs are sound");
-        let reply = self.session.eval(&sent).expect("the ciphertexts are sound");
-        let results = self.client.decrypt_batch(&reply.bundle, inputs.len()).expect("the result is sound");
-        results.into_iter().map(|mut outputs| outputs.remove(0)).collect()
+        self.session.eval(&sent).expect("the ciphertexts are sound").bundle
     }
 }

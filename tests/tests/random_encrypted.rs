@@ -74,5 +74,11 @@ proptest! {
         // Among thousands of runs some have unlucky keys: then most of a few others must do.
         let holds = error() <= bound || (0..N_MORE_RUNS).filter(|_| error() <= bound).count() > N_MORE_RUNS / 2;
         prop_assert!(holds, "errors above {}, predicted {}", bound, predicted);
+        let evidence = Connected::new(&compiled.program).evidence(&inputs);
+        prop_assert_eq!(evidence.notices(), []);
+        let allowed = compiled.program.manifest.outputs[0].expected.as_ref().unwrap().error;
+        for found in [Some(evidence.imaginary), evidence.zeros, evidence.lanes].into_iter().flatten() {
+            prop_assert!(found <= TOLERANCE * allowed, "{} where {} is expected", found, allowed);
+        }
     }
 }

@@ -5,7 +5,6 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -136,42 +135,6 @@ fn every_module_of_the_compiler_has_a_rank() {
         code(&text).filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
     declared.iter().for_each(|module| assert!(MODULES.contains(module), "{module}"));
     assert_eq!(declared.len() + 1, MODULES.len());
-}
-
-/// Names of all crates that one of ours is built from; further arguments choose its features.
-fn dependencies(package: &str, features: &[&str]) -> Vec<String> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| String::from("cargo"));
-    let arguments =
-        ["tree", "-p", package, "-e", "normal", "--prefix", "none", "--format", "{p}", "--offline"];
-    let mut command = Command::new(cargo);
-    let output = command.current_dir(repository()).args(arguments).args(features).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let tree = String::from_utf8(output.stdout).unwrap();
-    tree.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
-}
-
-fn assert_without(package: &str, features: &[&str], [has, unwanted]: [&[&str]; 2]) {
-    let names = dependencies(package, features);
-    let is_there = |name: &&&str| names.iter().any(|found| found == *name);
-    assert_eq!(has.iter().find(|name| !is_there(name)), None, "{package} was to need it");
-    assert_eq!(unwanted.iter().find(is_there), None, "{package} depends on it");
-}
-
-#[test]
-fn the_runtime_depends_on_no_compiler_and_no_parser() {
-    let unwanted =
-        ["hecc", "hecc-train", "lalrpop", "lalrpop-util", "logos", "prost", "clap", "egg", "proptest"];
-    assert_without("hecc-runtime", &[], [&["hecc-ir", "hecc-ckks"], &unwanted]);
-}
-
-/// Both take longer to build than they are worth to whom does not ask for them.
-#[test]
-fn the_command_has_no_training_and_the_compiler_no_terminal() {
-    let training = ["hecc-train", "hecc-prepare", "burn", "zstd-sys"];
-    assert_without("hecc", &[], [&["hecc-runtime", "clap"], &training]);
-    let unwanted = ["hecc-runtime", "hecc-ckks", "clap", "indicatif", "comfy-table", "plotters"];
-    assert_without("hecc", &["--no-default-features"], [&["egg"], &unwanted]);
-    assert_without("hecc-prepare", &[], [&["burn"], &["zstd-sys"]]);
 }
 
 /// Without the feature `client` nothing of the runtime can hold a secret key.

@@ -8,7 +8,7 @@
 use crate::TrainError;
 use crate::adam::Momentum;
 use crate::trainee::{Trainee, Weight, floats, tensor};
-use burn::tensor::{Device, Tensor};
+use burn_tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// A training between two epochs. It may come from outside: whoever goes on from it checks

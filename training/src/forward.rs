@@ -1,8 +1,8 @@
 //! Evaluation of a batch on tensors.
 
 use crate::trainee::{Role, Trainee};
-use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
-use burn::tensor::{Int, Tensor, TensorData, activation, module};
+use burn_tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
+use burn_tensor::{Int, Tensor, TensorData, activation, module};
 use hecc_model::{Conv, LayerId, LayerKind, Nonlinear};
 
 impl Trainee {

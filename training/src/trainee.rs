@@ -3,7 +3,7 @@
 use crate::TrainError;
 use crate::adam::Momentum;
 use crate::samples::Samples;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn_tensor::{Device, Tensor, TensorData};
 use hecc_model::{LayerId, LayerKind, Model};
 
 /// Samples evaluated at once.
@@ -216,7 +216,7 @@ pub(crate) fn tensor(values: Vec<f32>, device: &Device) -> Tensor<1> {
 
 /// Samples as rows.
 pub(crate) fn batch_tensor(samples: &Samples, device: &Device) -> Tensor<2> {
-    let shape = [samples.len(), samples.n_elements];
+    let shape = [samples.len(), samples.n_elements()];
     Tensor::from_data(TensorData::new(samples.elements.clone(), shape), device)
 }
 

@@ -3,7 +3,7 @@
 use super::accuracy::Task;
 use super::form::Form;
 use super::memory::{parse_memory, parse_time};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
 use hecc_ir::machine::Bound;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -48,6 +48,14 @@ const EXAMPLES: &str = "Examples:
   hecc inspect model.hec --stage leveled | less
   hecc explain H021";
 
+/// The machine that the command runs on.
+pub const NATIVE: &str = "native";
+
+/// The default of commands that run at once what they compile.
+fn native(target: Arg) -> Arg {
+    target.default_value(NATIVE)
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -56,10 +64,13 @@ pub enum Command {
     /// Print any stage of a compilation, or a compiled file.
     Inspect(InspectArgs),
     /// Compile, encrypt, evaluate and decrypt samples, and show the predictions.
+    #[command(mut_arg("target", native))]
     Run(DataArgs),
     /// Measure a model: latency, sizes, operation counts, accuracy.
+    #[command(mut_arg("target", native))]
     Bench(BenchArgs),
     /// Compare encrypted (or simulated) results with plain evaluation.
+    #[command(mut_arg("target", native))]
     Check(CheckArgs),
     /// Client: make a secret key and the evaluation keys the server needs.
     Keygen(KeygenArgs),
@@ -99,8 +110,9 @@ pub struct ModelArgs {
     /// Samples (`.npz`, or a folder with MNIST or CIFAR-10) that show how large values inside the network become.
     #[arg(long, value_name = "SAMPLES.npz")]
     pub calibrate: Option<PathBuf>,
-    /// Machine to compile for: `avx512`, which is the default, `avx2` for machines without AVX-512 IFMA, or
-    /// a profile (JSON) that `hecc calibrate` measured.
+    /// Machine to compile for: `native`, this one, which `run`, `bench` and `check` take if not told; `avx512`, which
+    /// all others take, so that programs are the same bytes wherever they are compiled; `avx2`, `portable`,
+    /// or a profile (JSON) that `hecc calibrate` measured.
     #[arg(long, value_name = "TARGET")]
     pub target: Option<PathBuf>,
     /// Bits of security to keep against classical attacks.
@@ -466,9 +478,16 @@ pub struct DecryptArgs {
     /// Encrypted result.
     #[arg(long, default_value = "result.hect")]
     pub input: PathBuf,
-    /// How many samples were encrypted together.
-    #[arg(long, default_value = "1", conflicts_with = "share")]
-    pub count: NonZeroUsize,
+    /// The encrypted input that this must be the result of; without it, `input.hect` beside
+    /// the result, if there is one.
+    #[arg(long, value_name = "INPUT.hect")]
+    pub answers: Option<PathBuf>,
+    /// Decrypt whichever input it is the result of.
+    #[arg(long, conflicts_with = "answers")]
+    pub any_input: bool,
+    /// How many samples to decrypt; without it, all that were encrypted together.
+    #[arg(long, conflicts_with = "share")]
+    pub count: Option<NonZeroUsize>,
     /// What the outputs are for: `regress` names no class. One output never does.
     #[arg(long, value_enum, value_name = "TASK", default_value = "classify")]
     pub task: Task,

@@ -19,6 +19,8 @@ use std::time::Duration;
 #[derive(Debug, Serialize)]
 pub struct Figures {
     model: String,
+    /// Name of the profile of the machine it was compiled for.
+    target: String,
     latency_s: f64,
     latency_min_s: f64,
     latency_max_s: f64,
@@ -91,11 +93,11 @@ pub fn bench(args: &BenchArgs, form: Form) -> Result<(), Diagnostics> {
     let judge = Judge::of(args.task, &data, &built)?;
     let deployment = Deployment::start(args, &built.compiled.program)?;
     let bar = progress::bar("evaluating", data.samples.len());
-    let mut outcomes = Vec::new();
-    for first in (0..data.samples.len()).step_by(deployment.lanes()) {
-        outcomes.push(deployment.predict(&args.model.model, &data, first)?);
-        bar.set_position((first + deployment.lanes()).min(data.samples.len()) as u64);
-    }
+    let (path, n_samples, lanes) = (&args.model.model, data.samples.len(), deployment.lanes());
+    let outcomes = session::each_batch(path, n_samples, lanes, |first| {
+        bar.set_position(first as u64);
+        deployment.predict(path, &data, first)
+    })?;
     bar.finish_and_clear();
     let mut figures = figures((&built, &judge), &deployment, &data, &outcomes);
     figures.simulated = n_simulated.map(|n| simulate(args, &built, n.get())).transpose()?;
@@ -120,6 +122,7 @@ fn figures(
     let bits = |primes: &[u64]| primes.iter().map(|&p| round2((p as f64).log2())).collect();
     Figures {
         model: built.model.name.clone(),
+        target: program.target.clone(),
         latency_s: median(&latencies),
         latency_min_s: latencies[0],
         latency_max_s: latencies[latencies.len() - 1],

@@ -23,12 +23,12 @@ pub fn check(args: &CheckArgs, form: Form) -> Result<(), Diagnostics> {
     let judge = Judge::of(args.data.task, &data, &built)?;
     let evaluate = evaluator(args, &built)?;
     let bar = progress::bar("checking", data.samples.len());
-    let mut results = Vec::new();
     let lanes = built.compiled.program.manifest.lanes();
-    for first in (0..data.samples.len()).step_by(lanes) {
-        results.extend(evaluate(&data, first)?);
-        bar.set_position((first + lanes).min(data.samples.len()) as u64);
-    }
+    let results = session::each_batch(&args.data.model.model, data.samples.len(), lanes, |first| {
+        bar.set_position(first as u64);
+        evaluate(&data, first)
+    })?;
+    let results: Vec<Evaluated> = results.into_iter().flatten().collect();
     bar.finish_and_clear();
     let plain: Vec<_> = data.samples.iter().map(|sample| built.model.logits(sample)).collect();
     let expected = results.iter().filter_map(|result| result.expected_error).reduce(f64::max);

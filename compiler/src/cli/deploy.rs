@@ -9,15 +9,21 @@ use super::memory::{self, MemoryFigures};
 use super::problems::{self, COMPILE_AGAIN};
 use super::{digits, progress, session};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
-use hecc::front::data::DataSet;
+use hecc::front::MAX_BYTES;
+use hecc::front::data::{DataSet, Part};
+use hecc::front::file::read_at_most;
 use hecc_ir::{Manifest, Program, artifact};
+use hecc_runtime::bundle::{BundleError, Question};
 use hecc_runtime::client::{Client, Loss, Sharing};
 use hecc_runtime::server::Server;
 use hecc_runtime::{Error, bundle};
 use serde::Serialize;
 use serde_json::json;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+/// Name of encrypted inputs that is not said.
+const DEFAULT_INPUT: &str = "input.hect";
 const SECRET: Kind = Kind::Bundle(bundle::Kind::SecretKey);
 const EVAL_KEYS: Kind = Kind::Bundle(bundle::Kind::EvalKeys);
 const INPUTS: Kind = Kind::Bundle(bundle::Kind::Inputs);
@@ -66,8 +72,8 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
     let outputs = Outputs::beside([&args.manifest, &secret, &args.data], args.force.force);
     outputs.check(&[(&args.output, INPUTS)])?;
     let client = client((&args.manifest, &manifest), &secret, args.insecure)?;
-    let data = DataSet::read(&args.data)?;
     let end = args.index.saturating_add(args.count.get());
+    let data = DataSet::read_first(&args.data, Part::Test, end)?;
     data.samples.get(args.index..end).ok_or_else(|| {
         let title = format!("there is no sample {}; the file holds {}", end - 1, data.samples.len());
         Diagnostic::error(Code::BadDataSet, title)
@@ -91,7 +97,8 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
     let samples = session::batch(&data, args.index, args.count.get());
     let input = client.encrypt_batch(&samples).map_err(refused)?;
     let written = outputs.write(&[Output { path: &args.output, kind: INPUTS, bytes: &input }])?;
-    form.report(written, &json!({ "input": args.output, "input_bytes": input.len() }), || {
+    let report = json!({ "input": args.output, "input_bytes": input.len(), "samples": args.count });
+    form.report(written, &report, || {
         format!("wrote {} ({:.1} kB)\n", args.output.display(), input.len() as f64 / 1e3)
     });
     Ok(())
@@ -110,6 +117,9 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     let spinner = progress::spinner("encoding weights");
     let server = Server::of(program, &executor, &hecc_runtime::executor::silent).map_err(refused)?;
     spinner.finish_and_clear();
+    if let Some(notice) = elsewhere(&args.program, &server) {
+        form.diagnostics(&notice);
+    }
     let keys_refused = |e: Error| problems::bundle(bundle::Kind::EvalKeys, &keys_path, &e);
     let session = server.session(&eval_keys).map_err(keys_refused)?;
     let forecast = server.forecast();
@@ -138,6 +148,16 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     Ok(())
 }
 
+/// Primes of other machines count as slow where everything takes that many times as long for them.
+const FAR_OFF: f64 = 1.25;
+
+/// A notice that a program has primes which are slow on this machine.
+fn elsewhere(program: &Path, server: &Server) -> Option<Diagnostics> {
+    let (native, params) = (session::native_target(), &server.manifest().params);
+    let slowdown = native.ring(params.ring_degree)?.slowdown(params);
+    (slowdown > FAR_OFF).then(|| problems::elsewhere(program, server.target(), slowdown))
+}
+
 /// What `eval` prints.
 #[derive(Serialize)]
 struct EvalReport<'a> {
@@ -158,8 +178,12 @@ pub fn decrypt(args: &DecryptArgs, form: Form) -> Result<(), Diagnostics> {
     let client = client((&args.manifest, &manifest), &secret, args.insecure)?;
     let result = files::bundle(&args.input, bundle::Kind::Results, &manifest)?;
     let refused = |e: Error| decrypt_refused(args, &e);
+    let question = question(args, &result)?;
     let (samples, loss) = match sharing(args) {
-        None => (client.decrypt_batch(&result, args.count.get()).map_err(refused)?, None),
+        None => {
+            let n_samples = args.count.map_or(question.n_samples, NonZeroUsize::get);
+            (client.decrypt_batch(&result, n_samples).map_err(refused)?, None)
+        }
         Some(sharing) => {
             let shared = client.decrypt_to_share(&result, sharing).map_err(refused)?;
             (vec![shared.tensors], Some(shared.loss))
@@ -171,6 +195,24 @@ pub fn decrypt(args: &DecryptArgs, form: Form) -> Result<(), Diagnostics> {
         }
     }
     Ok(())
+}
+
+/// The question that a result answers, which is that of the input it is to be the result of.
+fn question(args: &DecryptArgs, result: &[u8]) -> Result<Question, Diagnostics> {
+    let refused = |e: BundleError| decrypt_refused(args, &e.into());
+    let found = Question::answered(result).map_err(refused)?;
+    let beside = || Some(args.input.with_file_name(DEFAULT_INPUT)).filter(|path| path.exists());
+    let asked = args.answers.clone().or_else(beside).filter(|_| !args.any_input);
+    let Some(path) = asked else { return Ok(found) };
+    // Its header and question are all that is needed of it.
+    let input = read_at_most(&path, MAX_BYTES)?;
+    let unreadable = |e: BundleError| {
+        let help = "name an input that `hecc encrypt` wrote with --answers, or add --any-input";
+        problems::runtime(Code::BadCiphertext, &path, &e.into(), help)
+    };
+    let question = Question::of(&input).map_err(unreadable)?;
+    question.check(found).map_err(|e| problems::other_input(&args.input, &path, &e))?;
+    Ok(question)
 }
 
 fn sharing(args: &DecryptArgs) -> Option<Sharing> {
@@ -187,10 +229,12 @@ fn decrypt_refused(args: &DecryptArgs, error: &Error) -> Diagnostics {
             .label(Label::file("command line", *reason))
             .help("take --error from `hecc check --backend sim`, and fewer --releases, or round with --share")
             .into(),
-        Error::Batch { .. } => Diagnostic::error(Code::BadArguments, error.to_string())
-            .label(Label::file("command line", "--count"))
-            .help("take the --count that `hecc encrypt` was given")
-            .into(),
+        Error::Batch { .. } | Error::Samples { .. } => {
+            Diagnostic::error(Code::BadArguments, error.to_string())
+                .label(Label::file("command line", "--count"))
+                .help("take the --count that `hecc encrypt` was given, or leave it out")
+                .into()
+        }
         other => problems::bundle(bundle::Kind::Results, &args.input, other),
     }
 }

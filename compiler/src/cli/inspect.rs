@@ -184,10 +184,10 @@ fn program_form(program: &Program, format: FormatArg) -> String {
         FormatArg::Json => pretty(&with_lanes(json!(program), &program.manifest)),
         FormatArg::Text => {
             let (lanes, n_slots) = (program.manifest.lanes(), program.manifest.n_slots());
-            let mut text = match lanes {
-                1 => String::new(),
-                _ => format!("# {lanes} samples at once, {n_slots} slots each\n"),
-            };
+            let mut text = format!("# compiled for {}\n", program.target.escape_debug());
+            if lanes > 1 {
+                writeln!(text, "# {lanes} samples at once, {n_slots} slots each").expect("strings grow");
+            }
             for (instr, &source) in program.instrs.iter().zip(&program.source_of) {
                 writeln!(text, "{:?}  @{}", instr, program.sources[source as usize]).expect("strings grow");
             }

@@ -1,14 +1,19 @@
 //! Turns refusals of the compiler and the runtime into diagnostics.
 
+use super::args::ModelArgs;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
-use hecc::packing::Unplaced;
+use hecc::packing::{Family, Unplaced};
 use hecc::pipeline::CompileError;
 use hecc::rewrite::Saturation;
 use hecc::validate::Mismatch;
+use hecc_ckks::Instructions;
 use hecc_ir::machine::Excess;
 use hecc_ir::{ArtifactError, SecurityLevel};
+use hecc_runtime::bundle::BundleError;
 use hecc_runtime::limits::Held;
+use hecc_runtime::notice::Cause;
 use hecc_runtime::{Error, bundle};
+use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,8 +24,8 @@ const ENCRYPT_AGAIN: &str = "encrypt with `hecc encrypt` and this program's mani
 const EVALUATE_AGAIN: &str = "use the file that `hecc eval` wrote for this program";
 
 /// A model that cannot be compiled.
-pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
-    let file = model.display().to_string();
+pub fn compile(args: &ModelArgs, error: CompileError) -> Diagnostics {
+    let file = args.model.display().to_string();
     let diagnostic = match error {
         CompileError::TooDeep { depth, ring_degree, max_log_qp } => {
             let title =
@@ -28,14 +33,17 @@ pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
             let message = format!("it has room for {max_log_qp} bits of modulus");
             Diagnostic::error(Code::NotEnoughLevels, title)
                 .label(Label::item(&file, "the whole network", message))
-                .help("lower the degree of activations, remove layers, or choose a larger ring with --ring")
+                .help(match args.ring {
+                    Some(_) => "lower the degree of activations, remove layers, or leave --ring out",
+                    None => "lower the degree of activations, or remove layers: there is no larger ring",
+                })
         }
         CompileError::TooCoarse { requested, reached } => {
             let title = format!("a relative error of {requested:e} cannot be reached");
             let message = format!("the best parameters are expected to reach {reached:.1e}");
-            Diagnostic::error(Code::PrecisionNotReached, title).label(Label::file(&file, message)).help(
-                format!("ask for less with --precision {:.0e}, or allow a larger ring", rounded_up(reached)),
-            )
+            Diagnostic::error(Code::PrecisionNotReached, title)
+                .label(Label::file(&file, message))
+                .help(coarser(args, reached))
         }
         CompileError::BatchTooLarge { batch, limit } => {
             let title = format!("a batch of {batch} is larger than a ciphertext");
@@ -94,8 +102,12 @@ fn no_place(file: &str, unplaced: &Unplaced) -> Diagnostics {
 
 /// What a layer lacks in a packing, and what to do.
 pub fn why_no_place(unplaced: &Unplaced) -> (String, &'static str) {
-    let Unplaced { layer, needs_slots, n_slots, n_inputs, .. } = unplaced;
+    let Unplaced { layer, needs_slots, n_slots, n_inputs, family } = unplaced;
     match (needs_slots, n_inputs) {
+        (Some(needed), _) if *family == Family::Tiles => (
+            format!("one tile of `{layer}` takes {needed} slots, each of {n_inputs} inputs has {n_slots}"),
+            "choose fewer inputs at once with --batch, or a larger ring with --ring",
+        ),
         (Some(needed), 0 | 1) => (
             format!("one plane of `{layer}` takes {needed} slots, a ciphertext has {n_slots}"),
             "choose a larger ring with --ring, or `--packing tiles`, which divides planes",
@@ -136,6 +148,18 @@ pub fn bounded(model: &Path, saturation: &Saturation) -> Diagnostics {
         .into()
 }
 
+/// What to do where errors stay larger than was asked for.
+fn coarser(args: &ModelArgs, reached: f64) -> String {
+    let ring = if args.ring.is_some() { ", or leave --ring out" } else { "" };
+    match rounded_up(reached) {
+        reached if reached < 1.0 => format!("ask for less with --precision {reached:.0e}{ring}"),
+        _ => format!(
+            "the error is as large as the outputs, which are small beside the values they come from: \
+             scale the weights of the last layers{ring}"
+        ),
+    }
+}
+
 /// The next number of one significant digit.
 fn rounded_up(x: f64) -> f64 {
     let unit = 10f64.powf(x.log10().floor());
@@ -151,10 +175,64 @@ pub fn runtime(code: Code, file: &Path, error: &Error, help: &str) -> Diagnostic
         Error::Time { predicted, limit } => return no_time(file, *predicted, *limit),
         Error::Deadline => return out_of_time(file),
         Error::Security { promised, demanded } => return weak(file, *promised, *demanded),
+        Error::Implausible { notices, .. } => return implausible(file, error, Cause::of(notices)),
+        Error::Bundle(BundleError::OtherKeys { .. }) => return other_keys(file, error),
         _ => {}
     }
     let place = Label::file(file.display().to_string(), error.to_string());
-    Diagnostic::error(code, code.title()).label(place).help(help).into()
+    let problem = Diagnostic::error(code, code.title()).label(place);
+    // Without a next step, the command points to the explanation of the code.
+    if help.is_empty() { problem.into() } else { problem.help(help).into() }
+}
+
+/// A result that is none, and what may have come between.
+fn implausible(file: &Path, error: &Error, cause: Cause) -> Diagnostics {
+    let help = match cause {
+        Cause::Foreign => {
+            "encrypt and evaluate again with the keys of one `hecc keygen`; if this input is refused again, compile with `hecc compile --calibrate` and samples that are as large"
+        }
+        Cause::Overflow => {
+            "compile with `hecc compile --calibrate` and samples that are as large as this input, then make keys and encrypt again"
+        }
+    };
+    let place = Label::file(file.display().to_string(), error.to_string());
+    Diagnostic::error(Code::Implausible, Code::Implausible.title()).label(place).help(help).into()
+}
+
+/// What is wrong with a result of some samples, from the `first` on.
+pub fn of_samples(problem: Diagnostics, first: usize, n_samples: usize) -> Diagnostics {
+    let samples = match n_samples {
+        1 => format!("the result of sample {first}"),
+        n => format!("the result of samples {first} to {}", first + n - 1),
+    };
+    let mut noted = Diagnostics::new();
+    noted.extend(problem.into_iter().map(|diagnostic| diagnostic.note(&samples)));
+    noted
+}
+
+/// How many results were refused.
+pub fn count_refused(model: &Path, n_refused: usize, n_samples: usize) -> Diagnostic {
+    let title = format!("{n_refused} of {n_samples} results were refused as not plausible");
+    Diagnostic::error(Code::Implausible, title)
+        .label(Label::file(model.display().to_string(), ""))
+        .help("show the compiler samples that are as large with --calibrate")
+}
+
+/// Files of two key pairs.
+fn other_keys(file: &Path, error: &Error) -> Diagnostics {
+    let place = Label::file(file.display().to_string(), error.to_string());
+    let help =
+        "use the secret key, the evaluation keys and what was encrypted with them of one `hecc keygen`";
+    Diagnostic::error(Code::OtherKeys, Code::OtherKeys.title()).label(place).help(help).into()
+}
+
+/// A result of something else than was asked.
+pub fn other_input(result: &Path, input: &Path, error: &BundleError) -> Diagnostics {
+    let said = format!("compared with `{}`: {error}", input.display());
+    Diagnostic::error(Code::OtherInput, Code::OtherInput.title())
+        .label(Label::file(result.display().to_string(), said))
+        .help("name the input that this is the result of with --answers, or evaluate again; --any-input decrypts it all the same")
+        .into()
 }
 
 /// Bytes that are no program or manifest.
@@ -187,6 +265,19 @@ pub fn weak(manifest: &Path, promised: SecurityLevel, demanded: SecurityLevel) -
         .into()
 }
 
+/// Characters of a name from outside that are shown.
+const MAX_SHOWN: usize = 64;
+
+/// A program whose primes suit another machine. Its target is data from outside.
+pub fn elsewhere(program: &Path, target: &str, slowdown: f64) -> Diagnostics {
+    let target = target.chars().take(MAX_SHOWN).collect::<String>().escape_debug().to_string();
+    let said = format!("`{target}`; its primes take {slowdown:.1} times as long here as narrow ones");
+    Diagnostic::warning(Code::OtherMachine, "the program was compiled for another machine")
+        .label(Label::file(program.display().to_string(), said))
+        .help("`hecc compile --target native` on this machine makes a faster one, with the same results")
+        .into()
+}
+
 /// A folder that cannot hold a file of weights.
 fn spill(folder: &Path, cause: &std::io::Error) -> Diagnostics {
     let place = Label::file(folder.display().to_string(), cause.to_string());
@@ -214,11 +305,11 @@ fn no_memory(file: &Path, what: Held, needed: usize, available: usize) -> Diagno
     let said = format!("{what} take at least {needed:.1} MB, {available:.1} MB are free");
     let help = match what {
         Held::Ciphertexts => {
-            "compile with a packing other than `batch`, `--optimize memory`, or fewer inputs at once (`--batch`); \
-             `--memory SIZE` allows more, `--memory all` any"
+            "compile with a packing other than `batch`, `hecc compile --optimize memory`, or for fewer inputs at once \
+             (`hecc compile --batch`); `--memory SIZE` allows more, `--memory all` any"
         }
         Held::Ring | Held::Keys | Held::KeysAndCiphertexts => {
-            "compile with `--optimize memory`; `--memory SIZE` allows more, `--memory all` any"
+            "compile with `hecc compile --optimize memory`; `--memory SIZE` allows more, `--memory all` any"
         }
     };
     Diagnostic::error(Code::NoMemory, Code::NoMemory.title())
@@ -271,6 +362,15 @@ pub fn arguments(error: &clap::Error) -> Diagnostics {
     Diagnostic::error(Code::BadArguments, title)
         .label(Label::file("command line", ""))
         .help(parts.collect::<Vec<_>>().join("\n"))
+        .into()
+}
+
+/// Vector instructions that no kernel is written in.
+pub fn unknown_instructions(variable: &'static str, name: &OsStr) -> Diagnostics {
+    let known = Instructions::ALL.map(Instructions::name).join(", ");
+    Diagnostic::error(Code::BadArguments, format!("there are no instructions `{}`", name.display()))
+        .label(Label::file("environment", variable))
+        .help(format!("set {variable} to one of {known}, or unset it to use what the machine has"))
         .into()
 }
 

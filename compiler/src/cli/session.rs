@@ -1,7 +1,7 @@
 //! Everything in one process: compile, make keys, encrypt, evaluate, decrypt.
 
 use super::accuracy::Task;
-use super::args::{DataArgs, ModelArgs, OptimizeArg, PackingArg, SecurityArg};
+use super::args::{DataArgs, ModelArgs, NATIVE, OptimizeArg, PackingArg, SecurityArg};
 use super::form::Form;
 use super::{files, memory, problems, progress};
 use hecc::cost::{default_target, shipped_target};
@@ -12,9 +12,11 @@ use hecc::model::Model;
 use hecc::packing::{Family, Packing};
 use hecc::pipeline::{self, Compiled, Options};
 use hecc::rewrite::Objective;
+use hecc_ckks::Instructions;
 use hecc_ir::limits::MAX_PRIME_BITS;
 use hecc_ir::params::SecurityLevel;
 use hecc_ir::{Program, Target, Tensor, artifact};
+use hecc_runtime::bundle::Question;
 use hecc_runtime::client::Client;
 use hecc_runtime::server::{Server, Session};
 use hecc_runtime::{PlainBytes, RunCost};
@@ -105,7 +107,7 @@ fn fitting(args: &DataArgs, data: &DataSet, form: Form) -> Result<(Model, Option
 fn compile(args: &ModelArgs, model: Model, options: Options, form: Form) -> Result<Built, Diagnostics> {
     let spinner = progress::spinner(format!("compiling {}", model.name));
     let start = Instant::now();
-    let compiled = pipeline::compile(&model, &options).map_err(|e| problems::compile(&args.model, e))?;
+    let compiled = pipeline::compile(&model, &options).map_err(|e| problems::compile(args, e))?;
     spinner.finish_and_clear();
     if let Some(saturation) = compiled.saturation.as_ref().filter(|saturation| saturation.is_bounded) {
         form.diagnostics(&problems::bounded(&args.model, saturation));
@@ -150,10 +152,18 @@ pub fn security(level: SecurityArg, insecure: bool) -> SecurityLevel {
     }
 }
 
-/// The target profile that was named, a built-in one or a file, or the default.
+/// The target profile that was named, this machine's, a built-in one or a file, or the default.
 pub fn target_of(args: &ModelArgs) -> Result<Target, Diagnostics> {
-    let named = |path: &Path| path.to_str().and_then(shipped_target).map_or_else(|| target(path), Ok);
+    let named = |path: &Path| match path.to_str() {
+        Some(NATIVE) => Ok(native_target()),
+        name => name.and_then(shipped_target).map_or_else(|| target(path), Ok),
+    };
     args.target.as_deref().map_or_else(|| Ok(default_target()), named)
+}
+
+/// The shipped profile of machines with the vector instructions that the engine uses here.
+pub fn native_target() -> Target {
+    shipped_target(Instructions::in_use().name()).expect("there is a profile for all instructions")
 }
 
 impl From<PackingArg> for Packing {
@@ -249,6 +259,35 @@ pub struct Outcome {
     pub input_bytes: usize,
 }
 
+/// What is made of every batch of samples, each named by its first. Where results are refused as not plausible,
+/// the others are made all the same, and there are none in the end: it is told how many were refused.
+pub fn each_batch<T>(
+    model: &Path,
+    n_samples: usize,
+    lanes: usize,
+    mut of: impl FnMut(usize) -> Result<T, Diagnostics>,
+) -> Result<Vec<T>, Diagnostics> {
+    let (mut made, mut refused, mut n_refused) = (Vec::new(), Diagnostics::new(), 0);
+    for first in (0..n_samples).step_by(lanes) {
+        match of(first) {
+            Ok(one) => made.push(one),
+            Err(problems) if problems.iter().all(|problem| problem.code == Code::Implausible) => {
+                n_refused += lanes.min(n_samples - first);
+                refused.extend(problems.into_iter().filter(|_| n_refused <= MAX_SHOWN * lanes));
+            }
+            Err(problems) => return Err(problems),
+        }
+    }
+    if n_refused == 0 {
+        return Ok(made);
+    }
+    refused.push(problems::count_refused(model, n_refused, n_samples));
+    Err(refused)
+}
+
+/// Refused results of which each is shown.
+const MAX_SHOWN: usize = 8;
+
 /// As many samples as share a run, from one on, as a batch: each has one input.
 pub fn batch(data: &DataSet, first: usize, lanes: usize) -> Vec<[Tensor; 1]> {
     let end = data.samples.len().min(first.saturating_add(lanes));
@@ -313,12 +352,14 @@ impl Deployment {
             problems::runtime(Code::BadInput, model, &e, "scale the samples as in training")
         };
         let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, model, &e, "");
+        let unlikely = |e: hecc_runtime::Error| problems::of_samples(failed(e), first, samples.len());
         let start = Instant::now();
         let input = self.client.encrypt_batch(&samples).map_err(refused)?;
         let encrypt_time = start.elapsed();
         let reply = self.session.eval(&input).map_err(failed)?;
+        let question = Question::of(&input).map_err(|e| failed(e.into()))?;
         let start = Instant::now();
-        let outputs = self.client.decrypt_batch(&reply.bundle, samples.len()).map_err(failed)?;
+        let outputs = self.client.decrypt_answer(&reply.bundle, &question).map_err(unlikely)?;
         let logits = outputs.into_iter().map(|mut outputs| outputs.remove(0)).collect();
         let decrypt_time = start.elapsed();
         Ok(Outcome { logits, encrypt_time, cost: reply.cost, decrypt_time, input_bytes: input.len() })

@@ -22,20 +22,30 @@ pub fn run(args: &DataArgs, form: Form) -> Result<(), Diagnostics> {
         output(&headline(&built));
     }
     let deployment = Deployment::start(args, &built.compiled.program)?;
-    let mut rows = Vec::new();
-    for first in (0..data.samples.len()).step_by(deployment.lanes()) {
-        let Outcome { logits, cost, .. } = deployment.predict(&args.model.model, &data, first)?;
+    let path = &args.model.model;
+    let rows = session::each_batch(path, data.samples.len(), deployment.lanes(), |first| {
+        let Outcome { logits, cost, .. } = deployment.predict(path, &data, first)?;
         let n_together = logits.len();
-        for logits in logits {
-            let plain = built.model.logits(&data.samples[rows.len()]);
-            let row = Row { index: rows.len(), plain, logits, n_together, cost: cost.clone() };
-            if form == Form::Text {
+        let row = |(i, logits)| {
+            let index = first + i;
+            Row {
+                index,
+                plain: built.model.logits(&data.samples[index]),
+                logits,
+                n_together,
+                cost: cost.clone(),
+            }
+        };
+        let rows: Vec<Row> = logits.into_iter().enumerate().map(row).collect();
+        if form == Form::Text {
+            rows.iter().for_each(|row| {
                 let facts = row.describe(&judge, built.compiled.prediction.max_error);
                 output(&beside(&picture(&data.shape.0, &data.samples[row.index]), &facts));
-            }
-            rows.push(row);
+            });
         }
-    }
+        Ok(rows)
+    })?;
+    let rows: Vec<Row> = rows.into_iter().flatten().collect();
     let samples: Vec<Value> = rows.iter().map(|row| row.to_json(&judge)).collect();
     let report = json!({ "model": built.model.name, "task": judge.task, "samples": samples });
     form.result(&report, || closing(&rows, &judge, &deployment));

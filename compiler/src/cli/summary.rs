@@ -9,6 +9,7 @@ use comfy_table::Table;
 use hecc::diag::Diagnostics;
 use hecc::front::Loaded;
 use hecc::packing::{LayerSparsity, WeightGroups};
+use hecc::pipeline::Elsewhere;
 use hecc_ir::artifact;
 use hecc_ir::program::{OpCounts, Program};
 use serde::Serialize;
@@ -32,13 +33,34 @@ pub fn compile(args: &CompileArgs, form: Form) -> Result<(), Diagnostics> {
         Output { path: &manifest_path, kind: MANIFEST, bytes: &artifact::write_manifest(&program.manifest) },
     ])?;
     let sparsity = sparsity(&built);
+    let here = args.model.target.is_none().then(|| here(&built)).flatten();
     let mut object = as_object(&built, &program_path, &manifest_path);
     object["sparsity"] = json!(sparsity);
+    if let Some(Elsewhere { as_compiled_ns, as_scheduled_ns }) = here {
+        object["expected_time_here_s"] = json!(as_compiled_ns * 1e-9);
+        object["expected_time_native_s"] = json!(as_scheduled_ns * 1e-9);
+    }
     form.report(written, &object, || {
         let wrote = format!("wrote {} and {}\n", program_path.display(), manifest_path.display());
-        format!("{}\n{}{}{wrote}", layer_table(program), sparsity_table(&sparsity), facts(&built))
+        let here = here.map_or_else(String::new, describe_here);
+        format!("{}\n{}{}{here}{wrote}", layer_table(program), sparsity_table(&sparsity), facts(&built))
     });
     Ok(())
+}
+
+/// Expected times on this machine, if the model was compiled for another.
+fn here(built: &Built) -> Option<Elsewhere> {
+    let native = session::native_target();
+    let differs = native.name != built.options.target.name;
+    differs.then(|| built.compiled.on(&native, &built.options)).flatten()
+}
+
+fn describe_here(Elsewhere { as_compiled_ns, as_scheduled_ns }: Elsewhere) -> String {
+    format!(
+        "compiled for other processors than this machine's: {:.0} ms here, {:.0} ms with `--target native`\n",
+        as_compiled_ns * 1e-6,
+        as_scheduled_ns * 1e-6
+    )
 }
 
 /// What zero weights save, by layer; nothing for a model that has none.

@@ -153,6 +153,12 @@ codes! {
         "`hecc prepare` starts `hecc-prepare`, which is built apart because its tensors take longer to build than all the rest. It is looked for beside the command and then on the path.";
     TrainerRefused = "H085", "training cannot be started",
         "`hecc-prepare` is there, and the system refused to run it: it may lack the permission to execute, or be made for another machine.";
+    Implausible = "H086", "result refused as not plausible",
+        "Every result of a program has small imaginary parts, empty slots that are empty, and values in the range that was seen when the program was compiled. This one has not: values outgrew what the program was compiled for, the key is another one, or a ciphertext was damaged or replaced. Chances that a right result is refused for its imaginary parts or empty slots are below one in 2^40. Encrypt and evaluate again; if the same input is refused again, compile with `--calibrate` and samples that are as large.";
+    OtherKeys = "H087", "made with another key pair",
+        "Secret keys, evaluation keys, inputs and results carry the identity of the key pair they belong to. Only those of one pair work together.";
+    OtherInput = "H088", "result of another input",
+        "A result names the encryption that it answers. `hecc decrypt` compares it with `input.hect` beside the result, or with the file that `--answers` names.";
     KeyExists = "H090", "keys are there already",
         "What was encrypted under a secret key is lost without it, so `hecc keygen` never replaces one, nor evaluation keys. With `--force` it makes new ones and keeps the old ones beside them, under their names with a number.";
     OwnInput = "H091", "output would replace an input",
@@ -163,6 +169,8 @@ codes! {
         "Secret keys are written to new plain files alone. Everything else is also written through links, pipes and devices, but not to folders and disks.";
     Weak = "H097", "less security than demanded",
         "A manifest promises a level of security, 128 bits if not compiled for another with `--security`, or none with `--insecure`. A client demands 128 bits, or what it says.";
+    OtherMachine = "H098", "compiled for another machine",
+        "Programs run on any machine, with the same results. But processors without the vector instructions that a program was compiled for take longer for its primes. `--target` says which machine to compile for.";
 }
 
 impl Code {

@@ -6,6 +6,7 @@
 //! each candidate takes the largest scale that fits the security bound, and
 //! the cheapest one whose predicted error is small enough wins.
 
+use super::expect::{Outlook, Zeros, outlooks, zero_slots};
 use super::levels::{Levels, assign_levels};
 use super::predict::{Prediction, own_errors, predict};
 use super::typing::{Chain, has_terminal_squares, rescaled_values, type_circuit};
@@ -13,6 +14,7 @@ use crate::cost::price;
 use hecc_ir::circuit::{Circuit, Op};
 use hecc_ir::params::{Params, SecurityLevel};
 use hecc_ir::primes::nearest_ntt_prime;
+use hecc_ir::program::{MIN_TESTED_SLOTS, SlotRun};
 use hecc_ir::scale::{Level, Scale};
 use hecc_ir::target::{OpCost, RingCost};
 use std::collections::BTreeMap;
@@ -37,6 +39,8 @@ pub struct Scheduled {
     pub circuit: Circuit,
     /// Expected error.
     pub prediction: Prediction,
+    /// What decryption shows of each output.
+    pub outlooks: Vec<Outlook>,
     /// Estimated time, nanoseconds on one thread.
     pub cost_ns: f64,
 }
@@ -171,8 +175,10 @@ pub fn choose(
     ring: &RingCost,
 ) -> Result<Scheduled, ParamsError> {
     let max_log_qp = request.security.max_log_qp(ring.ring_degree);
+    let zeros = variants.first().map_or_else(Zeros::new, |placed| zero_slots(&placed.circuit));
+    let guarded = Request { headroom_bits: request.headroom_bits + guard_bits(&zeros), ..*request };
     let mut priced: Vec<Priced> =
-        variants.iter().flat_map(|placed| chains(placed, request, ring, f64::from(max_log_qp))).collect();
+        variants.iter().flat_map(|placed| chains(placed, &guarded, ring, f64::from(max_log_qp))).collect();
     priced.sort_by(|a, b| a.cost_ns.total_cmp(&b.cost_ns));
     let mut trials = Trials { samples, precision: request.precision, failed: Vec::new() };
     if let Some(reached) = trials.reached(&priced).filter(|&reached| reached > request.precision) {
@@ -181,12 +187,24 @@ pub fn choose(
     for candidate in &priced {
         let circuit = candidate.typed();
         if let Some(prediction) = trials.passes(candidate.circuit, &circuit) {
-            return Ok(Scheduled { circuit, prediction, cost_ns: candidate.cost_ns });
+            let outlooks = outlooks(&circuit, &zeros, samples, request.headroom_bits);
+            return Ok(Scheduled { circuit, prediction, outlooks, cost_ns: candidate.cost_ns });
         }
     }
     let depth =
         variants.iter().map(|placed| assign_levels(&placed.circuit, Level(0)).depth()).min().unwrap_or(0);
     Err(ParamsError::TooDeep { depth, max_log_qp })
+}
+
+/// Bits of the base that nothing should need, by which a client sees that coefficients outgrew the modulus: one
+/// that wraps around comes to lie among those that do not with probability `2^-GUARD_BITS`.
+const GUARD_BITS: f64 = 8.0;
+
+/// Bits to leave free. Slots that are zero in every result show what wraps around without any.
+fn guard_bits(zeros: &Zeros) -> f64 {
+    let shows =
+        |runs: &Vec<SlotRun>| runs.iter().map(|run| run.len as usize).sum::<usize>() >= MIN_TESTED_SLOTS;
+    if zeros.iter().flatten().all(shows) { 0.0 } else { GUARD_BITS }
 }
 
 /// Predictions for chains until one is precise enough.

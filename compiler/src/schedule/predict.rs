@@ -3,7 +3,7 @@
 //! Runs the circuit on plain slots and carries, slot by slot, the variance of
 //! the error each ciphertext would have, in slot units.
 
-use hecc_ir::circuit::{Circuit, Const, Op, Value};
+use hecc_ir::circuit::{Circuit, Const, Op, Output, Value};
 use hecc_ir::eval::eval_each;
 use hecc_ir::noise::NoiseModel;
 use std::borrow::Cow;
@@ -67,21 +67,8 @@ pub(super) fn own_errors(circuit: &Circuit) -> Vec<f64> {
 /// Runs the prediction on one sample input (a tensor), with the circuit's [`own_errors`].
 pub(super) fn predict(circuit: &Circuit, own_errors: &[f64], sample: &[f64]) -> Prediction {
     let noise = NoiseModel::new(circuit.params.as_ref().expect("a leveled circuit has parameters"));
-    let mut machine = Machine {
-        circuit,
-        own_errors,
-        packed: circuit.inputs[0].layout.pack(sample),
-        values: vec![None; circuit.nodes.len()],
-        uses: circuit.use_counts(),
-        summed: circuit.summed_products(),
-    };
-    for value in circuit.values() {
-        if machine.summed[value.index()] {
-            continue;
-        }
-        let result = machine.step(value);
-        machine.values[value.index()] = (machine.uses[value.index()] > 0).then_some(result);
-    }
+    let mut machine = Machine::new(circuit, own_errors, circuit.inputs[0].layout.pack(sample));
+    machine.run(|_, _| ());
     let mut prediction = Prediction { max_error: 0.0, max_output: 0.0 };
     for output in &circuit.outputs {
         for home in &output.layout.home {
@@ -93,6 +80,24 @@ pub(super) fn predict(circuit: &Circuit, own_errors: &[f64], sample: &[f64]) -> 
         }
     }
     prediction
+}
+
+/// The largest standard deviation that the error of a slot of each output may have, in slot units, where no slot of a
+/// value is larger than `bounds` say.
+pub(super) fn largest_errors(circuit: &Circuit, bounds: &[f64]) -> Vec<f64> {
+    let own = own_errors(circuit);
+    let packed = vec![vec![0.0; circuit.n_slots]; circuit.inputs[0].layout.n_cts];
+    let mut machine = Machine::new(circuit, &own, packed);
+    machine.run(|value, result| result.slots.fill(bounds[value.index()]));
+    let variances = |output: &Output| {
+        output
+            .values
+            .iter()
+            .flat_map(|value| machine.get(*value).variance.iter())
+            .copied()
+            .fold(0.0, f64::max)
+    };
+    circuit.outputs.iter().map(|output| variances(output).sqrt()).collect()
 }
 
 /// Slots, and the variance of each slot's error in slot units.
@@ -112,7 +117,30 @@ struct Machine<'a> {
     summed: Vec<bool>,
 }
 
-impl Machine<'_> {
+impl<'a> Machine<'a> {
+    fn new(circuit: &'a Circuit, own_errors: &'a [f64], packed: Vec<Vec<f64>>) -> Machine<'a> {
+        Machine {
+            circuit,
+            own_errors,
+            packed,
+            values: vec![None; circuit.nodes.len()],
+            uses: circuit.use_counts(),
+            summed: circuit.summed_products(),
+        }
+    }
+
+    /// Computes every value, which `adjust` may change before others read it.
+    fn run(&mut self, adjust: impl Fn(Value, &mut Noisy)) {
+        for value in self.circuit.values() {
+            if self.summed[value.index()] {
+                continue;
+            }
+            let mut result = self.step(value);
+            adjust(value, &mut result);
+            self.values[value.index()] = (self.uses[value.index()] > 0).then_some(result);
+        }
+    }
+
     fn get(&self, value: Value) -> &Noisy {
         self.values[value.index()].as_ref().expect("operands precede users")
     }
@@ -250,16 +278,16 @@ fn product(mut a: Noisy, b: Noisy) -> Noisy {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use hecc_ir::circuit::{Builder, Input, Output, Plain};
+    use hecc_ir::circuit::{Builder, Input, Plain};
     use hecc_ir::layout::Layout;
     use hecc_ir::params::{Params, SecurityLevel};
     use hecc_ir::scale::{Level, Scale, Step};
     use hecc_ir::{CtType, Shape};
 
     /// A circuit of what is made of a fresh ciphertext.
-    fn circuit(make: impl Fn(&mut Builder, Value, CtType) -> Value) -> Circuit {
+    pub fn circuit(make: impl Fn(&mut Builder, Value, CtType) -> Value) -> Circuit {
         let mut builder = Builder::new("copies", 8);
         let (q, p, digit_limbs) = (vec![65537], vec![114_689], 1);
         let security = SecurityLevel::Insecure;
@@ -318,6 +346,16 @@ mod tests {
             larger[value] += own[0];
             assert!(error(&larger) >= error(&own), "{value}");
         }
+    }
+
+    #[test]
+    fn errors_under_bounds_are_no_smaller_than_any_that_keep_them() {
+        let (circuit, own) = (products(), own_errors(&products()));
+        let bounds = vec![4.0; circuit.nodes.len()];
+        let noise = NoiseModel::new(circuit.params.as_ref().expect("it is leveled"));
+        let [largest] = largest_errors(&circuit, &bounds)[..] else { panic!("one output") };
+        let predicted = predict(&circuit, &own, &SAMPLE).max_error / noise.largest_of(8, 1.0);
+        assert!(largest > predicted && largest < 4.0 * predicted, "{largest:e} {predicted:e}");
     }
 
     #[test]

@@ -61,10 +61,10 @@ fn lengths_are_checked_before_they_are_believed() {
     let kinds: [(&str, usize, std::ops::Range<usize>, &[&str]); 6] = [
         ("small.hecm", 19, 7..15, &["keygen FILE --secret new.hecs --eval-keys new.heck", "decrypt FILE"]),
         ("small.hecp", 19, 7..15, &["eval FILE -o new.hect"]),
-        ("small.hecs", 55, 39..47, &["encrypt small.hecm --secret FILE --data data.npz -o new.hect"]),
-        ("small.heck", 55, 39..47, &["eval small.hecp --eval-keys FILE -o new.hect"]),
-        ("input.hect", 55, 39..47, &["eval small.hecp --input FILE -o new.hect"]),
-        ("result.hect", 55, 39..47, &["decrypt small.hecm --input FILE"]),
+        ("small.hecs", 71, 55..63, &["encrypt small.hecm --secret FILE --data data.npz -o new.hect"]),
+        ("small.heck", 71, 55..63, &["eval small.hecp --eval-keys FILE -o new.hect"]),
+        ("input.hect", 71, 55..63, &["eval small.hecp --input FILE -o new.hect"]),
+        ("result.hect", 71, 55..63, &["decrypt small.hecm --input FILE"]),
     ];
     for (name, n_header, length, lines) in kinds {
         let whole = folder.read(name);

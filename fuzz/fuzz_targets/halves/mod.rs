@@ -2,7 +2,7 @@
 // Each target uses its part.
 #![allow(dead_code)]
 
-use hecc_ir::program::Port;
+use hecc_ir::program::{Expected, Port};
 use hecc_ir::{
     CtType, Instr, Layout, Manifest, Params, Program, Reg, Scale, SecurityLevel, Shape, Step, artifact,
 };
@@ -26,7 +26,7 @@ pub static HALVES: LazyLock<Halves> = LazyLock::new(|| {
     let server = Server::load(&artifact::write_program(&program)).expect("the program is sound");
     let keys = client.eval_keys().expect("keys can be made");
     let session = server.session(&keys).expect("the keys are complete");
-    Halves { header: keys[..39].to_vec(), client, server, session }
+    Halves { header: keys[..55].to_vec(), client, server, session }
 });
 
 impl Halves {
@@ -49,11 +49,19 @@ fn program() -> Program {
     let fresh = CtType { level: params.max_level(), scale: Scale::from_log2(20.0), degree: 1 };
     let product = CtType { scale: fresh.scale + fresh.scale, ..fresh };
     let layout = Layout::contiguous(Shape(vec![8]), 8);
-    let port = |name: &str, ty| Port { name: name.into(), layout: layout.clone(), ty, range: (-1.0, 1.0) };
-    let (inputs, outputs) = (vec![port("x", fresh)], vec![port("y", product)]);
+    let port = |name: &str, ty| Port {
+        name: name.into(),
+        layout: layout.clone(),
+        ty,
+        range: (-1.0, 1.0),
+        expected: None,
+    };
+    let result = Port { expected: Some(Expected::of_error(1.0, 1)), ..port("y", product) };
+    let (inputs, outputs) = (vec![port("x", fresh)], vec![result]);
     let manifest = Manifest { name: "fuzz".into(), params, inputs, outputs, keys: Default::default() };
     let mut program = Program {
         manifest,
+        target: "any".into(),
         consts: Vec::new(),
         plains: Vec::new(),
         types: vec![fresh, fresh, CtType { degree: 2, ..product }, product],

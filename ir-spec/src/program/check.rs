@@ -58,6 +58,8 @@ rules! {
     Outputs = "P012",
     /// Every instruction belongs to a layer.
     Layers = "P013",
+    /// Outputs say what their decryption shows, in bounds that can be kept; inputs do not.
+    Expectation = "P014",
 }
 
 impl fmt::Display for ProgramRule {

@@ -1,7 +1,7 @@
 //! Programs of random circuits.
 
 use crate::circuit::{Circuit, Op, Value};
-use crate::program::{Instr, KeyPlan, Manifest, PlainUse, Port, Program, Reg};
+use crate::program::{Expected, Instr, KeyPlan, Manifest, PlainUse, Port, Program, Reg};
 use crate::scale::{Level, Scale};
 use std::collections::BTreeMap;
 
@@ -17,6 +17,7 @@ pub fn program_of(circuit: &Circuit) -> Program {
             outputs: output_ports(circuit),
             keys: KeyPlan::default(),
         },
+        target: String::from("any"),
         consts: circuit.consts.clone(),
         plains: Vec::new(),
         types: circuit.values().map(|value| circuit.ty(value)).collect(),
@@ -56,6 +57,7 @@ fn input_ports(circuit: &Circuit) -> Vec<Port> {
             layout: input.layout.clone(),
             ty: types[&index],
             range: input.range,
+            expected: None,
         })
         .collect()
 }
@@ -68,6 +70,7 @@ fn output_ports(circuit: &Circuit) -> Vec<Port> {
             layout: output.layout.clone(),
             ty: circuit.ty(output.values[0]),
             range: (-1.0, 1.0),
+            expected: Some(Expected::of_error(1e-3, output.layout.n_cts)),
         })
         .collect()
 }

@@ -42,6 +42,26 @@ impl fmt::Debug for Encoder {
     }
 }
 
+/// Slots of a decrypted plaintext and its largest coefficient. Wiped on drop.
+///
+/// What was encoded is real: imaginary parts are error, or a sign that this is no result
+/// of what was encoded.
+pub struct Decoded {
+    /// Real parts of the slots.
+    pub real: Zeroizing<Vec<f64>>,
+    /// Imaginary parts of the slots.
+    pub imaginary: Zeroizing<Vec<f64>>,
+    /// The largest magnitude of a coefficient, divided by the scale. It is at most half of the
+    /// level's modulus divided by the scale; beyond that coefficients wrap around.
+    pub largest_coefficient: f64,
+}
+
+impl fmt::Debug for Decoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Decoded(..)")
+    }
+}
+
 impl Encoder {
     /// Prepares the transforms of a ring.
     pub fn new(ctx: &Arc<Context>) -> Encoder {
@@ -108,10 +128,19 @@ impl Encoder {
     /// # Errors
     /// [`Error::ForeignContext`], [`Error::Scale`].
     pub fn decode(&self, pt: &Plaintext, scale: f64) -> Result<Vec<f64>, Error> {
+        Ok(std::mem::take(&mut *self.decode_complex(pt, scale)?.real))
+    }
+
+    /// As [`Encoder::decode`], with what else the polynomial shows.
+    ///
+    /// # Errors
+    /// As [`Encoder::decode`].
+    pub fn decode_complex(&self, pt: &Plaintext, scale: f64) -> Result<Decoded, Error> {
         self.ctx.check_owns(pt.fingerprint)?;
         check_scale(scale)?;
         let n_slots = self.ctx.n_slots();
         let coefficients = Garner::new(&self.ctx, pt.level).reconstruct(&self.ctx, &pt.words(&self.ctx));
+        let largest_coefficient = largest_of(&coefficients) / scale;
         let (real, imaginary) = coefficients.split_at(n_slots);
         let parts = real.iter().zip(imaginary).zip(self.twist.iter());
         let mut memory = Buffer::wiped_scratch(2 * n_slots);
@@ -120,7 +149,12 @@ impl Encoder {
             *point = Complex64::new(re, im) / scale * twist;
         }
         transform_points(&*self.synthesis, points);
-        Ok(self.point_of.iter().map(|&point| points[point as usize].re).collect())
+        let slots = || self.point_of.iter().map(|&point| points[point as usize]);
+        Ok(Decoded {
+            real: Zeroizing::new(slots().map(|slot| slot.re).collect()),
+            imaginary: Zeroizing::new(slots().map(|slot| slot.im).collect()),
+            largest_coefficient,
+        })
     }
 
     fn check_values(&self, values: &[f64]) -> Result<(), Error> {

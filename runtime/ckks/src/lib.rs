@@ -59,7 +59,7 @@ mod wire;
 pub use buffer::release_buffers;
 pub use ciphertext::{Ciphertext, Plaintext};
 pub use context::Context;
-pub use encoder::Encoder;
+pub use encoder::{Decoded, Encoder};
 pub use error::Error;
 pub use evaluator::{Evaluator, Stop};
 pub use hecc_security::SecurityLevel;
@@ -67,5 +67,5 @@ pub use keys::{EvalKeys, GaloisKey, GaloisKeys, KeyGenerator, KeySwitchKey, Publ
 pub use linear_map::LinearMap;
 pub use measure::StepTimes;
 pub use params::Params;
-pub use sampling::WideGaussian;
+pub use sampling::{WideGaussian, public_bytes};
 pub use simd::Instructions;

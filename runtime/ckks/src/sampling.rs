@@ -23,6 +23,16 @@ pub(crate) type Seed = [u8; 32];
 /// Small secret coefficients, wiped on drop.
 pub(crate) type Small = Zeroizing<Vec<i64>>;
 
+/// Random bytes of the operating system, for identities that anyone may know.
+///
+/// # Errors
+/// [`Error::Entropy`].
+pub fn public_bytes<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| Error::Entropy)?;
+    Ok(bytes)
+}
+
 /// A stream of secret random words.
 pub(crate) struct Prng(ChaCha20Rng);
 

@@ -339,12 +339,12 @@ pub(crate) fn encrypt(
     Ok(typed(secret.encrypt(&plain)?, ty))
 }
 
-/// The slots of a ciphertext.
+/// The slots of a ciphertext, and what else tells whether it is a result.
 #[cfg(feature = "client")]
 pub(crate) fn decrypt(
     encoder: &Encoder,
     secret: &hecc_ckks::SecretKey,
     ct: &CkksCt,
-) -> Result<Vec<f64>, Error> {
-    Ok(encoder.decode(&secret.decrypt(&ct.inner)?, ct.scale.factor())?)
+) -> Result<hecc_ckks::Decoded, Error> {
+    Ok(encoder.decode_complex(&secret.decrypt(&ct.inner)?, ct.scale.factor())?)
 }

@@ -1,49 +1,70 @@
-//! Bundles of ciphertexts: for each port its number of ciphertexts, for each
+//! Bundles of ciphertexts: the question, for each port its number of ciphertexts, for each
 //! ciphertext its scale and its bytes.
 
-use super::{BundleError, Fingerprint, Kind, Reader, Writer};
+use super::{BundleError, Fingerprint, KeyId, Kind, Question, Reader, Writer};
 use crate::Error;
 use crate::backend::ckks::CkksCt;
 use hecc_ckks::{Ciphertext, Context};
-use hecc_ir::Scale;
 use hecc_ir::program::Port;
+use hecc_ir::{Manifest, Scale};
+use std::sync::Arc;
 
-/// Writes the ciphertexts of every port.
-pub(crate) fn write(
-    context: &Context,
-    kind: Kind,
-    fingerprint: &Fingerprint,
-    ports: &[Vec<CkksCt>],
-) -> Result<Vec<u8>, Error> {
-    let mut writer = Writer::new(kind, fingerprint, 0);
-    writer.count(ports.len());
-    for cts in ports {
-        writer.count(cts.len());
-        for ct in cts {
-            writer.number(ct.ty().scale.raw() as u64);
-            writer.bytes(&ct.inner().to_bytes(context)?);
-        }
-    }
-    Ok(writer.finish())
+/// What is the same for all ciphertexts of one key pair and one program.
+#[derive(Clone, Debug)]
+pub(crate) struct Binding {
+    /// The ring.
+    pub context: Arc<Context>,
+    /// The manifest.
+    pub fingerprint: Fingerprint,
+    /// The key pair.
+    pub keys: KeyId,
 }
 
-/// Reads the ciphertexts of `ports`; types are left to check.
-pub(crate) fn read(
-    context: &Context,
-    bytes: &[u8],
-    kind: Kind,
-    fingerprint: &Fingerprint,
-    ports: &[Port],
-) -> Result<Vec<Vec<CkksCt>>, Error> {
-    let mut reader = Reader::open(bytes, kind, fingerprint)?;
-    let found = reader.count()?;
-    if found != ports.len() {
-        let reason = format!("it holds {found} tensors instead of {}", ports.len());
-        return Err(BundleError::Malformed(reason).into());
+/// Ciphertexts of every input or output, and the question they ask or answer.
+pub(crate) struct Asked {
+    pub question: Question,
+    pub ports: Vec<Vec<CkksCt>>,
+}
+
+impl Binding {
+    /// Writes ciphertexts.
+    pub(crate) fn write(&self, kind: Kind, asked: &Asked) -> Result<Vec<u8>, Error> {
+        let mut writer = Writer::new(kind, &self.fingerprint, &self.keys, 0);
+        asked.question.write(&mut writer);
+        writer.count(asked.ports.len());
+        for cts in &asked.ports {
+            writer.count(cts.len());
+            for ct in cts {
+                writer.number(ct.ty().scale.raw() as u64);
+                writer.bytes(&ct.inner().to_bytes(&self.context)?);
+            }
+        }
+        Ok(writer.finish())
     }
-    let cts = ports.iter().map(|port| read_port(context, &mut reader, port)).collect::<Result<_, _>>()?;
-    reader.end()?;
-    Ok(cts)
+
+    /// Reads ciphertexts of the inputs or outputs of a manifest; types are left to check.
+    pub(crate) fn read(&self, kind: Kind, bytes: &[u8], manifest: &Manifest) -> Result<Asked, Error> {
+        let mut reader = Reader::open(bytes, kind, &self.fingerprint)?;
+        reader.expect_keys(self.keys)?;
+        let question = Question::read(&mut reader)?;
+        let (n_samples, lanes) = (question.n_samples, manifest.lanes());
+        if !(1..=lanes).contains(&n_samples) {
+            return Err(malformed(format!("it holds {n_samples} samples in {lanes} lanes")));
+        }
+        let ports = if kind == Kind::Inputs { &manifest.inputs } else { &manifest.outputs };
+        let found = reader.count()?;
+        if found != ports.len() {
+            return Err(malformed(format!("it holds {found} tensors instead of {}", ports.len())));
+        }
+        let cts = ports.iter().map(|port| read_port(&self.context, &mut reader, port));
+        let asked = Asked { question, ports: cts.collect::<Result<_, _>>()? };
+        reader.end()?;
+        Ok(asked)
+    }
+}
+
+fn malformed(reason: String) -> Error {
+    BundleError::Malformed(reason).into()
 }
 
 fn read_port(context: &Context, reader: &mut Reader, port: &Port) -> Result<Vec<CkksCt>, Error> {

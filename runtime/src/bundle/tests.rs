@@ -2,17 +2,19 @@
 
 use super::*;
 
-const FINGERPRINT: Fingerprint = Fingerprint([7; 32]);
+const MANIFEST: Fingerprint = Fingerprint([7; 32]);
+const KEY_PAIR: KeyId = KeyId([9; 16]);
 
 fn bundle() -> Vec<u8> {
-    let mut writer = Writer::new(Kind::Inputs, &FINGERPRINT, 64);
+    let mut writer = Writer::new(Kind::Inputs, &MANIFEST, &KEY_PAIR, 64);
     writer.count(3);
     writer.bytes(b"contents");
     writer.finish()
 }
 
 fn open(bytes: &[u8]) -> Result<(usize, Vec<u8>), BundleError> {
-    let mut reader = Reader::open(bytes, Kind::Inputs, &FINGERPRINT)?;
+    let mut reader = Reader::open(bytes, Kind::Inputs, &MANIFEST)?;
+    reader.expect_keys(KEY_PAIR)?;
     let pieces = (reader.count()?, reader.bytes()?.to_vec());
     reader.end()?;
     Ok(pieces)
@@ -60,8 +62,9 @@ fn refusals_say_what_was_found() {
     assert_eq!(open(b"PK\x03\x04"), Err(BundleError::Magic));
     assert_eq!(open(&resealed(4, Kind::EvalKeys as u8)), kind(Some(Kind::EvalKeys)));
     assert_eq!(open(&resealed(4, 99)), kind(None));
-    assert_eq!(open(&resealed(5, 2)), Err(BundleError::Format { found: 2 }));
+    assert_eq!(open(&resealed(5, 1)), Err(BundleError::Format { found: 1 }));
     assert!(matches!(open(&resealed(20, 8)), Err(BundleError::OtherManifest { .. })));
+    assert!(matches!(open(&resealed(40, 8)), Err(BundleError::OtherKeys { .. })));
 }
 
 #[test]
@@ -69,4 +72,28 @@ fn announced_lengths_are_not_trusted() {
     for at in HEADER + 8..HEADER + 16 {
         assert_eq!(open(&resealed(at, 0xff)), Err(BundleError::Length));
     }
+}
+
+/// A bundle that asks or answers.
+fn asking(kind: Kind, question: Question) -> Vec<u8> {
+    let mut writer = Writer::new(kind, &MANIFEST, &KEY_PAIR, 0);
+    question.write(&mut writer);
+    writer.finish()
+}
+
+#[test]
+fn answers_to_other_questions_are_refused() {
+    let asked = |byte, n_samples| Question { input: InputId([byte; 16]), n_samples };
+    let question = Question::of(&asking(Kind::Inputs, asked(1, 2))).unwrap();
+    assert_eq!(question, asked(1, 2));
+    let answer = |found| question.check(Question::answered(&asking(Kind::Results, found)).unwrap());
+    assert_eq!(answer(question), Ok(()));
+    for other in [asked(2, 2), asked(1, 3)] {
+        let refused = BundleError::OtherQuestion { expected: question, found: other };
+        assert_eq!(answer(other), Err(refused));
+    }
+    assert!(matches!(Question::of(&asking(Kind::Results, question)), Err(BundleError::Kind { .. })));
+    let mut damaged = asking(Kind::Results, question);
+    damaged[HEADER] ^= 1;
+    assert_eq!(Question::answered(&damaged), Err(BundleError::Checksum));
 }

@@ -1,7 +1,7 @@
 //! Writes small programs by hand and runs them on any back end.
 #![allow(dead_code)]
 
-use hecc_ir::program::{PlainUse, Port};
+use hecc_ir::program::{Expected, PlainUse, Port};
 use hecc_ir::{CtType, Instr, KeyPlan, Layout, Level, Manifest, Params, Plain, Program, Reg};
 use hecc_ir::{Scale, SecurityLevel, Shape, Step, Tensor};
 use hecc_runtime::{Backend, Error, Executor, RunReport, port};
@@ -9,6 +9,10 @@ use std::sync::Arc;
 
 /// Scale of inputs; primes lie near it.
 pub const LOG_SCALE: f64 = 40.0;
+
+/// What the decryption of outputs is expected to show, in programs that no compiler predicted.
+const OUTPUT_ERROR: f64 = 1e-6;
+const OUTPUT_RANGE: (f64, f64) = (-1e3, 1e3);
 
 /// Test parameters: primes for any ring up to 8192, of which the first is wide.
 pub fn params(ring_degree: usize, n_levels: usize, digit_limbs: usize) -> Params {
@@ -43,6 +47,7 @@ impl Draft {
         };
         let program = Program {
             manifest,
+            target: "any".into(),
             consts: Vec::new(),
             plains: Vec::new(),
             types: Vec::new(),
@@ -90,7 +95,7 @@ impl Draft {
 
     fn port(&self, name: String, ty: CtType) -> Port {
         let layout = Layout::contiguous(Shape(vec![self.n_slots]), self.n_slots);
-        Port { name, layout, ty, range: (-1.0, 1.0) }
+        Port { name, layout, ty, range: (-1.0, 1.0), expected: None }
     }
 
     /// A new input of one ciphertext at the top level.
@@ -104,7 +109,9 @@ impl Draft {
     }
 
     pub fn output(&mut self, reg: Reg) {
-        let port = self.port(format!("y{}", self.program.outputs.len()), self.ty(reg));
+        let expected = Some(Expected::of_error(OUTPUT_ERROR, 1));
+        let name = format!("y{}", self.program.outputs.len());
+        let port = Port { range: OUTPUT_RANGE, expected, ..self.port(name, self.ty(reg)) };
         self.program.manifest.outputs.push(port);
         self.program.outputs.push(vec![reg]);
     }

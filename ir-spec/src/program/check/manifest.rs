@@ -19,6 +19,7 @@ pub(super) fn check(manifest: &Manifest) -> Errors {
         ports(&mut errors, manifest, &manifest.inputs, ProgramPlace::Input);
         ports(&mut errors, manifest, &manifest.outputs, ProgramPlace::Output);
     }
+    expectations(&mut errors, manifest);
     keys(&mut errors, manifest);
     errors
 }
@@ -42,7 +43,7 @@ fn ports(errors: &mut Errors, manifest: &Manifest, ports: &[Port], place: fn(usi
     for (index, port) in ports.iter().enumerate() {
         let place = place(index);
         let new = names.insert(port.name.as_str());
-        errors.require(new, ProgramRule::PortSound, place, || format!("the name {:?} is taken", port.name));
+        errors.require(new, ProgramRule::PortSound, place, || format!("the name `{}` is taken", port.name));
         if let Err(error) = port.layout.check(manifest.n_slots()) {
             errors.report(ProgramRule::PortSound, place, error.to_string());
         }
@@ -51,6 +52,19 @@ fn ports(errors: &mut Errors, manifest: &Manifest, ports: &[Port], place: fn(usi
         let degree = port.ty.degree;
         errors.require(degree == 1, ProgramRule::PortSound, place, || format!("degree {degree} is not 1"));
         errors.type_range(port.ty, &manifest.params, ProgramRule::PortSound, place);
+    }
+}
+
+fn expectations(errors: &mut Errors, manifest: &Manifest) {
+    for (index, port) in manifest.inputs.iter().enumerate().filter(|(_, port)| port.expected.is_some()) {
+        let message = format!("{:?} is not decrypted: nothing is expected of it", port.name);
+        errors.report(ProgramRule::Expectation, ProgramPlace::Input(index), message);
+    }
+    for (index, port) in manifest.outputs.iter().enumerate() {
+        let none = || Some("nothing says what its decryption shows".to_owned());
+        if let Some(problem) = port.expected.as_ref().map_or_else(none, |e| e.problem(&port.layout)) {
+            errors.report(ProgramRule::Expectation, ProgramPlace::Output(index), problem);
+        }
     }
 }
 

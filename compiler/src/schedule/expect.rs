@@ -1,0 +1,152 @@
+//! Says what the decryption of a leveled circuit's outputs shows, so that a client can tell results
+//! from noise.
+
+use super::predict::largest_errors;
+use hecc_ir::circuit::{Circuit, Output};
+use hecc_ir::eval::{eval_each, eval_slots};
+use hecc_ir::program::{Expected, SlotRun};
+
+/// What is known of an output beforehand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outlook {
+    /// Bounds of its elements.
+    pub range: (f64, f64),
+    /// Bounds of everything else that decryption shows.
+    pub expected: Expected,
+}
+
+/// For each output and each of its ciphertexts, the slots that are zero whatever the input is.
+pub(super) type Zeros = Vec<Vec<Vec<SlotRun>>>;
+
+/// Finds the slots of outputs that are zero.
+///
+/// A slot is a polynomial in the elements of the input: one that is not zero itself is not zero at
+/// an irregular point either.
+pub(super) fn zero_slots(circuit: &Circuit) -> Zeros {
+    let inputs: Vec<_> = circuit
+        .inputs
+        .iter()
+        .map(|input| {
+            let tensor: Vec<f64> = (0..input.layout.home.len()).map(|i| irregular(i, input.range)).collect();
+            input.layout.pack(&tensor)
+        })
+        .collect();
+    let is_zero = |slots: &Vec<f64>| SlotRun::of(&slots.iter().map(|&x| x == 0.0).collect::<Vec<_>>());
+    let outputs = eval_slots(circuit, &inputs).into_iter();
+    outputs.map(|cts| cts.iter().map(is_zero).collect()).collect()
+}
+
+/// A number within a range, or within what of it is finite, that has nothing to do with the others.
+fn irregular(index: usize, (low, high): (f64, f64)) -> f64 {
+    let (low, high) = (low.max(-1.0), high.min(1.0));
+    let share = ((index as f64 + 1.0) * 12.9898).sin() * 43758.5453;
+    if low < high { low + (high - low) * share.rem_euclid(1.0) } else { low }
+}
+
+/// What to expect of every output, for values up to `headroom_bits` larger than the sample inputs (tensors) show.
+pub(super) fn outlooks(
+    circuit: &Circuit,
+    zeros: &Zeros,
+    samples: &[Vec<f64>],
+    headroom_bits: f64,
+) -> Vec<Outlook> {
+    let growth = headroom_bits.exp2();
+    let seen = Seen::over(circuit, samples);
+    let bounds: Vec<f64> = seen.values.iter().map(|largest| growth * largest).collect();
+    let errors = largest_errors(circuit, &bounds);
+    let outputs = errors.into_iter().zip(&seen.outputs).zip(zeros);
+    let outlook = |((error, largest), zeros): ((f64, &Largest), &Vec<Vec<SlotRun>>)| {
+        let (error, coefficient) = (error.max(f64::MIN_POSITIVE), growth * largest.mean + error);
+        let expected =
+            Expected { error, coefficient: coefficient.max(f64::MIN_POSITIVE), zeros: zeros.clone() };
+        Outlook { range: (-growth * largest.element, growth * largest.element), expected }
+    };
+    outputs.map(outlook).collect()
+}
+
+/// The largest that sample inputs showed of an output.
+#[derive(Clone, Copy, Debug, Default)]
+struct Largest {
+    /// Magnitude of an element.
+    element: f64,
+    /// Mean of the magnitudes of a ciphertext's slots, which no coefficient of its encoding exceeds.
+    mean: f64,
+}
+
+struct Seen {
+    /// Largest magnitude of each value's slots.
+    values: Vec<f64>,
+    outputs: Vec<Largest>,
+}
+
+impl Seen {
+    fn over(circuit: &Circuit, samples: &[Vec<f64>]) -> Seen {
+        let mut seen = Seen {
+            values: vec![0.0; circuit.nodes.len()],
+            outputs: vec![Largest::default(); circuit.outputs.len()],
+        };
+        let mut is_output = vec![false; circuit.nodes.len()];
+        circuit.outputs.iter().flat_map(|o| &o.values).for_each(|v| is_output[v.index()] = true);
+        for sample in samples {
+            eval_each(circuit, &[circuit.inputs[0].layout.pack(sample)], |value, slots| {
+                let largest = &mut seen.values[value.index()];
+                *largest = slots.iter().fold(*largest, |max, x| max.max(x.abs()));
+                if !is_output[value.index()] {
+                    return;
+                }
+                for (output, largest) in circuit.outputs.iter().zip(&mut seen.outputs) {
+                    let cts = output.values.iter().enumerate().filter(|(_, v)| **v == value);
+                    cts.for_each(|(ct, _)| largest.see(output, ct, slots));
+                }
+            });
+        }
+        seen
+    }
+}
+
+impl Largest {
+    fn see(&mut self, output: &Output, ct: usize, slots: &[f64]) {
+        let homes = output.layout.home.iter().filter(|home| home.ct as usize == ct);
+        self.element = homes.fold(self.element, |max, home| max.max(slots[home.slot as usize].abs()));
+        let mean = slots.iter().map(|x| x.abs()).sum::<f64>() / slots.len() as f64;
+        self.mean = self.mean.max(mean);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::predict::tests::circuit;
+    use hecc_ir::circuit::{Op, Plain};
+    use hecc_ir::scale::Step;
+
+    /// Four of eight slots are masked, two of these are filled again.
+    fn masked() -> Circuit {
+        circuit(|builder, x, ty| {
+            let raised = hecc_ir::CtType { scale: ty.scale + ty.scale, ..ty };
+            let mask = builder.constant(Plain::new(vec![2.0, 2.0, 2.0, 2.0, 0.0, 0.0, 0.0, 0.0]));
+            let half = builder.push_typed(Op::MulPlain(x, mask), raised);
+            let turned = builder.push_typed(Op::Rotate(half, Step::new(6, 8)), raised);
+            builder.push_typed(Op::Add(vec![half, turned]), raised)
+        })
+    }
+
+    #[test]
+    fn slots_that_nothing_reaches_are_zero() {
+        assert_eq!(zero_slots(&masked()), [[[SlotRun { start: 6, len: 2 }]]]);
+    }
+
+    #[test]
+    fn outlooks_follow_samples_and_headroom() {
+        let circuit = masked();
+        let sample = vec![0.5, -0.25, 0.125, 1.0, -1.0, 0.75, 0.0, -0.5];
+        let look =
+            |headroom| outlooks(&circuit, &zero_slots(&circuit), &[sample.clone()], headroom).remove(0);
+        // Slots 0 to 5 hold 2 (x0, x1, x2 + x0, x3 + x1, x2, x3).
+        let (one, two) = (look(0.0), look(1.0));
+        assert_eq!((one.range, two.range), ((-2.0, 2.0), (-4.0, 4.0)));
+        let mean = 2.0 * (0.5 + 0.25 + 0.625 + 0.75 + 0.125 + 1.0) / 8.0;
+        assert!((one.expected.coefficient - mean - one.expected.error).abs() < 1e-12);
+        assert!(two.expected.error > one.expected.error && one.expected.error > 0.0);
+    }
+}
