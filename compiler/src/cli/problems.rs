@@ -93,16 +93,20 @@ pub fn compile(args: &ModelArgs, error: CompileError) -> Diagnostics {
                 .help("name a range with --input-range, or leave --range-bound out")
         }
         CompileError::BoundTooLarge { cause, without_bound } => {
-            return bound_too_large(model, *cause, without_bound);
+            return bound_too_large(args, *cause, without_bound);
         }
     };
     diagnostic.into()
 }
 
 /// A program that no ring has room for, when it is to have room for all inputs.
-fn bound_too_large(model: &Path, cause: CompileError, without_bound: Option<(Likeness, f64)>) -> Diagnostics {
+fn bound_too_large(
+    args: &ModelArgs,
+    cause: CompileError,
+    without_bound: Option<(Likeness, f64)>,
+) -> Diagnostics {
     let Some((Likeness { ring_degree, log_qp, cost_ns, max_output }, bound)) = without_bound else {
-        return compile(model, cause);
+        return compile(args, cause);
     };
     let title = "no ring has room for the bound of what inputs of the declared range give";
     let sizes = format!("outputs may be {bound:.1e} by the bound, {max_output:.1e} on the samples");
@@ -110,9 +114,9 @@ fn bound_too_large(model: &Path, cause: CompileError, without_bound: Option<(Lik
         "without --range-bound: ring degree {ring_degree}, log2(QP) {log_qp:.1}, {:.0} ms on one thread",
         cost_ns * 1e-6
     );
-    let cause = compile(model, cause).into_iter().map(|diagnostic| diagnostic.title);
+    let cause = compile(args, cause).into_iter().map(|diagnostic| diagnostic.title);
     Diagnostic::error(Code::RangeBound, title)
-        .label(Label::file(model.display().to_string(), sizes))
+        .label(Label::file(args.model.display().to_string(), sizes))
         .note(cause.collect::<Vec<_>>().join("; "))
         .note(without)
         .help("narrow the range with --input-range, or leave --range-bound out")
