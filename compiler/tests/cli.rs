@@ -218,19 +218,24 @@ fn special_primes_are_as_wide_as_engines_want() {
 fn simulated_samples_that_are_not_served_are_counted() {
     let folder = Folder::new();
     folder.write("steep.hec", MODEL.replace("square(h)", "poly(h, [0, 0, 100000])"));
-    let file = std::fs::File::create(folder.path("faint.npz")).unwrap();
-    let mut npz = zip::ZipWriter::new(std::io::BufWriter::new(file));
-    array(&mut npz, "x", &[1, 1, 4, 4], vec![1e-4; 16]);
-    array(&mut npz, "y", &[1], vec![0i64]);
-    drop(npz);
-    let line = "bench steep.hec --data data.npz --count 1 --simulate 3 --json";
+    let write = |name: &str, means: &[f64]| {
+        let file = std::fs::File::create(folder.path(name)).unwrap();
+        let mut npz = zip::ZipWriter::new(file);
+        let values = means.iter().flat_map(|&mean| (0..16).map(move |i| mean * (1.0 + f64::from(i) / 16.0)));
+        array(&mut npz, "x", &[means.len() as u64, 1, 4, 4], values.collect());
+        array(&mut npz, "y", &[means.len() as u64], vec![0i64; means.len()]);
+        npz.finish().unwrap();
+    };
+    write("faint.npz", &[1e-4]);
+    write("mixed.npz", &[1e-4, 0.3, 0.4]);
+    let line = "bench steep.hec --data mixed.npz --count 1 --simulate 3 --json";
     let counted = |calibrate: &str| {
         let bench = folder.hecc(&format!("{line} {calibrate}"));
         let bench: Value = serde_json::from_slice(&bench.stdout).unwrap();
         ["outside", "agree"].map(|name| bench["simulated"][name].as_u64().unwrap())
     };
-    assert_eq!(counted("--calibrate data.npz"), [0, 3]);
-    assert_eq!(counted("--calibrate faint.npz"), [3, 0]);
+    assert_eq!(counted("--calibrate mixed.npz"), [0, 3]);
+    assert_eq!(counted("--calibrate faint.npz"), [2, 1]);
 }
 
 /// Rotations do the mean, whatever moved its operand without changing it.

@@ -15,7 +15,6 @@ use folder::Folder;
 use npz::array;
 use serde_json::{Value, json};
 use std::fs::File;
-use std::io::BufWriter;
 
 const DEEP: &str = "model deep {
   weights \"w.npz\"
@@ -51,8 +50,9 @@ fn folder() -> Folder {
 }
 
 fn write(folder: &Folder, file: &str, name: &str, shape: &[u64], values: Vec<f64>) {
-    let file = BufWriter::new(File::create(folder.path(file)).unwrap());
-    array(&mut zip::ZipWriter::new(file), name, shape, values);
+    let mut archive = zip::ZipWriter::new(File::create(folder.path(file)).unwrap());
+    array(&mut archive, name, shape, values);
+    archive.finish().unwrap();
 }
 
 /// What `compile` prints and what it warns of.
