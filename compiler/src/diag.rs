@@ -11,6 +11,7 @@ mod suggest;
 
 pub use codes::Code;
 pub use suggest::closest;
+pub(crate) use suggest::list;
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use std::{fmt, ops::Range, sync::Arc};

@@ -92,8 +92,7 @@ fn activations_and_normalisation_become_few_layers() {
 /// channel-wise and scalar constants.
 fn batched(batch: i64) -> Model {
     use support::{Tensor, ints, node, node_with};
-    let mut target = Tensor::new("target", &[2]);
-    target.values = vec![batch as f32, -1.0];
+    let target = Tensor::list("target", &[batch, -1]);
     let nodes = [
         node("Sub", "centre", &["x", "mean"], "c"),
         node("Conv", "conv", &["c", "w"], "a"),
@@ -135,6 +134,90 @@ fn the_batch_that_a_model_was_exported_for_does_not_matter() {
         let sum: f64 = (0..8).map(|i| flat(i) * constant(i * 3 + o)).sum();
         assert!((found - sum - constant(o)).abs() < 1e-9);
     }
+}
+
+/// A model that is in memory.
+fn imported(bytes: &[u8]) -> Model {
+    let mut diagnostics = Diagnostics::new();
+    let model = onnx::import(Path::new("net.onnx"), bytes, &LoadOptions::default(), &mut diagnostics);
+    model.unwrap_or_else(|| panic!("{diagnostics}"))
+}
+
+/// An average pool of 2x2 behind what PyTorch writes before it at old operator sets.
+fn padded_pool(opset: i64, pad: Vec<u8>, lists: &[support::Tensor]) -> Model {
+    use support::{ints, node, node_with};
+    let window = [ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])];
+    let nodes = [
+        node("Mul", "two", &["x", "c"], "t"),
+        pad,
+        node_with("AveragePool", "pool", &["p"], "a", &window),
+        node("Flatten", "flat", &["a"], "y"),
+    ];
+    let mut c = support::Tensor::new("c", &[1]);
+    c.values = vec![2.0];
+    let constants = std::iter::once(c).chain(lists.iter().cloned()).collect::<Vec<_>>();
+    imported(&support::model_in(opset, &nodes, &constants, &[-1, 1, 4, 4], "y"))
+}
+
+/// In every spelling: a setting, an operand, an operand for some axes.
+fn pads(opset: i64, pads: &[i64]) -> (Vec<u8>, Vec<support::Tensor>) {
+    use support::{Tensor, ints, node, node_with, text};
+    match opset {
+        ..11 => (
+            node_with("Pad", "pad", &["t"], "p", &[text("mode", "constant"), ints("pads", pads)]),
+            Vec::new(),
+        ),
+        11..18 => (node("Pad", "pad", &["t", "pads"], "p"), vec![Tensor::list("pads", pads)]),
+        _ => {
+            let images = [pads[2], pads[3], pads[6], pads[7]];
+            let axes = [Tensor::list("pads", &images), Tensor::list("axes", &[-2, 3])];
+            (node("Pad", "pad", &["t", "pads", "", "axes"], "p"), axes.into())
+        }
+    }
+}
+
+#[test]
+fn pads_of_no_zeros_are_nothing() {
+    for opset in [7, 9, 11, 13, 18] {
+        let (pad, lists) = pads(opset, &[0; 8]);
+        let model = padded_pool(opset, pad, &lists);
+        assert_eq!(kinds(&model).join(" "), "input affine pool move");
+        let x: Vec<f64> = (0..16).map(f64::from).collect();
+        let sums = [0, 2, 8, 10].map(|at| x[at] + x[at + 1] + x[at + 4] + x[at + 5]);
+        assert_eq!(model.logits(&x), sums.map(|sum| sum / 2.0));
+    }
+    let edge = support::node_with(
+        "Pad",
+        "pad",
+        &["t"],
+        "p",
+        &[support::text("mode", "edge"), support::ints("pads", &[0; 8])],
+    );
+    assert_eq!(padded_pool(9, edge, &[]).logits(&[1.0; 16]), [2.0; 4]);
+}
+
+/// Zeros of a `Pad` are elements of the mean.
+#[test]
+fn pads_before_pools_count() {
+    for opset in [7, 9, 11, 13, 18] {
+        let (pad, lists) = pads(opset, &[0, 0, 1, 1, 0, 0, 1, 1]);
+        let found = padded_pool(opset, pad, &lists).logits(&(0..16).map(f64::from).collect::<Vec<_>>());
+        assert_eq!(found, [0.0, 1.5, 1.5, 6.0, 15.0, 9.0, 6.0, 13.5, 7.5], "{opset}");
+    }
+}
+
+/// A `Pad` before a convolution is the convolution's own padding.
+#[test]
+fn pads_before_convolutions_are_theirs() {
+    use support::{Tensor, ints, node_with};
+    let constants = || [Tensor::new("w", &[2, 1, 3, 3])];
+    let apart = [
+        node_with("Pad", "pad", &["x"], "p", &[ints("pads", &[0, 0, 1, 0, 0, 0, 2, 1])]),
+        node_with("Conv", "c", &["p", "w"], "y", &[ints("pads", &[0, 1, 0, 0])]),
+    ];
+    let whole = [node_with("Conv", "c", &["x", "w"], "y", &[ints("pads", &[1, 1, 2, 1])])];
+    let model = |nodes: &[Vec<u8>]| imported(&support::model_in(9, nodes, &constants(), &[1, 1, 5, 5], "y"));
+    assert_eq!(model(&apart), model(&whole));
 }
 
 /// A network of every layer that training replaces, with SiLU as PyTorch spells

@@ -6,7 +6,7 @@ mod support;
 use hecc::diag::Diagnostics;
 use hecc::front::{LoadOptions, onnx};
 use std::path::Path;
-use support::{Tensor, float, int, ints, model, node, node_with, text};
+use support::{Tensor, float, int, ints, model, model_in, node, node_of, node_with, text};
 
 fn refused(bytes: &[u8]) -> String {
     refused_with(bytes, &LoadOptions::default())
@@ -57,6 +57,181 @@ fn what_training_cannot_replace_is_refused_always() {
     ];
     let options = LoadOptions { accept_unfriendly: true, ..LoadOptions::default() };
     insta::assert_snapshot!(refused_with(&model(&nodes, &[], &[1, 1, 6, 6], "y"), &options));
+}
+
+/// Results of a node beyond the first are not computed, whatever reads them.
+#[test]
+fn further_results_are_refused_where_they_are_used() {
+    let window = ints("kernel_shape", &[2, 2]);
+    let parameters = ["s", "b", "m", "v"].map(|name| {
+        let mut tensor = Tensor::new(name, &[2]);
+        tensor.values = vec![1.0; 2];
+        tensor
+    });
+    let norm =
+        |outputs: &[&str]| node_of("BatchNormalization", "norm", &["x", "s", "b", "m", "v"], outputs, &[]);
+    let dropout = |outputs: &[&str]| node_of("Dropout", "drop", &["x"], outputs, &[]);
+    let pool = node_of("MaxPool", "pool", &["x"], &["a", "indices"], &[window]);
+    let cases: [(Vec<Vec<u8>>, &str); 6] = [
+        (
+            vec![
+                dropout(&["a", "mask"]),
+                node_with("Cast", "cast", &["mask"], "c", &[int("to", 1)]),
+                node("Mul", "mul", &["a", "c"], "y"),
+            ],
+            "y",
+        ),
+        (vec![dropout(&["a", "mask"])], "mask"),
+        (vec![dropout(&["", "mask"]), node("Neg", "neg", &["mask"], "y")], "y"),
+        (vec![norm(&["a", "mean"]), node("Add", "add", &["a", "mean"], "y")], "y"),
+        (vec![pool, node("Shape", "shape", &["indices"], "i"), node("Reshape", "r", &["a", "i"], "y")], "y"),
+        (
+            vec![
+                node_of("Neg", "neg", &["x"], &["a", "more"], &[]),
+                node("Add", "add", &["more", "more"], "y"),
+            ],
+            "y",
+        ),
+    ];
+    let options = LoadOptions { accept_unfriendly: true, ..LoadOptions::default() };
+    let messages = cases
+        .map(|(nodes, output)| refused_with(&model(&nodes, &parameters, &[1, 2, 4, 4], output), &options));
+    insta::assert_snapshot!(messages.join("\n---\n"));
+}
+
+#[test]
+fn operators_in_training_form_are_refused() {
+    let parameters = ["s", "b", "m", "v"].map(|name| {
+        let mut tensor = Tensor::new(name, &[2]);
+        tensor.values = vec![1.0; 2];
+        tensor
+    });
+    let mut mode = Tensor::new("mode", &[]);
+    mode.values = vec![1.0];
+    let constants = parameters.into_iter().chain([mode]).collect::<Vec<_>>();
+    let norm = |outputs: &[&str], settings: &[Vec<u8>]| {
+        node_of("BatchNormalization", "norm", &["x", "s", "b", "m", "v"], outputs, settings)
+    };
+    let cases = [
+        (9, norm(&["y", "m2", "v2", "m3", "v3"], &[])),
+        (14, norm(&["y", "m2", "v2"], &[int("training_mode", 1)])),
+        (8, norm(&["y"], &[int("spatial", 0)])),
+        (13, node("Dropout", "drop", &["x", "", "mode"], "y")),
+        (13, node("Dropout", "drop", &["x", "", "x"], "y")),
+    ];
+    let messages =
+        cases.map(|(opset, node)| refused(&model_in(opset, &[node], &constants, &[1, 2, 4, 4], "y")));
+    insta::assert_snapshot!(messages.join("\n---\n"));
+}
+
+/// Settings and operands that contradict tensors, or that the operator does not have.
+#[test]
+fn settings_that_contradict_tensors_are_refused() {
+    let window = || ints("kernel_shape", &[2, 2]);
+    let conv = |settings: &[Vec<u8>]| node_with("Conv", "n", &["x", "w"], "y", settings);
+    let pool = |settings: &[Vec<u8>]| node_with("AveragePool", "n", &["x"], "y", settings);
+    let reshape = |shape: &str, settings: &[Vec<u8>]| node_with("Reshape", "n", &["x", shape], "y", settings);
+    let pad = |settings: &[Vec<u8>]| {
+        [
+            node_with("Pad", "p", &["x"], "p", settings),
+            node_with("AveragePool", "n", &["p"], "y", &[window()]),
+        ]
+    };
+    let single = [
+        conv(&[ints("kernel_shape", &[3, 3])]),
+        conv(&[int("group", 2)]),
+        conv(&[int("group", -1)]),
+        conv(&[ints("strides", &[0, 1])]),
+        conv(&[ints("dilations", &[i64::MAX, 1])]),
+        conv(&[ints("pads", &[1, 1])]),
+        conv(&[ints("pads", &[-1, 0, 0, 0])]),
+        conv(&[text("auto_pad", "SAME_UPPER"), ints("pads", &[1, 1, 1, 1])]),
+        conv(&[ints("strides", &[2, 2]), ints("strides", &[1, 1])]),
+        conv(&[int("strides", 2)]),
+        conv(&[int("fused", 1)]),
+        node("Conv", "n", &["x", "w", "list"], "y"),
+        node("Conv", "n", &["x", "w", "", "x"], "y"),
+        pool(&[int("kernel_shape", 2)]),
+        pool(&[ints("kernel_shape", &[2])]),
+        pool(&[window(), ints("pads", &[2, 2, 2, 2])]),
+        node_with("Gemm", "n", &["x", "m"], "y", &[int("transA", 1)]),
+        node_with("Flatten", "n", &["x"], "y", &[int("axis", 7)]),
+        node_with("Flatten", "n", &["x"], "y", &[ints("axis", &[2])]),
+        reshape("zero", &[int("allowzero", 1)]),
+        reshape("list", &[]),
+        reshape("w", &[]),
+        node("Reshape", "n", &["x"], "y"),
+        node_with("Squeeze", "n", &["x", "axes"], "y", &[ints("axes", &[0])]),
+        node("Squeeze", "n", &["x", "axes"], "y"),
+        node("Unsqueeze", "n", &["x"], "y"),
+        node_with("Transpose", "n", &["x"], "y", &[ints("perm", &[0, 1, 1, 2])]),
+        node_with("Transpose", "n", &["x"], "y", &[ints("perm", &[0, -1, 2, 3])]),
+        node_with("Cast", "n", &["x"], "y", &[]),
+        node("Pow", "n", &["x", "w"], "y"),
+        node("Sum", "n", &["b", "b"], "y"),
+    ];
+    let pads = [
+        pad(&[ints("pads", &[0, 0, 1, 1])]),
+        pad(&[ints("pads", &[0, 1, 0, 0, 0, 0, 0, 0])]),
+        pad(&[ints("pads", &[0, 0, -1, 0, 0, 0, 0, 0])]),
+        pad(&[ints("pads", &[0, 0, 1, 0, 0, 0, 0, 0]), float("value", 0.5)]),
+        pad(&[ints("pads", &[0, 0, 1, 0, 0, 0, 0, 0]), text("mode", "reflect")]),
+        [
+            node_with("Pad", "p", &["x"], "p", &[ints("pads", &[0, 0, 1, 0, 0, 0, 0, 0])]),
+            node("Neg", "n", &["p"], "y"),
+        ],
+    ];
+    let constants = [
+        Tensor::new("w", &[2, 2, 2, 2]),
+        Tensor::new("m", &[32, 3]),
+        Tensor::new("b", &[2]),
+        Tensor::list("zero", &[1, 0, -1]),
+        Tensor::list("list", &[3, -5, 4]),
+        Tensor::list("axes", &[1]),
+    ];
+    let graphs = single.into_iter().map(|node| vec![node]).chain(pads.map(Vec::from));
+    let messages: Vec<String> = graphs
+        .map(|nodes| refused(&model_in(9, &nodes, &constants, &[1, 2, 4, 4], "y")))
+        .map(|message| message.lines().filter(|line| !line.contains("│")).collect::<Vec<_>>().join("\n"))
+        .collect();
+    insta::assert_snapshot!(messages.join("\n"));
+}
+
+/// Channels are the second axis, behind the batch: not those of a tensor that lost its batch.
+#[test]
+fn normalisation_without_a_batch_is_refused() {
+    let mut constants = ["s", "b", "m", "v"].map(|name| Tensor::new(name, &[4])).to_vec();
+    constants.iter_mut().for_each(|tensor| tensor.values = vec![1.0, 2.0, 3.0, 4.0]);
+    constants.push(Tensor::list("shape", &[2, 4]));
+    let nodes = [
+        node("Reshape", "lost", &["x", "shape"], "r"),
+        node("BatchNormalization", "norm", &["r", "s", "b", "m", "v"], "y"),
+    ];
+    insta::assert_snapshot!(refused(&model(&nodes, &constants, &[1, 8], "y")));
+}
+
+#[test]
+fn constants_and_names_are_defined_once() {
+    let nodes = [node("Add", "a", &["x", "c"], "d"), node("Neg", "n", &["d"], "c")];
+    let twice = [Tensor::new("c", &[4]), Tensor::new("c", &[1])];
+    insta::assert_snapshot!(refused(&model(&nodes, &twice, &[1, 4], "d")));
+    insta::assert_snapshot!(refused(&model(&[node("Neg", "n", &["x"], "y")], &[], &[1 << 40, 4], "y")));
+}
+
+/// Operands that are left out keep their places.
+#[test]
+fn slices_with_steps_are_refused() {
+    let nodes = [
+        node("Slice", "s", &["list", "from", "to", "", "steps"], "shape"),
+        node("Reshape", "r", &["x", "shape"], "y"),
+    ];
+    let constants = [
+        Tensor::list("list", &[1, 2, 2, 4]),
+        Tensor::list("from", &[0]),
+        Tensor::list("to", &[4]),
+        Tensor::list("steps", &[2]),
+    ];
+    insta::assert_snapshot!(refused(&model(&nodes, &constants, &[1, 4], "y")));
 }
 
 #[test]

@@ -6,6 +6,8 @@
 #[allow(dead_code)]
 mod support;
 
+#[path = "support/graphs.rs"]
+mod graphs;
 #[path = "support/idx.rs"]
 mod idx;
 #[path = "support/npz.rs"]
@@ -168,13 +170,25 @@ const TEXT: &str = "model m {
 }
 ";
 
+/// `PROPTEST_CASES` asks for more cases.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { cases: default.cases.saturating_mul(2), ..default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(config())]
 
     #[test]
     fn damaged_onnx(edits in edits(), file in 0usize..4) {
         let names = ["resnet_script", "view_script_dynamic", "moves_dynamo", "external"];
         import(&apply(&read(&format!("tests/fixtures/{}.onnx", names[file])), &edits));
+    }
+
+    /// Operands that are left out, results that are used, settings that contradict.
+    #[test]
+    fn senseless_onnx(choices in prop::collection::vec(any::<u32>(), 8..120)) {
+        import(&graphs::graph(&choices));
     }
 
     #[test]

@@ -182,7 +182,7 @@ impl<'a> Verifier<'a> {
         let outputs = repeated(circuit.outputs.iter().map(|output| output.name.as_str()));
         let outputs = outputs.map(|i| (Place::Output(i), &circuit.outputs[i].name));
         for (place, name) in [layers, inputs, outputs].into_iter().flatten() {
-            self.report(Rule::UniqueName, place, format!("the name {name:?} is taken"));
+            self.report(Rule::UniqueName, place, format!("the name `{name}` is taken"));
         }
     }
 

@@ -270,6 +270,28 @@ fn tensors_are_checked() {
     assert_eq!(large, "element 31 of `x1` is 1.5, outside the declared range -1 to 1");
 }
 
+/// As many elements along other axes are another tensor.
+#[test]
+fn tensors_of_another_shape_are_refused() {
+    let mut manifest = program(64).manifest;
+    manifest.inputs[0].layout.shape = [2, 4, 4].into();
+    let client = Client::generate_insecure(&manifest).unwrap();
+    let encrypt = |shape: &[usize]| {
+        let x = Tensor::new(Shape(shape.to_vec()), values(32, 1)).unwrap();
+        client.encrypt(&[x, values(32, 2).into()])
+    };
+    for shape in [&[2, 4, 4][..], &[1, 2, 4, 4], &[2, 4, 1, 4]] {
+        assert!(encrypt(shape).is_ok(), "{shape:?}");
+    }
+    for shape in [&[4, 4, 2][..], &[2, 16], &[32], &[4, 8]] {
+        let refused = encrypt(shape).unwrap_err();
+        assert!(matches!(&refused, Error::Shape { found, .. } if found.0 == shape), "{refused}");
+    }
+    let refused = encrypt(&[4, 4, 2]).unwrap_err().to_string();
+    assert_eq!(refused, "`x0` takes tensors of shape [2x4x4], found [4x4x2]");
+    assert!(Tensor::new([2, 3], vec![0.0; 5]).is_err());
+}
+
 #[test]
 fn bundles_of_another_program_are_refused() {
     let (client, session) = connected();

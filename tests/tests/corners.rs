@@ -5,7 +5,7 @@
 
 use hecc::model::{AvgPool, Dense, LayerId, LayerKind, Model, ModelBuilder};
 use hecc::pipeline::{CompileError, Options, compile};
-use hecc_ir::{Shape, eval, verify};
+use hecc_ir::{Shape, Tensor, eval, verify};
 use hecc_tests::compiling::options_for;
 use hecc_tests::models::{input_for, tensor_for, values};
 
@@ -168,6 +168,19 @@ fn pools_follow_reshapes() {
     let flat = draft.movement(pooled, (0..4).collect(), &[4]);
     let y = draft.dense(flat, 3, |_, _| true);
     assert_compiles(&draft.finish(y));
+}
+
+/// As many elements along other axes are no sample of the model.
+#[test]
+fn samples_of_another_shape_are_refused() {
+    let (mut draft, x) = Draft::new(&[2, 4, 4]);
+    let y = draft.poly(x, &[0.0, 0.0, 1.0]);
+    let model = draft.finish(y);
+    let sample = |shape: [usize; 3]| Tensor::new(shape, values(32, 1)).unwrap();
+    let compiled = |shape| compile(&model, &Options { samples: vec![sample(shape)], ..options_for(32) });
+    assert!(compiled([2, 4, 4]).is_ok());
+    let refused = CompileError::SampleShape { expected: [2, 4, 4].into(), found: [4, 4, 2].into() };
+    assert_eq!(compiled([4, 4, 2]).unwrap_err(), refused);
 }
 
 #[test]

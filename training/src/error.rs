@@ -2,6 +2,7 @@
 
 use crate::group::GroupError;
 use crate::narrow::NarrowError;
+use hecc_model::Shape;
 use thiserror::Error;
 
 /// Why training cannot start or go on.
@@ -18,12 +19,12 @@ pub enum TrainError {
         n_classes: usize,
     },
     /// Samples that are no inputs of the model.
-    #[error("samples have {found} elements, the model takes {expected}")]
+    #[error("samples have shape {found}, the model takes {expected}")]
     Shape {
-        /// Elements of the model's input.
-        expected: usize,
-        /// Elements of a sample.
-        found: usize,
+        /// Shape of the model's input.
+        expected: Shape,
+        /// Shape of a sample.
+        found: Shape,
     },
     /// Nothing to learn from.
     #[error("there are {found} samples, training needs at least {needed}")]

@@ -176,14 +176,14 @@ impl Trainee {
         found.map(|weight| self.model.layer(weight.layer).name.clone())
     }
 
-    /// A teacher reads the same samples and has as many outputs.
+    /// A teacher reads the same samples and has the same outputs.
     fn can_learn_from(&self, teacher: &Trainee) -> Result<(), TrainError> {
         let ends = |trainee: &Trainee| {
             let (input, _) = trainee.model.input();
-            [input, trainee.model.output].map(|id| trainee.model.layer(id).shape.n_elements())
+            [input, trainee.model.output].map(|id| trainee.model.layer(id).shape.clone())
         };
         let mut pairs = ends(self).into_iter().zip(ends(teacher));
-        match pairs.find(|(expected, found)| expected != found) {
+        match pairs.find(|(expected, found)| expected.check(found).is_err()) {
             Some((expected, found)) => Err(TrainError::Shape { expected, found }),
             None => Ok(()),
         }

@@ -1,13 +1,13 @@
 //! Labelled samples in memory.
 
 use crate::TrainError;
-use hecc_model::Model;
+use hecc_model::{Model, Shape};
 
 /// Labelled samples of equal shape.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Samples {
-    /// Elements of one sample.
-    pub n_elements: usize,
+    /// Shape of one sample.
+    pub shape: Shape,
     /// All samples one after the other, row-major.
     pub elements: Vec<f32>,
     /// Class of each sample.
@@ -25,20 +25,25 @@ impl Samples {
         self.labels.is_empty()
     }
 
+    /// Elements of one sample.
+    pub fn n_elements(&self) -> usize {
+        self.shape.n_elements()
+    }
+
     /// Samples that have all of their elements.
     fn n_whole(&self) -> usize {
-        self.elements.len() / self.n_elements.max(1)
+        self.elements.len() / self.n_elements().max(1)
     }
 
     /// One sample.
     pub fn sample(&self, index: usize) -> &[f32] {
-        &self.elements[index * self.n_elements..][..self.n_elements]
+        &self.elements[index * self.n_elements()..][..self.n_elements()]
     }
 
     /// The samples of some indices, in their order.
     pub fn select(&self, indices: &[usize]) -> Samples {
         Samples {
-            n_elements: self.n_elements,
+            shape: self.shape.clone(),
             elements: indices.iter().flat_map(|&index| self.sample(index)).copied().collect(),
             labels: indices.iter().map(|&index| self.labels[index]).collect(),
         }
@@ -60,13 +65,13 @@ impl Samples {
     /// # Errors
     /// [`TrainError::TooFew`], [`TrainError::Shape`] or [`TrainError::Label`].
     pub fn fit(&self, model: &Model) -> Result<(), TrainError> {
-        if self.is_empty() || self.elements.len() != self.n_elements * self.len() {
+        if self.is_empty() || self.elements.len() != self.n_elements() * self.len() {
             return Err(TrainError::TooFew { needed: self.len().max(1), found: self.n_whole() });
         }
         let (input, _) = model.input();
-        let expected = model.layer(input).shape.n_elements();
-        if self.n_elements != expected {
-            return Err(TrainError::Shape { expected, found: self.n_elements });
+        let expected = &model.layer(input).shape;
+        if expected.check(&self.shape).is_err() {
+            return Err(TrainError::Shape { expected: expected.clone(), found: self.shape.clone() });
         }
         let n_classes = model.layer(model.output).shape.n_elements();
         match self.labels.iter().position(|&label| label >= n_classes) {

@@ -216,7 +216,7 @@ pub(crate) fn tensor(values: Vec<f32>, device: &Device) -> Tensor<1> {
 
 /// Samples as rows.
 pub(crate) fn batch_tensor(samples: &Samples, device: &Device) -> Tensor<2> {
-    let shape = [samples.len(), samples.n_elements];
+    let shape = [samples.len(), samples.n_elements()];
     Tensor::from_data(TensorData::new(samples.elements.clone(), shape), device)
 }
 

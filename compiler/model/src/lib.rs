@@ -13,11 +13,11 @@ mod shape;
 
 pub use builder::ModelBuilder;
 pub use fold::permuted;
+pub use hecc_ir::Shape;
 pub use narrow::Width;
 pub use nonlinear::Nonlinear;
 pub use shape::{MAX_ELEMENTS, ShapeError, result_shape, within_limits};
 
-use hecc_ir::Shape;
 use serde::{Deserialize, Serialize};
 
 /// Handle of a layer; index into [`Model::layers`].

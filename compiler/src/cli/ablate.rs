@@ -66,7 +66,7 @@ pub fn ablate(args: &DataArgs, asked: &AblationArgs, form: Form) -> Result<(), D
             let objective = if step.rewrites { options.objective } else { None };
             let options = Options { packing: step.packing, objective, ..options.clone() };
             let compiled = compile_network(&built.compiled.model, &network, &options)
-                .map_err(|e| problems::compile(&args.model.model, e))?;
+                .map_err(|e| problems::compile(&args.model, e))?;
             runs.push(Run::start(step, sparsity, &compiled, args)?);
             bar.inc(1);
         }

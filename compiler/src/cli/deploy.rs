@@ -8,7 +8,7 @@ use super::form::Form;
 use super::memory::{self, MemoryFigures};
 use super::{digits, problems, progress, session};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
-use hecc::front::data::DataSet;
+use hecc::front::data::{DataSet, Part};
 use hecc_ir::{Manifest, artifact};
 use hecc_runtime::Error;
 use hecc_runtime::bundle::{BundleError, Question};
@@ -48,8 +48,8 @@ pub fn keygen(args: &KeygenArgs, form: Form) -> Result<(), Diagnostics> {
 /// Runs `encrypt`.
 pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
     let client = client(&args.manifest, &args.secret, args.insecure)?;
-    let data = DataSet::read(&args.data)?;
     let end = args.index.saturating_add(args.count.get());
+    let data = DataSet::read_first(&args.data, Part::Test, end)?;
     data.samples.get(args.index..end).ok_or_else(|| {
         let title = format!("there is no sample {}; the file holds {}", end - 1, data.samples.len());
         Diagnostic::error(Code::BadDataSet, title)

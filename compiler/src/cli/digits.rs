@@ -8,7 +8,7 @@ pub fn with_error(value: f64, error: f64) -> String {
     if value == 0.0 || !value.is_finite() || !error.is_finite() {
         return significant(value, N_DIGITS);
     }
-    significant(value, exponent(value) - exponent(error) + 1)
+    significant(value, exponent(value).saturating_sub(exponent(error)).saturating_add(1))
 }
 
 /// A number with as many digits as results have where nothing else is known.

@@ -1,7 +1,8 @@
 //! Turns refusals of the compiler and the runtime into diagnostics.
 
+use super::args::ModelArgs;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
-use hecc::packing::Unplaced;
+use hecc::packing::{Family, Unplaced};
 use hecc::pipeline::CompileError;
 use hecc::rewrite::Saturation;
 use hecc::validate::Mismatch;
@@ -17,8 +18,8 @@ use std::path::Path;
 use std::time::Duration;
 
 /// A model that cannot be compiled.
-pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
-    let file = model.display().to_string();
+pub fn compile(args: &ModelArgs, error: CompileError) -> Diagnostics {
+    let file = args.model.display().to_string();
     let diagnostic = match error {
         CompileError::TooDeep { depth, ring_degree, max_log_qp } => {
             let title =
@@ -26,14 +27,17 @@ pub fn compile(model: &Path, error: CompileError) -> Diagnostics {
             let message = format!("it has room for {max_log_qp} bits of modulus");
             Diagnostic::error(Code::NotEnoughLevels, title)
                 .label(Label::item(&file, "the whole network", message))
-                .help("lower the degree of activations, remove layers, or choose a larger ring with --ring")
+                .help(match args.ring {
+                    Some(_) => "lower the degree of activations, remove layers, or leave --ring out",
+                    None => "lower the degree of activations, or remove layers: there is no larger ring",
+                })
         }
         CompileError::TooCoarse { requested, reached } => {
             let title = format!("a relative error of {requested:e} cannot be reached");
             let message = format!("the best parameters are expected to reach {reached:.1e}");
-            Diagnostic::error(Code::PrecisionNotReached, title).label(Label::file(&file, message)).help(
-                format!("ask for less with --precision {:.0e}, or allow a larger ring", rounded_up(reached)),
-            )
+            Diagnostic::error(Code::PrecisionNotReached, title)
+                .label(Label::file(&file, message))
+                .help(coarser(args, reached))
         }
         CompileError::BatchTooLarge { batch, limit } => {
             let title = format!("a batch of {batch} is larger than a ciphertext");
@@ -92,8 +96,12 @@ fn no_place(file: &str, unplaced: &Unplaced) -> Diagnostics {
 
 /// What a layer lacks in a packing, and what to do.
 pub fn why_no_place(unplaced: &Unplaced) -> (String, &'static str) {
-    let Unplaced { layer, needs_slots, n_slots, n_inputs, .. } = unplaced;
+    let Unplaced { layer, needs_slots, n_slots, n_inputs, family } = unplaced;
     match (needs_slots, n_inputs) {
+        (Some(needed), _) if *family == Family::Tiles => (
+            format!("one tile of `{layer}` takes {needed} slots, each of {n_inputs} inputs has {n_slots}"),
+            "choose fewer inputs at once with --batch, or a larger ring with --ring",
+        ),
         (Some(needed), 0 | 1) => (
             format!("one plane of `{layer}` takes {needed} slots, a ciphertext has {n_slots}"),
             "choose a larger ring with --ring, or `--packing tiles`, which divides planes",
@@ -134,6 +142,18 @@ pub fn bounded(model: &Path, saturation: &Saturation) -> Diagnostics {
         .into()
 }
 
+/// What to do where errors stay larger than was asked for.
+fn coarser(args: &ModelArgs, reached: f64) -> String {
+    let ring = if args.ring.is_some() { ", or leave --ring out" } else { "" };
+    match rounded_up(reached) {
+        reached if reached < 1.0 => format!("ask for less with --precision {reached:.0e}{ring}"),
+        _ => format!(
+            "the error is as large as the outputs, which are small beside the values they come from: \
+             scale the weights of the last layers{ring}"
+        ),
+    }
+}
+
 /// The next number of one significant digit.
 fn rounded_up(x: f64) -> f64 {
     let unit = 10f64.powf(x.log10().floor());
@@ -154,17 +174,19 @@ pub fn runtime(code: Code, file: &Path, error: &Error, help: &str) -> Diagnostic
         _ => {}
     }
     let place = Label::file(file.display().to_string(), error.to_string());
-    Diagnostic::error(code, code.title()).label(place).help(help).into()
+    let problem = Diagnostic::error(code, code.title()).label(place);
+    // Without a next step, the command points to the explanation of the code.
+    if help.is_empty() { problem.into() } else { problem.help(help).into() }
 }
 
 /// A result that is none, and what may have come between.
 fn implausible(file: &Path, error: &Error, cause: Cause) -> Diagnostics {
     let help = match cause {
         Cause::Foreign => {
-            "encrypt and evaluate again with the keys of one `hecc keygen`; if this input is refused again, compile with --calibrate and samples that are as large"
+            "encrypt and evaluate again with the keys of one `hecc keygen`; if this input is refused again, compile with `hecc compile --calibrate` and samples that are as large"
         }
         Cause::Overflow => {
-            "compile with --calibrate and samples that are as large as this input, then make keys and encrypt again"
+            "compile with `hecc compile --calibrate` and samples that are as large as this input, then make keys and encrypt again"
         }
     };
     let place = Label::file(file.display().to_string(), error.to_string());
@@ -262,11 +284,11 @@ fn no_memory(file: &Path, what: Held, needed: usize, available: usize) -> Diagno
     let said = format!("{what} take at least {needed:.1} MB, {available:.1} MB are free");
     let help = match what {
         Held::Ciphertexts => {
-            "compile with a packing other than `batch`, `--optimize memory`, or fewer inputs at once (`--batch`); \
-             `--memory SIZE` allows more, `--memory all` any"
+            "compile with a packing other than `batch`, `hecc compile --optimize memory`, or for fewer inputs at once \
+             (`hecc compile --batch`); `--memory SIZE` allows more, `--memory all` any"
         }
         Held::Ring | Held::Keys | Held::KeysAndCiphertexts => {
-            "compile with `--optimize memory`; `--memory SIZE` allows more, `--memory all` any"
+            "compile with `hecc compile --optimize memory`; `--memory SIZE` allows more, `--memory all` any"
         }
     };
     Diagnostic::error(Code::NoMemory, Code::NoMemory.title())

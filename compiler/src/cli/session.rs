@@ -98,7 +98,7 @@ fn fitting(args: &DataArgs, data: &DataSet, form: Form) -> Result<(Model, Option
 fn compile(args: &ModelArgs, model: Model, options: Options, form: Form) -> Result<Built, Diagnostics> {
     let spinner = progress::spinner(format!("compiling {}", model.name));
     let start = Instant::now();
-    let compiled = pipeline::compile(&model, &options).map_err(|e| problems::compile(&args.model, e))?;
+    let compiled = pipeline::compile(&model, &options).map_err(|e| problems::compile(args, e))?;
     spinner.finish_and_clear();
     if let Some(saturation) = compiled.saturation.as_ref().filter(|saturation| saturation.is_bounded) {
         form.diagnostics(&problems::bounded(&args.model, saturation));

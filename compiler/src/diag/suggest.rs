@@ -1,4 +1,4 @@
-//! Did-you-mean hints.
+//! Words of messages: did-you-mean hints and lists.
 
 /// The candidate a misspelt `name` most likely meant, if one is close enough.
 pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -11,6 +11,14 @@ pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let near = candidates.into_iter().take(MOST).filter(|c| c.len() <= LONGEST);
     let measured = near.map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate));
     measured.filter(|&(distance, _)| distance <= tolerated).min().map(|(_, candidate)| candidate)
+}
+
+/// Numbers as users write them, the first of many.
+pub(crate) fn list<T: ToString>(values: &[T]) -> String {
+    const SHOWN: usize = 16;
+    let shown: Vec<String> = values.iter().take(SHOWN).map(T::to_string).collect();
+    let more = if values.len() > SHOWN { ", ..." } else { "" };
+    format!("[{}{more}]", shown.join(", "))
 }
 
 #[cfg(test)]

@@ -173,11 +173,12 @@ impl DataSet {
 
     fn from_tensors(path: &str, file: &TensorFile, most: usize) -> Result<DataSet, Diagnostics> {
         let mut diagnostics = Diagnostics::new();
-        let x = diagnostics.take(file.first_rows("x", most));
+        let rows = |name: &str| file.first_rows(name, most).map_err(of_samples);
+        let x = diagnostics.take(rows("x"));
         let n_in_file = x.as_ref().map(|x| x.whole.first().copied().unwrap_or(0));
         let samples = x.and_then(|x| diagnostics.take(split(path, &x.tensor)));
         let labels = match file.contains("y") {
-            true => diagnostics.take(file.first_rows("y", most).and_then(|y| labels(path, y, n_in_file))),
+            true => diagnostics.take(rows("y").and_then(|y| labels(path, y, n_in_file))),
             false => None,
         };
         match samples {
@@ -189,6 +190,9 @@ impl DataSet {
     }
 
     /// Some of the samples as tensors.
+    ///
+    /// # Panics
+    /// When there are not as many samples.
     pub fn tensors(&self, samples: Range<usize>) -> Vec<hecc_ir::Tensor> {
         let tensor = |values: &Vec<f64>| hecc_ir::Tensor::new(self.shape.clone(), values.clone());
         let tensors = self.samples[samples].iter().map(tensor).collect::<Result<_, _>>();
@@ -274,6 +278,15 @@ fn disagreement((images, n_images): (&str, usize), (labels, n_labels): (&str, us
         .label(Label::item(labels, "labels", format!("has {n_labels}")))
         .label(Label::item(images, "images", format!("has {n_images}")))
         .help("use files of the same part of the same data set")
+}
+
+/// A refusal of an array, with what to do where it holds samples.
+fn of_samples(refusal: Diagnostic) -> Diagnostic {
+    match refusal.code {
+        Code::NotFinite => refusal.help("leave such samples out, or put numbers in their place"),
+        Code::UnknownTensor => refusal.help("save samples as `x` and labels as `y`, with `numpy.savez`"),
+        _ => refusal,
+    }
 }
 
 fn unusable(path: &str, array: &str, title: String) -> Diagnostic {

@@ -12,8 +12,8 @@ pub(crate) use element::ElementType;
 pub use save::to_npz;
 pub(crate) use save::{NamedTensor, npz_archive};
 
-use super::{Room, first_bytes, open_plain, read_bounded};
-use crate::diag::{Code, Diagnostic, Label, closest};
+use super::{MAX_BYTES, Room, first_bytes, open_plain, read_bounded};
+use crate::diag::{Code, Diagnostic, Label, closest, list};
 use crate::model::MAX_ELEMENTS;
 use hecc_ir::Shape;
 use indexmap::IndexMap;
@@ -220,8 +220,13 @@ fn unknown_format(path: &str) -> Diagnostic {
         .help("save the weights with `numpy.savez` or `safetensors.torch.save_file`")
 }
 
-/// Elements of a tensor of the given extents, if its bytes can be counted.
+/// Elements of a tensor of the given extents, if they stay within [`MAX_BYTES`].
 pub(crate) fn n_elements(shape: &[u64]) -> Option<usize> {
+    counted_elements(shape).filter(|&n| n as u64 <= MAX_BYTES / size_of::<f64>() as u64)
+}
+
+/// Elements of a tensor of the given extents, of which perhaps not all are read, if their bytes can be counted.
+fn counted_elements(shape: &[u64]) -> Option<usize> {
     let product = shape.iter().try_fold(1u64, |n, &d| n.checked_mul(d))?;
     product.checked_mul(size_of::<f64>() as u64)?;
     usize::try_from(product).ok()
@@ -232,8 +237,8 @@ pub(crate) fn all_finite(path: &str, name: &str, tensor: Tensor) -> Result<Tenso
     match tensor.values.iter().position(|v| !v.is_finite()) {
         None => Ok(tensor),
         Some(at) => {
-            let index = unravel(at, &tensor.shape);
-            let title = format!("tensor `{name}` is {} at {index:?}", tensor.values[at]);
+            let index = list(&unravel(at, &tensor.shape));
+            let title = format!("tensor `{name}` is {} at {index}", tensor.values[at]);
             let place = Label::item(path, format!("tensor `{name}`"), "");
             let help = "training has diverged or the file was overwritten: use another checkpoint";
             Err(Diagnostic::error(Code::NotFinite, title).label(place).help(help))

@@ -117,7 +117,31 @@ impl Folder {
         assert!(message.contains("┌─") || message.contains("-->"), "no place: {line}\n{message}");
         assert!(message.contains("help: "), "no next step: {line}\n{message}");
         assert_eq!(self.names(), before, "{line}");
+        self.knows_its_advice(line, &message);
         format!("$ hecc {line}\n{}", without_fingerprints(&message))
+    }
+
+    /// Every option that a refusal advises is one of the command, or of the command it names.
+    fn knows_its_advice(&self, line: &str, message: &str) {
+        let advice: String = message.lines().skip_while(|line| !line.starts_with("help: ")).collect();
+        let words = |text: &str| -> Vec<String> {
+            let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            text.split(|c: char| !is_part(c)).map(str::to_owned).collect()
+        };
+        let options = |command: &str| words(&self.prints(&format!("{command} --help")));
+        // A command in backticks has options of its own.
+        for (part, text) in advice.split('`').enumerate() {
+            let named = text.strip_prefix("hecc ").filter(|_| part % 2 == 1);
+            let command = named.unwrap_or(line).split_whitespace().take_while(|word| !word.starts_with('-'));
+            let command = command.take(2).filter(|word| !word.contains('.')).collect::<Vec<_>>().join(" ");
+            let advised = words(text).into_iter().filter(|word| word.starts_with("--"));
+            for option in advised.collect::<Vec<_>>() {
+                assert!(
+                    options(&command).contains(&option),
+                    "`{command}` has no {option}: {line}\n{message}"
+                );
+            }
+        }
     }
 
     pub fn all_refused(&self, lines: &[&str]) -> String {

@@ -253,7 +253,7 @@ impl Resolver {
                 self.report(
                     code::LAYER,
                     group.layer.span,
-                    format!("layer {name:?} is not listed in `layers`"),
+                    format!("layer `{name}` is not listed in `layers`"),
                 );
                 Source::new(0)
             });

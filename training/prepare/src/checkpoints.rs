@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn work_differs_by_all_that_defines_it() {
-        let samples = |label| Samples { n_elements: 1, elements: vec![0.5], labels: vec![label] };
+        let samples = |label| Samples { shape: [1].into(), elements: vec![0.5], labels: vec![label] };
         let of = |step: &str, model: &[u8], label| -> Hash {
             Identity::of(step).with(model).with_samples(&samples(label)).0.finalize().into()
         };

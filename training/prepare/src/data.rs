@@ -5,7 +5,6 @@ use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::{DataSet, Part};
 use hecc::front::weights;
 use hecc::model::Model;
-use hecc_ir::Shape;
 use hecc_train::{Samples, TrainError, Trainee};
 use std::path::Path;
 
@@ -22,8 +21,6 @@ pub struct Data {
     pub validation: Samples,
     /// Tested at the end; none when there are no test samples.
     pub test: Option<Samples>,
-    /// Shape of a sample.
-    shape: Shape,
 }
 
 impl Data {
@@ -43,8 +40,7 @@ impl Data {
             None if args.data.is_dir() => Some(read(&args.data, Part::Test, model)?),
             None => None,
         };
-        let shape = model.layer(model.input().0).shape.clone();
-        Ok(Data { train, validation, test, shape })
+        Ok(Data { train, validation, test })
     }
 
     /// Accuracy on the test samples, or on those held back.
@@ -55,9 +51,9 @@ impl Data {
     /// An `.npz` file of some samples.
     pub fn calibration(&self) -> Vec<u8> {
         let n = N_CALIBRATION.min(self.validation.len());
-        let elements = self.validation.elements[..n * self.validation.n_elements].iter();
+        let elements = self.validation.elements[..n * self.validation.n_elements()].iter();
         let values: Vec<f64> = elements.map(|&x| f64::from(x)).collect();
-        weights::to_npz("x", &[&[n], &self.shape.0[..]].concat(), &values)
+        weights::to_npz("x", &[&[n], &self.validation.shape.0[..]].concat(), &values)
     }
 }
 
@@ -71,7 +67,7 @@ fn read(path: &Path, part: Part, model: &Model) -> Result<Samples, Diagnostics> 
     };
     let labels = labels.classes(&data.path, model.layer(model.output).shape.n_elements())?.to_vec();
     let elements = data.samples.iter().flatten().map(|&x| x as f32).collect();
-    Ok(Samples { n_elements: data.shape.n_elements(), elements, labels })
+    Ok(Samples { shape: data.shape, elements, labels })
 }
 
 fn unusable(path: &Path, title: &str) -> Diagnostics {

@@ -197,7 +197,7 @@ impl Bar {
 /// Options that ask for the ring that a model compiles for, and for as many inputs at once.
 fn settled(args: &TrainArgs, model: &Model, options: &Options) -> Result<Options, Diagnostics> {
     let spinner = progress::spinner(format!("compiling {}", model.name));
-    let failed = |e| problems::compile(&args.model.model, e);
+    let failed = |e| problems::compile(&args.model, e);
     let compiled = pipeline::compile(model, options).map_err(failed)?;
     spinner.finish_and_clear();
     Ok(compiled.settled(options))

@@ -14,7 +14,7 @@ pub enum BlockError {
     #[error("layer `{0}` has no weights")]
     NoWeights(String),
     /// The block has another number of axes than the weights.
-    #[error("the weights of `{layer}` have shape {shape:?}, the block has {found} extents")]
+    #[error("the weights of `{layer}` have shape {}, the block has {found} extents", extents(.shape))]
     Rank {
         /// The layer.
         layer: String,
@@ -26,6 +26,11 @@ pub enum BlockError {
     /// An extent of zero.
     #[error("a block of layer `{0}` has an extent of zero")]
     Empty(String),
+}
+
+/// A shape as users write it.
+fn extents(shape: &[usize]) -> String {
+    shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x")
 }
 
 /// Divides the weights of a layer into blocks of a shape, `[out, in, rows, columns]` for

@@ -28,7 +28,8 @@ fn judged(model: &Model, expected: &[f64], limit: f64) -> Model {
 /// Whether the trainee's outputs are near the expected ones.
 fn is_near(model: &Model, input: &[f64], expected: &[f64], limit: f64) -> bool {
     let elements: Vec<f32> = input.iter().map(|&x| x as f32).collect();
-    let sample = Samples { n_elements: elements.len(), elements, labels: vec![1] };
+    let shape = model.layer(LayerId(0)).shape.clone();
+    let sample = Samples { shape, elements, labels: vec![1] };
     Trainee::new(judged(model, expected, limit)).accuracy(&sample).unwrap() == 1.0
 }
 
@@ -199,7 +200,7 @@ fn the_first_of_equal_outputs_is_the_prediction() {
     let weight = vec![0.0; 36];
     let model =
         Net::new(&[12], 1).push("dense", LayerKind::Dense(Dense { weight, bias: Vec::new() })).finish();
-    let sample = |label: usize| Samples { n_elements: 12, elements: vec![0.5; 12], labels: vec![label] };
+    let sample = |label: usize| Samples { shape: [12].into(), elements: vec![0.5; 12], labels: vec![label] };
     let trainee = Trainee::new(model);
     assert_eq!([0, 1, 2].map(|label| trainee.accuracy(&sample(label)).unwrap()), [1.0, 0.0, 0.0]);
 }

@@ -82,7 +82,7 @@ fn hidden_groups_are_found_and_change_nothing() {
 fn the_channels_of_the_input_and_of_groups_keep_their_order() {
     let model = Net::new(&[4, 6, 6], 1).conv("first", 4).flat().dense("last", 3).finish();
     let mut trainee = Trainee::new(model.clone());
-    let samples = Samples { n_elements: 144, elements: vec![0.5; 288], labels: vec![0, 1] };
+    let samples = Samples { shape: [4, 6, 6].into(), elements: vec![0.5; 288], labels: vec![0, 1] };
     let grouping = plain(&[choice("first", &[2])]);
     group(&mut trainee, [&samples; 2], &grouping, None, &mut |_| Flow::Continue).unwrap();
     let (before, after) = (weights(&model, "first"), trainee.model());

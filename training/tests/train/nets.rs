@@ -113,20 +113,21 @@ pub fn two_layers(seed: u64) -> Model {
 
 /// Images `[1, 6, 6]` of noise; the class says which two rows are bright.
 pub fn images(n: usize, seed: u64) -> Samples {
-    samples(n, 36, seed, |at, label| if at / 12 == label { 0.5 } else { 0.0 })
+    samples(n, &[1, 6, 6], seed, |at, label| if at / 12 == label { 0.5 } else { 0.0 })
 }
 
 /// Vectors of noise, of which only the element at the label is large.
 pub fn vectors(n: usize, seed: u64) -> Samples {
-    samples(n, 12, seed, |at, label| if at == label { 1.0 } else { 0.0 })
+    samples(n, &[12], seed, |at, label| if at == label { 1.0 } else { 0.0 })
 }
 
-fn samples(n: usize, n_elements: usize, seed: u64, element: impl Fn(usize, usize) -> f32) -> Samples {
+fn samples(n: usize, shape: &[usize], seed: u64, element: impl Fn(usize, usize) -> f32) -> Samples {
     let mut rng = fastrand::Rng::with_seed(seed);
     let labels: Vec<usize> = (0..n).map(|_| rng.usize(0..3)).collect();
+    let n_elements: usize = shape.iter().product();
     let places = labels.iter().flat_map(|&label| (0..n_elements).map(move |at| (at, label)));
     let elements = places.map(|(at, label)| element(at, label) + 0.5 * (rng.f32() - 0.5)).collect();
-    Samples { n_elements, elements, labels }
+    Samples { shape: Shape(shape.to_vec()), elements, labels }
 }
 
 /// A recipe that learns either kind of data.

@@ -38,15 +38,15 @@ fn pool_net(padding: [usize; 4]) -> Model {
     Net::new(&[3, 5, 6], 1).push("pool", LayerKind::MaxPool(pool)).flat().dense("dense", 3).finish()
 }
 
-fn random_samples(n_elements: usize) -> Samples {
+fn random_samples(shape: [usize; 3]) -> Samples {
     let mut rng = fastrand::Rng::with_seed(3);
-    let elements = (0..4 * n_elements).map(|_| rng.f32() - 0.5).collect();
-    Samples { n_elements, elements, labels: vec![0, 1, 2, 0] }
+    let elements = (0..4 * shape.iter().product::<usize>()).map(|_| rng.f32() - 0.5).collect();
+    Samples { shape: shape.into(), elements, labels: vec![0, 1, 2, 0] }
 }
 
 #[test]
 fn a_convolution_starts_as_the_mean() {
-    let samples = random_samples(90);
+    let samples = random_samples([3, 5, 6]);
     let model_of = |pool| converted(pool_net([0; 4]), [&samples; 2], &untrained(pool)).0.model();
     let [mean, convolution] = [Pool::Mean, Pool::Convolution].map(model_of);
     let LayerKind::Conv(conv) = &convolution.layers[1].kind else { panic!("{convolution:?}") };
@@ -63,7 +63,7 @@ fn a_convolution_starts_as_the_mean() {
 /// At the edge, the mean divides by fewer elements; a convolution cannot.
 #[test]
 fn a_pool_with_padding_becomes_a_mean_whatever_is_asked_for() {
-    let samples = random_samples(90);
+    let samples = random_samples([3, 5, 6]);
     for pool in [Pool::Mean, Pool::Convolution, Pool::Best] {
         let (_, replaced, compared) = converted(pool_net([1, 0, 1, 0]), [&samples; 2], &untrained(pool));
         assert_eq!((replaced, compared), (vec![Replacement::Mean], None));
@@ -79,7 +79,7 @@ fn corners(n: usize, seed: u64) -> Samples {
         let is_bright = |at: usize| (at / 6 % 2 * 2 + at % 2) == *label;
         elements.extend((0..36).map(|at| f32::from(u8::from(is_bright(at))) + 0.2 * (rng.f32() - 0.5)));
     }
-    Samples { n_elements: 36, elements, labels }
+    Samples { shape: [1, 6, 6].into(), elements, labels }
 }
 
 fn best() -> Conversion {

@@ -14,7 +14,7 @@ fn refused(samples: &Samples, recipe: &Recipe) -> TrainError {
 }
 
 fn none() -> Samples {
-    Samples { n_elements: 12, ..Samples::default() }
+    Samples { shape: [12].into(), elements: Vec::new(), labels: Vec::new() }
 }
 
 fn with_label(label: usize) -> Samples {
@@ -38,8 +38,8 @@ fn labels_beyond_the_outputs_are_refused() {
 
 #[test]
 fn samples_of_another_size_are_refused() {
-    let samples = Samples { n_elements: 6, elements: vec![0.0; 12], labels: vec![0, 1] };
-    let expected = TrainError::Shape { expected: 12, found: 6 };
+    let samples = Samples { shape: [6].into(), elements: vec![0.0; 12], labels: vec![0, 1] };
+    let expected = TrainError::Shape { expected: [12].into(), found: [6].into() };
     assert_eq!(refused(&samples, &recipe(1)), expected);
     assert_eq!(Trainee::new(two_layers(1)).accuracy(&samples), Err(expected));
 }

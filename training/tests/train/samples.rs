@@ -6,14 +6,14 @@ use hecc_train::Samples;
 /// Samples whose elements and label say which one it is.
 fn numbered(n: usize) -> Samples {
     let elements = (0..2 * n).map(|at| at as f32).collect();
-    Samples { n_elements: 2, elements, labels: (0..n).collect() }
+    Samples { shape: [2].into(), elements, labels: (0..n).collect() }
 }
 
 #[test]
 fn samples_keep_their_labels_in_any_order() {
     let found = numbered(5).select(&[4, 1, 1]);
     let expected =
-        Samples { n_elements: 2, elements: vec![8.0, 9.0, 2.0, 3.0, 2.0, 3.0], labels: vec![4, 1, 1] };
+        Samples { shape: [2].into(), elements: vec![8.0, 9.0, 2.0, 3.0, 2.0, 3.0], labels: vec![4, 1, 1] };
     assert_eq!((&found, found.len()), (&expected, 3));
     assert_eq!(found.sample(0), [8.0, 9.0]);
 }

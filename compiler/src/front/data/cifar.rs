@@ -131,7 +131,14 @@ impl File<'_> {
             (ColorType::Rgb, BitDepth::Eight, true) => refused(String::from("the picture is interlaced")),
             (color, depth, _) => {
                 let bits = depth as u8;
-                refused(format!("the picture's colours are {color:?} of {bits} bits, not Rgb of 8"))
+                let colours = match color {
+                    ColorType::Grayscale => "grey",
+                    ColorType::Rgb => "RGB",
+                    ColorType::Indexed => "of a palette",
+                    ColorType::GrayscaleAlpha => "grey with transparency",
+                    ColorType::Rgba => "RGB with transparency",
+                };
+                refused(format!("the picture's colours are {colours}, of {bits} bits, not RGB of 8"))
             }
         }
     }

@@ -42,6 +42,9 @@ impl Labels {
     }
 
     /// The numbers of one sample.
+    ///
+    /// # Panics
+    /// When there are not as many samples.
     pub fn values(&self, sample: usize) -> Vec<f64> {
         match self {
             Labels::Classes(classes) => vec![classes[sample] as f64],

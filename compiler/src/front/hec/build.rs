@@ -4,7 +4,7 @@ use super::arguments::Arguments;
 use super::ast::Expression;
 use super::resolve::Resolver;
 use super::weights::Weights;
-use crate::diag::{Code, Diagnostic, Label};
+use crate::diag::{Code, Diagnostic, Label, list};
 use crate::front::shapes;
 use crate::front::weights::Tensor;
 use crate::model::{AvgPool, Conv, Dense, LayerId, LayerKind, MaxPool, Nonlinear, within_limits};
@@ -305,7 +305,7 @@ fn transpose(arguments: &Arguments<'_, '_>, x: &Shape) -> Built {
     let mut sorted = axes.clone();
     sorted.sort_unstable();
     if !sorted.iter().copied().eq(0..x.0.len()) {
-        let title = format!("{axes:?} does not permute the axes of a tensor of shape {x}");
+        let title = format!("{} does not permute the axes of a tensor of shape {x}", list(&axes));
         let label = Label::text(arguments.source, arguments.call.span.clone(), "");
         return Err(Diagnostic::error(Code::BadParameter, title).label(label));
     }

@@ -21,7 +21,7 @@ pub enum WriteError {
         layer: String,
     },
     /// The path of the weights holds a quote or the end of a line.
-    #[error("the path {0:?} of the weights cannot stand in quotes")]
+    #[error("the path `{0}` of the weights cannot stand in quotes")]
     WeightsFile(String),
     /// The text is longer than front ends read.
     #[error("the model takes a text of {0} bytes, the limit is {MAX_TEXT}")]

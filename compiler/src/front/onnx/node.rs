@@ -1,7 +1,7 @@
 //! A node with typed access to its settings and messages that name it.
 
 use super::proto;
-use crate::diag::{Code, Diagnostic, Label};
+use crate::diag::{Code, Diagnostic, Label, list};
 
 /// Why a node has no value.
 pub(super) enum Failure {
@@ -53,9 +53,9 @@ impl<'a> Node<'a> {
     pub fn label(self, message: impl Into<String>) -> Label {
         let item = format!("node `{}` ({})", self.layer_name(), self.op());
         let message = message.into();
-        match message.is_empty() {
-            true => Label::item(self.file, item, format!("computes `{}`", self.output())),
-            false => Label::item(self.file, item, message),
+        match (message.is_empty(), self.output()) {
+            (false, _) | (true, "") => Label::item(self.file, item, message),
+            (true, output) => Label::item(self.file, item, format!("computes `{output}`")),
         }
     }
 
@@ -118,14 +118,6 @@ impl<'a> Node<'a> {
             self.problem(Code::BadParameter, title).help("only two-dimensional images are supported")
         })
     }
-}
-
-/// Integers as a file writes them.
-pub(super) fn list(values: &[i64]) -> String {
-    const SHOWN: usize = 16;
-    let shown: Vec<String> = values.iter().take(SHOWN).map(ToString::to_string).collect();
-    let more = if values.len() > SHOWN { ", ..." } else { "" };
-    format!("[{}{more}]", shown.join(", "))
 }
 
 /// Position of an axis counted from the front or, if negative, from the back.

@@ -2,6 +2,7 @@
 
 mod activation;
 mod linear;
+mod pad;
 mod pointwise;
 pub(super) mod reshape;
 mod window;
@@ -51,7 +52,7 @@ pub(super) fn translate<'a>(
         "Identity" | "Cast" | "Dropout" => same(importer, node),
         "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => reshape::reshape(importer, node),
         "Transpose" => reshape::transpose(importer, node),
-        "Pad" => window::pad(importer, node),
+        "Pad" => pad::pad(importer, node),
         "Relu" | "Sigmoid" | "Tanh" | "Gelu" | "Swish" => activation::nonlinear(importer, node),
         "Erf" => activation::erf(importer, node)?.ok_or_else(|| lone_erf(node).into()),
         "MaxPool" => window::max_pool(importer, node),
@@ -74,8 +75,9 @@ fn not_in_training<'a>(importer: &Importer<'a>, node: Node<'a>) -> Result<(), Fa
     match is_training {
         false => Ok(()),
         true => {
+            let title = format!("`{}` is in its form for training", node.op());
             let help = "export the model in inference mode: in PyTorch, call `model.eval()` before";
-            Err(node.unsupported("its form for training", help).into())
+            Err(node.problem(Code::UnsupportedAttribute, title).help(help).into())
         }
     }
 }
@@ -83,7 +85,7 @@ fn not_in_training<'a>(importer: &Importer<'a>, node: Node<'a>) -> Result<(), Fa
 /// The operand itself: what changes it, types and training, is not here.
 fn same<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
     if node.op() == "Cast" && !matches!(node.int("to", 0), 1 | 10 | 11 | 16) {
-        let title = "the encrypted value is cast to integers";
+        let title = "the encrypted value is cast to something else than floats";
         return Err(node.problem(Code::UnsupportedOp, title).help("keep it a float").into());
     }
     let mut flow = importer.flow(node, 0)?;

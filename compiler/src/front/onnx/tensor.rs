@@ -1,8 +1,7 @@
 //! Constants of an ONNX file, inline or in a file beside it.
 
-use super::node::list;
 use super::proto;
-use crate::diag::{Code, Diagnostic, Label};
+use crate::diag::{Code, Diagnostic, Label, list};
 use crate::front::read_bounded;
 use crate::front::weights::{ElementType, Tensor, all_finite, n_elements};
 use std::path::{Component, Path};

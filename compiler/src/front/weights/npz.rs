@@ -3,7 +3,7 @@
 //! What an array takes is known from its header, and held against what its entry says and against limits before
 //! anything is unpacked or allocated. Unpacking ends where the header says.
 
-use super::{ElementType, Part, Tensor, Wanted, all_finite, n_elements};
+use super::{ElementType, Part, Tensor, Wanted, all_finite, counted_elements};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::front::{Room, large};
 use npyz::{DType, Endianness, NpyHeader, Order, TypeChar, TypeStr};
@@ -71,7 +71,7 @@ fn malformed(path: &str, name: Option<&str>, message: String) -> Diagnostic {
         Some(name) => Label::item(path, format!("tensor `{name}`"), message),
         None => Label::file(path, message),
     };
-    let title = "the weights file is damaged";
+    let title = "the archive is damaged";
     Diagnostic::error(Code::MalformedFile, title).label(place).help("write or download it again")
 }
 
@@ -97,7 +97,7 @@ impl Array<'_> {
             return Err(self.unsupported(&header.dtype()));
         };
         let place = || Label::item(self.path, format!("tensor `{}`", self.name), "");
-        let n = n_elements(header.shape()).ok_or_else(|| large(place(), None))?;
+        let n = counted_elements(header.shape()).ok_or_else(|| large(place(), None))?;
         self.is_plausible(n as u64 * element.n_bytes() as u64, header_len as u64, sizes)?;
         let whole: Vec<usize> = header.shape().iter().map(|&d| d as usize).collect();
         let is_row_major = header.order() == Order::C || whole.len() < 2;

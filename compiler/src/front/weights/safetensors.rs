@@ -1,6 +1,6 @@
 //! The `safetensors` format: a JSON header and one block of bytes.
 
-use super::{ElementType, Part, Tensor, Wanted, all_finite, n_elements};
+use super::{ElementType, Part, Tensor, Wanted, all_finite, counted_elements};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::front::{Room, large};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -44,12 +44,12 @@ fn convert(
 ) -> Result<Part, Diagnostic> {
     let place = || Label::item(path, format!("tensor `{name}`"), "");
     let element = element_type(view.dtype()).ok_or_else(|| {
-        let title = format!("tensor `{name}` has elements of type {:?}", view.dtype());
+        let title = format!("tensor `{name}` has elements of type {}", view.dtype());
         let help = "convert it to float32 before saving";
         Diagnostic::error(Code::ElementType, title).label(place()).help(help)
     })?;
     let extents: Vec<u64> = view.shape().iter().map(|&d| d as u64).collect();
-    n_elements(&extents).ok_or_else(|| large(place(), None))?;
+    counted_elements(&extents).ok_or_else(|| large(place(), None))?;
     let whole = view.shape().to_vec();
     let rows = wanted.rows(&whole).map_err(|refused| refused.label(place()))?;
     room.take(place(), rows.n_elements() as u64 * size_of::<f64>() as u64)?;

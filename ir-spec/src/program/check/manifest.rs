@@ -43,7 +43,7 @@ fn ports(errors: &mut Errors, manifest: &Manifest, ports: &[Port], place: fn(usi
     for (index, port) in ports.iter().enumerate() {
         let place = place(index);
         let new = names.insert(port.name.as_str());
-        errors.require(new, ProgramRule::PortSound, place, || format!("the name {:?} is taken", port.name));
+        errors.require(new, ProgramRule::PortSound, place, || format!("the name `{}` is taken", port.name));
         if let Err(error) = port.layout.check(manifest.n_slots()) {
             errors.report(ProgramRule::PortSound, place, error.to_string());
         }

@@ -5,7 +5,7 @@ use super::{Common, Evaluator, check_degree};
 use crate::ciphertext::{Ciphertext, Contents, Plaintext};
 use crate::error::Error;
 use crate::kernels;
-use crate::packed::{Packed, Residues};
+use crate::packed::{BLOCK, Packed, Residues};
 use crate::poly::{Poly, by_limb};
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -20,6 +20,8 @@ const TILE: usize = 512;
 
 /// Terms beyond which a single row is computed in tiles too, so that it can be stopped between them.
 const LONG_ROW: usize = 1 << 12;
+/// Most products of residues between two questions whether to stop, unless a block takes more.
+const MAX_PRODUCTS: usize = 1 << 22;
 
 /// Ciphertexts of inner products, each once, where they meet.
 struct Operands<'a> {
@@ -82,6 +84,9 @@ impl Evaluator {
         let scratch = |_| Poly::scratch(self.ctx.ring_degree(), n_limbs);
         let mut parts: Vec<Poly> = (0..n_parts * rows.len()).map(scratch).collect();
         by_limb(&mut parts).into_par_iter().enumerate().for_each(|(t, mut outs)| {
+            if self.is_stopped() {
+                return;
+            }
             self.limb_products(&operands, common, t, &mut outs);
             self.limb_sums(&operands, common, t, outs);
         });
@@ -134,8 +139,11 @@ impl Evaluator {
                 ]
             })
             .collect();
-        let is_long = rows.iter().any(|[plains, ..]| plains.len() > LONG_ROW);
-        let tile = if rows.len() > 1 || is_long { TILE } else { self.ctx.ring_degree() };
+        let longest = rows.iter().map(|[plains, ..]| plains.len()).max().unwrap_or(0);
+        let tile = match rows.len() == 1 && longest <= LONG_ROW {
+            true => self.ctx.ring_degree(),
+            false => TILE.min((MAX_PRODUCTS / longest.max(1)).next_power_of_two()).max(BLOCK),
+        };
         for start in (0..self.ctx.ring_degree()).step_by(tile) {
             for (out, [plains, parts0, parts1]) in outs.chunks_exact_mut(common.degree + 1).zip(&rows) {
                 let [out0, out1] = out else { continue };

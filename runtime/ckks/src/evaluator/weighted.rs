@@ -141,7 +141,8 @@ impl Residual {
                 for (at, panel) in (0..stretch).step_by(block).zip(panels.chunks_exact(PANEL * block)) {
                     for (row, terms) in &tile.rows {
                         let from = row * stretch + at;
-                        for terms in terms.chunks(MAX_TERMS) {
+                        let is_long = terms.len() > MAX_TERMS;
+                        for terms in terms.chunks(MAX_TERMS).take_while(|_| !is_long || !stop()) {
                             kernels::add_weighted(m, &mut sums[from..from + block], panel, terms);
                         }
                     }

@@ -2,9 +2,9 @@
 
 use super::super::fold::integers;
 use super::super::import::{Flow, Importer, Value};
-use super::super::node::{self, Failure, Node, axis};
+use super::super::node::{Failure, Node, axis};
 use super::super::polynomial::Polynomial;
-use crate::diag::{Code, Diagnostic};
+use crate::diag::{Code, Diagnostic, list};
 use crate::model::{LayerKind, permuted};
 use hecc_ir::Shape;
 
@@ -52,14 +52,14 @@ pub(in super::super) fn new_shape<'a>(
 ) -> Result<Vec<usize>, Failure> {
     match node.op() {
         "Flatten" => Ok(flatten(node, old)?),
-        "Squeeze" => Ok(squeeze(node, old, list(importer, node, "axes")?)?),
-        "Unsqueeze" => Ok(unsqueeze(node, old, required(node, "axes", list(importer, node, "axes")?)?)?),
-        _ => Ok(reshaped(node, old, required(node, "shape", list(importer, node, "shape")?)?)?),
+        "Squeeze" => Ok(squeeze(node, old, stated(importer, node, "axes")?)?),
+        "Unsqueeze" => Ok(unsqueeze(node, old, required(node, "axes", stated(importer, node, "axes")?)?)?),
+        _ => Ok(reshaped(node, old, required(node, "shape", stated(importer, node, "shape")?)?)?),
     }
 }
 
 /// A list that newer operator sets take as an operand, older ones as a setting.
-fn list<'a>(importer: &Importer<'a>, node: Node<'a>, name: &str) -> Result<Option<Vec<i64>>, Failure> {
+fn stated<'a>(importer: &Importer<'a>, node: Node<'a>, name: &str) -> Result<Option<Vec<i64>>, Failure> {
     let problem = |title: String| node.problem(Code::BadParameter, title).help("export the model again");
     match (node.ints(name), importer.optional(node, 1)?) {
         (Some(_), Some(_)) => {
@@ -123,7 +123,7 @@ fn unsqueeze(node: Node<'_>, old: &[usize], axes: Vec<i64>) -> Result<Vec<usize>
 fn reshaped(node: Node<'_>, old: &[usize], target: Vec<i64>) -> Result<Vec<usize>, Diagnostic> {
     let copies_zero = node.int("allowzero", 0) == 0;
     let misfit = || {
-        let (old, target) = (Shape(old.to_vec()), node::list(&target));
+        let (old, target) = (Shape(old.to_vec()), list(&target));
         let title = format!("a tensor of shape {old} cannot take shape {target}");
         node.problem(Code::ShapeMismatch, title)
     };
@@ -178,7 +178,7 @@ pub(in super::super) fn permutation(node: Node<'_>, rank: usize) -> Result<Vec<u
         sorted.into_iter().eq(0..rank)
     };
     order.filter(is_permutation).ok_or_else(|| {
-        let title = format!("{} does not permute {rank} axes", node::list(given));
+        let title = format!("{} does not permute {rank} axes", list(given));
         node.problem(Code::BadParameter, title)
     })
 }
