@@ -6,6 +6,7 @@
 //! diagnostic that names the place.
 
 pub mod data;
+pub mod file;
 pub mod hec;
 pub mod onnx;
 mod shapes;
@@ -14,7 +15,7 @@ pub mod weights;
 use crate::diag::{Code, Diagnostic, Diagnostics, Label};
 use crate::model::Model;
 use hecc_ir::machine::{Bound, Excess};
-use std::{fs::File, io, io::Read, path::Path};
+use std::path::{Path, PathBuf};
 
 /// Largest file, and most bytes of tensors after unpacking, that is read, however much memory is free.
 pub const MAX_BYTES: u64 = 4 << 30;
@@ -64,33 +65,37 @@ pub struct LoadOptions {
     pub accept_unfriendly: bool,
 }
 
+/// A model and the files that it was read from, the one that was named first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// The model.
+    pub model: Model,
+    /// Paths of the file, and of those that it names.
+    pub files: Vec<PathBuf>,
+}
+
 /// Reads a model; the extension, or else the content, says in which format.
 /// Warnings are dropped; [`load_reporting`] keeps them.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Model, Diagnostics> {
     let mut diagnostics = Diagnostics::new();
     match load_reporting(path, options, &mut diagnostics) {
-        Some(model) => Ok(model),
+        Some(loaded) => Ok(loaded.model),
         None => Err(diagnostics),
     }
 }
 
 /// Like [`load`], adding errors and warnings to `diagnostics`. There is a model
 /// exactly if no error was added.
-pub fn load_reporting(path: &Path, options: &LoadOptions, diagnostics: &mut Diagnostics) -> Option<Model> {
-    let bytes = diagnostics.take(read_bounded(path))?;
-    match format_of(path, &bytes) {
-        Some(Format::Onnx) => onnx::import(path, &bytes, options, diagnostics),
-        Some(Format::Hec) => {
-            let text = diagnostics.take(utf8(path, bytes))?;
-            hec::load_text(path, &text, options, diagnostics)
+pub fn load_reporting(path: &Path, options: &LoadOptions, diagnostics: &mut Diagnostics) -> Option<Loaded> {
+    match diagnostics.take(format_of(path))? {
+        Format::Onnx => {
+            let bytes = diagnostics.take(read_bounded(path))?;
+            onnx::load(path, &bytes, options, diagnostics)
         }
-        None => {
-            let title = "this is neither a .hec nor an ONNX model";
-            let place = Label::file(path.display().to_string(), "");
-            let diagnostic = Diagnostic::error(Code::UnknownFormat, title).label(place);
-            diagnostics
-                .push(diagnostic.help("export the network to ONNX, or describe it in the .hec language"));
-            None
+        Format::Hec => {
+            let bytes = file::read_at_most(path, hec::MAX_TEXT as u64);
+            let text = diagnostics.take(bytes.and_then(|bytes| utf8(path, bytes)))?;
+            hec::load_text(path, &text, options, diagnostics)
         }
     }
 }
@@ -100,21 +105,25 @@ enum Format {
     Hec,
 }
 
-fn format_of(path: &Path, bytes: &[u8]) -> Option<Format> {
+fn format_of(path: &Path) -> Result<Format, Diagnostic> {
     let extension = path.extension().map(|e| e.to_ascii_lowercase());
     match extension.as_ref().and_then(|e| e.to_str()) {
-        Some("onnx") => Some(Format::Onnx),
-        Some("hec") => Some(Format::Hec),
-        Some(_) | None => sniff(bytes),
+        Some("onnx") => Ok(Format::Onnx),
+        Some("hec") => Ok(Format::Hec),
+        Some(_) | None => sniff(path),
     }
 }
 
 /// A text with the word `model` is .hec; field 1 of an ONNX file is a small
 /// integer, so it starts with the bytes 8 and a version.
-fn sniff(bytes: &[u8]) -> Option<Format> {
-    match bytes {
-        [0x08, 1..=20, ..] => Some(Format::Onnx),
-        [..] => std::str::from_utf8(bytes).ok().filter(|t| t.contains("model")).map(|_| Format::Hec),
+fn sniff(path: &Path) -> Result<Format, Diagnostic> {
+    let start = file::read_start(path, hec::MAX_TEXT as u64)?;
+    match start[..] {
+        [0x08, 1..=20, ..] => Ok(Format::Onnx),
+        [..] if std::str::from_utf8(&start).is_ok_and(|text| text.contains("model")) => Ok(Format::Hec),
+        [..] => Err(Diagnostic::error(Code::UnknownFormat, "this is neither a .hec nor an ONNX model")
+            .label(Label::file(path.display().to_string(), ""))
+            .help("export the network to ONNX, or describe it in the .hec language")),
     }
 }
 
@@ -128,35 +137,5 @@ fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String, Diagnostic> {
 
 /// The content of a file of at most [`MAX_BYTES`], and no more than is free.
 pub(crate) fn read_bounded(path: &Path) -> Result<Vec<u8>, Diagnostic> {
-    let file = open_plain(path)?;
-    let place = || Label::file(path.display().to_string(), "");
-    let length = file.metadata().map_err(|error| unreadable(path, &error))?.len();
-    Room::default().take(place(), length)?;
-    let mut bytes = Vec::new();
-    // It may have grown since.
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
-    if bytes.len() as u64 > MAX_BYTES { Err(large(place(), None)) } else { Ok(bytes) }
-}
-
-/// Opens a plain file: devices and pipes may never end, and opening a pipe may wait for ever.
-pub(crate) fn open_plain(path: &Path) -> Result<File, Diagnostic> {
-    if !std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.is_file() {
-        return Err(unreadable(path, &io::Error::other("not a plain file")));
-    }
-    File::open(path).map_err(|error| unreadable(path, &error))
-}
-
-/// The first bytes of a file, which tell its kind; zeros where there are fewer.
-pub(crate) fn first_bytes(path: &Path) -> Result<[u8; 4], Diagnostic> {
-    let (mut bytes, mut first) = (Vec::new(), [0; 4]);
-    let mut file = open_plain(path)?.take(first.len() as u64);
-    file.read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
-    first[..bytes.len()].copy_from_slice(&bytes);
-    Ok(first)
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
-    let shown = path.display().to_string();
-    let title = format!("cannot read `{shown}`");
-    Diagnostic::error(Code::UnreadableFile, title).label(Label::file(&shown, error.to_string()))
+    file::read_at_most(path, MAX_BYTES)
 }

@@ -270,8 +270,8 @@ fn secret_keys_are_readable_by_their_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::deployed();
     let mode = |name: &str| std::fs::metadata(folder.path(name)).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode("secret.hecs"), 0o600);
-    assert_eq!(mode("eval.heck"), 0o644);
+    assert_eq!(mode("small.hecs"), 0o600);
+    assert_eq!(mode("small.heck"), 0o644);
 }
 
 #[test]
@@ -586,7 +586,7 @@ fn files_of_other_kinds_and_programs_are_refused() {
         "eval small.hecp --input other.hect",
         "eval small.hecm",
         "eval small.hecp --eval-keys input.hect",
-        "eval small.hecp --input eval.heck",
+        "eval small.hecp --input small.heck",
         "eval small.hecp --eval-keys nowhere.heck",
         "keygen small.hecp --secret new.hecs --eval-keys new.heck",
         "encrypt small.hecm --secret other.hecs --data data.npz -o new.hect",
@@ -603,9 +603,9 @@ fn damaged_files_are_refused() {
         ("small.hecp", "eval damaged"),
         ("small.hecm", "keygen damaged --secret new.hecs --eval-keys new.heck"),
         ("small.hecp", "inspect damaged.hecp"),
-        ("eval.heck", "eval small.hecp --eval-keys damaged"),
+        ("small.heck", "eval small.hecp --eval-keys damaged"),
         ("input.hect", "eval small.hecp --input damaged"),
-        ("secret.hecs", "encrypt small.hecm --data data.npz --secret damaged -o new.hect"),
+        ("small.hecs", "encrypt small.hecm --data data.npz --secret damaged -o new.hect"),
     ] {
         let to = if line.contains("damaged.hecp") { "damaged.hecp" } else { "damaged" };
         let whole = folder.read(name);

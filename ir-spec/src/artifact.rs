@@ -14,6 +14,7 @@
 //! checks and limits as any other. `crc32fast` computes it, in place of a table
 //! of our own.
 
+use crate::limits::{MAX_MANIFEST_BYTES, MAX_PROGRAM_BYTES};
 use crate::program::{Manifest, Program, ProgramError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,7 +23,8 @@ use thiserror::Error;
 
 const MAGIC: [u8; 4] = *b"HECA";
 const CHECKED: usize = 15;
-const HEADER: usize = 19;
+/// Bytes before the payload: those that [`announced`] looks at.
+pub const HEADER: usize = 19;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +44,20 @@ impl Kind {
         match self {
             Kind::Program | Kind::Manifest => 3,
         }
+    }
+
+    /// Most bytes of a file of this kind.
+    pub fn max_bytes(self) -> u64 {
+        match self {
+            Kind::Program => MAX_PROGRAM_BYTES,
+            Kind::Manifest => MAX_MANIFEST_BYTES,
+        }
+    }
+
+    /// The kind of the file that starts with these bytes, if it is one of ours.
+    pub fn of(start: &[u8]) -> Option<Kind> {
+        let &tag = start.strip_prefix(&MAGIC)?.first()?;
+        Kind::ALL.into_iter().find(|kind| kind.tag() == tag)
     }
 
     pub(crate) fn tag(self) -> u8 {
@@ -188,15 +204,18 @@ fn read<T: DeserializeOwned>(expected: Kind, bytes: &[u8]) -> Result<T, Artifact
     }
 }
 
-/// The payload of a file whose header and checksum are right.
-fn payload(expected: Kind, bytes: &[u8]) -> Result<&[u8], ArtifactError> {
-    if !bytes.starts_with(&MAGIC[..bytes.len().min(MAGIC.len())]) || bytes.is_empty() {
+/// Bytes of the whole file that starts with these: the first [`HEADER`] of it, or all of a shorter one.
+/// Whoever reads from elsewhere than memory learns from it how much there is to read.
+///
+/// # Errors
+/// When they do not start a file of this kind and format.
+pub fn announced(expected: Kind, start: &[u8]) -> Result<u64, ArtifactError> {
+    if !start.starts_with(&MAGIC[..start.len().min(MAGIC.len())]) || start.is_empty() {
         return Err(ArtifactError::NotAnArtifact);
     }
-    let truncated = |expected: u64| ArtifactError::Truncated { expected, found: bytes.len() as u64 };
-    let (header, payload) = bytes.split_at_checked(HEADER).ok_or_else(|| truncated(HEADER as u64))?;
-    let kind =
-        Kind::ALL.into_iter().find(|kind| kind.tag() == header[4]).ok_or(ArtifactError::NotAnArtifact)?;
+    let truncated = ArtifactError::Truncated { expected: HEADER as u64, found: start.len() as u64 };
+    let header = start.first_chunk::<HEADER>().ok_or(truncated)?;
+    let kind = Kind::of(header).ok_or(ArtifactError::NotAnArtifact)?;
     if kind != expected {
         return Err(ArtifactError::WrongKind { expected, found: kind });
     }
@@ -205,13 +224,19 @@ fn payload(expected: Kind, bytes: &[u8]) -> Result<&[u8], ArtifactError> {
         return Err(ArtifactError::OtherFormat { kind, found });
     }
     let length = u64::from_le_bytes(header[7..CHECKED].try_into().expect("a length has eight bytes"));
-    let there = payload.len() as u64;
-    if there < length {
-        return Err(truncated(length.saturating_add(HEADER as u64)));
+    Ok(length.saturating_add(HEADER as u64))
+}
+
+/// The payload of a file whose header and checksum are right.
+fn payload(expected: Kind, bytes: &[u8]) -> Result<&[u8], ArtifactError> {
+    let (expected, found) = (announced(expected, bytes)?, bytes.len() as u64);
+    if found < expected {
+        return Err(ArtifactError::Truncated { expected, found });
     }
-    if there > length {
-        return Err(ArtifactError::TrailingBytes(there - length));
+    if found > expected {
+        return Err(ArtifactError::TrailingBytes(found - expected));
     }
+    let (header, payload) = bytes.split_at(HEADER);
     let stored = u32::from_le_bytes(header[CHECKED..].try_into().expect("a checksum has four bytes"));
     if stored != checksum(&header[..CHECKED], payload) {
         return Err(ArtifactError::Checksum);

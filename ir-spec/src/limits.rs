@@ -26,3 +26,10 @@ pub const MAX_PRIME_BITS: u32 = 62;
 /// Most bytes of memory that a manifest may ask of a client for evaluation keys,
 /// and most for the ciphertexts of all inputs and outputs.
 pub const MAX_CLIENT_BYTES: u64 = 1 << 37;
+
+/// Most bytes of a program file: its plaintexts as doubles, and as much again for everything else.
+pub const MAX_PROGRAM_BYTES: u64 = 2 * MAX_PLAIN_BYTES as u64;
+
+/// Most bytes of a manifest file. Those of networks that fit in one ciphertext have some kilobytes; elements that have a
+/// ciphertext each take a few bytes each.
+pub const MAX_MANIFEST_BYTES: u64 = 1 << 28;

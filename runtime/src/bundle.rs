@@ -21,6 +21,7 @@
 pub(crate) mod cts;
 
 use hecc_ir::Manifest;
+use hecc_ir::program::Port;
 use sha2::{Digest, Sha256};
 use std::fmt;
 
@@ -32,7 +33,10 @@ const FINGERPRINT: usize = 7;
 const KEYS: usize = 39;
 const LENGTH: usize = 55;
 const CHECKED: usize = 63;
-const HEADER: usize = 71;
+/// Bytes before the payload: those that [`announced`] looks at.
+pub const HEADER: usize = 71;
+/// Bytes that a bundle has besides keys and residues, and that each key or ciphertext in it has, at most.
+const OVERHEAD: u64 = 1 << 10;
 
 /// What a bundle holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +53,23 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn of(byte: u8) -> Option<Kind> {
+    /// The kind of the bundle that starts with these bytes, if it is one.
+    pub fn of(start: &[u8]) -> Option<Kind> {
+        let &tag = start.strip_prefix(&MAGIC)?.first()?;
         let all = [Kind::EvalKeys, Kind::Inputs, Kind::Results, Kind::SecretKey];
-        all.into_iter().find(|&kind| kind as u8 == byte)
+        all.into_iter().find(|&kind| kind as u8 == tag)
+    }
+
+    /// Most bytes that a bundle of this kind has for a manifest, which is expected to verify.
+    pub fn max_bytes(self, manifest: &Manifest) -> u64 {
+        let n_cts = |ports: &[Port]| ports.iter().map(|port| port.layout.n_cts as u64).sum::<u64>();
+        let (contents, n_pieces) = match self {
+            Kind::EvalKeys => (manifest.key_bytes(), manifest.keys.rotations.len() as u64 + 1),
+            Kind::Inputs => (manifest.port_bytes(), n_cts(&manifest.inputs)),
+            Kind::Results => (manifest.port_bytes(), n_cts(&manifest.outputs)),
+            Kind::SecretKey => (manifest.params.ring_degree as u64, 1),
+        };
+        contents.saturating_add(OVERHEAD * (n_pieces + 1))
     }
 }
 
@@ -307,25 +325,19 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Checks the header of a bundle for a manifest.
     pub(crate) fn open(bytes: &'a [u8], kind: Kind, fingerprint: &Fingerprint) -> Result<Self, BundleError> {
-        check_kind(bytes, kind)?;
-        let found = Fingerprint(bytes_at(bytes, FINGERPRINT)?);
-        if found != *fingerprint {
-            return Err(BundleError::OtherManifest { expected: *fingerprint, found });
-        }
+        announced(bytes, kind, fingerprint)?;
         Reader::sound(bytes, kind)
     }
 
     /// Checks the header of a bundle for any manifest.
     fn sound(bytes: &'a [u8], kind: Kind) -> Result<Self, BundleError> {
-        check_kind(bytes, kind)?;
-        let rest = bytes.get(HEADER..).ok_or(BundleError::Length)?;
-        if u64::from_le_bytes(bytes_at(bytes, LENGTH)?) != rest.len() as u64 {
+        if length(bytes, kind)? != bytes.len() as u64 {
             return Err(BundleError::Length);
         }
         if checksum(bytes) != bytes[CHECKED..HEADER] {
             return Err(BundleError::Checksum);
         }
-        Ok(Reader { keys: KeyId(bytes_at(bytes, KEYS)?), rest })
+        Ok(Reader { keys: KeyId(bytes_at(bytes, KEYS)?), rest: &bytes[HEADER..] })
     }
 
     /// The key pair that the bundle was made with.
@@ -371,19 +383,36 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn check_kind(bytes: &[u8], expected: Kind) -> Result<(), BundleError> {
-    if !bytes.starts_with(&MAGIC) {
+/// Bytes of the whole bundle that starts with these: the first [`HEADER`] of it, or all of a shorter one.
+/// Whoever reads from elsewhere than memory learns from it how much there is to read.
+///
+/// # Errors
+/// When they do not start a bundle of this kind and format for this manifest.
+pub fn announced(start: &[u8], expected: Kind, fingerprint: &Fingerprint) -> Result<u64, BundleError> {
+    let length = length(start, expected)?;
+    match Fingerprint(bytes_at(start, FINGERPRINT)?) {
+        found if found == *fingerprint => Ok(length),
+        found => Err(BundleError::OtherManifest { expected: *fingerprint, found }),
+    }
+}
+
+/// The same of a bundle for any manifest.
+fn length(start: &[u8], expected: Kind) -> Result<u64, BundleError> {
+    if !start.starts_with(&MAGIC) {
         return Err(BundleError::Magic);
     }
-    let found = u16::from_le_bytes(bytes_at(bytes, 5)?);
+    if start.len() < HEADER {
+        return Err(BundleError::Length);
+    }
+    let found = u16::from_le_bytes(bytes_at(start, 5)?);
     if found != FORMAT {
         return Err(BundleError::Format { found });
     }
-    let found = Kind::of(bytes[4]);
+    let found = Kind::of(start);
     if found != Some(expected) {
         return Err(BundleError::Kind { expected, found });
     }
-    Ok(())
+    Ok(u64::from_le_bytes(bytes_at(start, LENGTH)?).saturating_add(HEADER as u64))
 }
 
 /// The bytes of a field of the header.

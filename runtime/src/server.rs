@@ -10,7 +10,7 @@ use crate::executor::{Progress, silent};
 use crate::limits::{Held, Limits};
 use crate::{Encoded, Error, Executor, PlainBytes, Prepared, RunCost};
 use hecc_ckks::{Context, EvalKeys};
-use hecc_ir::{Manifest, artifact};
+use hecc_ir::{Manifest, Program, artifact};
 use std::sync::Arc;
 
 /// A program, verified and encoded, ready for the keys of any client.
@@ -36,7 +36,14 @@ impl Server {
     /// # Errors
     /// When the bytes are no valid program, and as [`Executor::encode`].
     pub fn load_with(program: &[u8], executor: &Executor, progress: Progress) -> Result<Server, Error> {
-        let program = artifact::read_program(program)?;
+        Server::of(artifact::read_program(program)?, executor, progress)
+    }
+
+    /// As [`Server::load_with`] for a program that was read before and verifies.
+    ///
+    /// # Errors
+    /// As [`Executor::encode`].
+    pub fn of(program: Program, executor: &Executor, progress: Progress) -> Result<Server, Error> {
         executor.limits().allow(Held::Ring, program.manifest.ring_bytes())?;
         let context = Context::new(&ckks::params(&program.manifest.params))?;
         let fingerprint = Fingerprint::of(&program.manifest);

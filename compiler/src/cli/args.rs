@@ -176,7 +176,9 @@ pub enum PackingArg {
 
 /// Arguments of `compile`.
 #[derive(Debug, Args)]
-#[command(after_help = "Writes NAME.hecp (program, with weights) and NAME.hecm (manifest, without).")]
+#[command(
+    after_help = "Writes NAME.hecp (program, with weights) and NAME.hecm (manifest, without) for a model called NAME."
+)]
 pub struct CompileArgs {
     /// The model.
     #[command(flatten)]
@@ -184,6 +186,17 @@ pub struct CompileArgs {
     /// Folder to write to.
     #[arg(short, long, default_value = ".", value_name = "DIR")]
     pub output: PathBuf,
+    /// What may be replaced.
+    #[command(flatten)]
+    pub force: ForceArgs,
+}
+
+/// What outputs may replace.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ForceArgs {
+    /// Replace a file of another kind that is in the way of the output; never an input.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// A stage of a compilation.
@@ -304,6 +317,9 @@ pub struct BenchArgs {
     /// Also draw the accuracy of several models over their latency.
     #[arg(long, value_name = "FILE.svg")]
     pub plot: Option<PathBuf>,
+    /// What may be replaced.
+    #[command(flatten)]
+    pub force: ForceArgs,
     /// Compare the packings of the one model instead: what the compiler chooses, and each kind alone.
     #[arg(long, conflicts_with_all = ["others", "plot", "ablate", "packing"])]
     pub packings: bool,
@@ -367,12 +383,15 @@ pub struct CheckArgs {
 pub struct KeygenArgs {
     /// Manifest of the program.
     pub manifest: PathBuf,
-    /// File for the secret key; readable by its owner alone.
-    #[arg(long, default_value = "secret.hecs")]
-    pub secret: PathBuf,
-    /// File for the evaluation keys, to be sent to the server.
-    #[arg(long, default_value = "eval.heck")]
-    pub eval_keys: PathBuf,
+    /// File for the secret key; readable by its owner alone. NAME.hecs for a model called NAME when not given.
+    #[arg(long, value_name = "NAME.hecs")]
+    pub secret: Option<PathBuf>,
+    /// File for the evaluation keys, to be sent to the server; NAME.heck when not given.
+    #[arg(long, value_name = "NAME.heck")]
+    pub eval_keys: Option<PathBuf>,
+    /// Make new keys where there are some. The old ones are kept beside them, as NAME.hecs.1 and so on.
+    #[arg(long)]
+    pub force: bool,
     /// Refuse a manifest that promises fewer bits of security.
     #[arg(long, value_enum, default_value = "128", value_name = "BITS", conflicts_with = "insecure")]
     pub security: SecurityArg,
@@ -386,9 +405,9 @@ pub struct KeygenArgs {
 pub struct EncryptArgs {
     /// Manifest of the program.
     pub manifest: PathBuf,
-    /// Secret key.
-    #[arg(long, default_value = "secret.hecs")]
-    pub secret: PathBuf,
+    /// Secret key; NAME.hecs for a model called NAME when not given.
+    #[arg(long, value_name = "NAME.hecs")]
+    pub secret: Option<PathBuf>,
     /// Samples, as for `run --data`.
     #[arg(long, value_name = "SAMPLES.npz")]
     pub data: PathBuf,
@@ -401,6 +420,9 @@ pub struct EncryptArgs {
     /// File for the encrypted input.
     #[arg(short, long, default_value = "input.hect")]
     pub output: PathBuf,
+    /// What may be replaced.
+    #[command(flatten)]
+    pub force: ForceArgs,
     /// Accept a manifest without security.
     #[arg(long)]
     pub insecure: bool,
@@ -411,15 +433,18 @@ pub struct EncryptArgs {
 pub struct EvalArgs {
     /// Compiled program.
     pub program: PathBuf,
-    /// Evaluation keys of the client.
-    #[arg(long, default_value = "eval.heck")]
-    pub eval_keys: PathBuf,
+    /// Evaluation keys of the client; NAME.heck for a model called NAME when not given.
+    #[arg(long, value_name = "NAME.heck")]
+    pub eval_keys: Option<PathBuf>,
     /// Encrypted input.
     #[arg(long, default_value = "input.hect")]
     pub input: PathBuf,
     /// File for the encrypted result.
     #[arg(short, long, default_value = "result.hect")]
     pub output: PathBuf,
+    /// What may be replaced.
+    #[command(flatten)]
+    pub force: ForceArgs,
     /// Threads and memory.
     #[command(flatten)]
     pub machine: MachineArgs,
@@ -447,9 +472,9 @@ on inputs that matter, with a margin.
 pub struct DecryptArgs {
     /// Manifest of the program.
     pub manifest: PathBuf,
-    /// Secret key.
-    #[arg(long, default_value = "secret.hecs")]
-    pub secret: PathBuf,
+    /// Secret key; NAME.hecs for a model called NAME when not given.
+    #[arg(long, value_name = "NAME.hecs")]
+    pub secret: Option<PathBuf>,
     /// Encrypted result.
     #[arg(long, default_value = "result.hect")]
     pub input: PathBuf,
@@ -488,6 +513,9 @@ pub struct CalibrateArgs {
     /// File for the profile.
     #[arg(short, long, default_value = "target.json")]
     pub output: PathBuf,
+    /// What may be replaced.
+    #[command(flatten)]
+    pub force: ForceArgs,
     /// Measurements of each operation; the shortest counts.
     #[arg(long, default_value_t = 40)]
     pub samples: usize,

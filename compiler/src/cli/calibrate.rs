@@ -10,7 +10,7 @@
 //! long primes take that are too wide for some vector instructions.
 
 use super::args::CalibrateArgs;
-use super::files::{self, Access};
+use super::files::{Kind, Output, Outputs};
 use super::form::Form;
 use super::{problems, progress};
 use hecc::diag::Diagnostics;
@@ -20,6 +20,7 @@ use hecc_ir::scale::Level;
 use hecc_ir::target::{Basis, OpCost, RingCost, Target, WidePrimes};
 use hecc_runtime::backend::ckks;
 use std::hint::black_box;
+use std::path::Path;
 use std::time::Instant;
 
 /// Ciphertext primes per key-switching digit, and special primes.
@@ -51,6 +52,8 @@ const MAX_PRIME_BITS: u32 = 50;
 
 /// Runs the command.
 pub fn calibrate(args: &CalibrateArgs, form: Form) -> Result<(), Diagnostics> {
+    let outputs = Outputs::beside([] as [&Path; 0], args.force.force);
+    outputs.check(&[(&args.output, Kind::Json)])?;
     let failed = |e: Error| problems::engine(&args.output, &e);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
     let pool = pool.map_err(|e| problems::threads(&args.output, &e.to_string()))?;
@@ -63,9 +66,10 @@ pub fn calibrate(args: &CalibrateArgs, form: Form) -> Result<(), Diagnostics> {
     bar.finish_and_clear();
     let target = Target { name: String::from("ckks-cpu"), max_prime_bits: MAX_PRIME_BITS, rings };
     let json = serde_json::to_string_pretty(&target).expect("profiles serialise");
-    files::write(&args.output, format!("{json}\n").as_bytes(), Access::Normal)?;
+    let bytes = format!("{json}\n").into_bytes();
+    let written = outputs.write(&[Output { path: &args.output, kind: Kind::Json, bytes: &bytes }])?;
     let report = serde_json::json!({ "profile": args.output });
-    form.result(&report, || format!("wrote {}\n", args.output.display()));
+    form.report(written, &report, || format!("wrote {}\n", args.output.display()));
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //! is its own: the command line of that process, its figures, its diagnostics.
 
 use super::args::{BenchArgs, DataArgs, MachineArgs, ModelArgs, PackingArg};
-use super::memory;
+use super::{files, memory};
 use clap::ValueEnum;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label, Severity, Source};
 use hecc_ir::machine::{Bound, process_bound};
@@ -35,7 +35,8 @@ pub fn bench(
 /// Every option but those of the comparison, as words of a command line.
 fn options(args: &BenchArgs, packing: Option<PackingArg>) -> Vec<OsString> {
     // What compares or ablates is not for the child.
-    let BenchArgs { data, others: _, simulate, plot: _, packings: _, ablate: _, ablation: _ } = args;
+    let BenchArgs { data, others: _, simulate, plot: _, force: _, packings: _, ablate: _, ablation: _ } =
+        args;
     let DataArgs { model, data, count, task, machine } = data;
     let ModelArgs {
         model: _,
@@ -151,7 +152,8 @@ impl ToldLabel {
     /// Points into the text again, if it can be read.
     fn label(self) -> Label {
         let ToldLabel { place: ToldPlace { file, item, span }, message } = self;
-        let text = span.and_then(|span| Some((span, std::fs::read_to_string(&file).ok()?)));
+        let text = |span| Some((span, String::from_utf8(files::text(Path::new(&file)).ok()?).ok()?));
+        let text = span.and_then(text);
         match (text, item) {
             (Some(([start, end], text)), _) => Label::text(&Source::new(file, text), start..end, message),
             (None, Some(item)) => Label::item(&file, item, message),

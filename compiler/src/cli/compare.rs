@@ -2,8 +2,8 @@
 
 use super::accuracy::Task;
 use super::args::{BenchArgs, PackingArg};
-use super::files::{self, Access};
-use super::form::Form;
+use super::files::{Kind, Output, Outputs};
+use super::form::{Form, notice};
 use super::plot::{self, Point};
 use super::{child, names, problems, progress, session, show};
 use clap::ValueEnum;
@@ -21,13 +21,17 @@ use std::path::{Path, PathBuf};
 pub fn compare(args: &BenchArgs, form: Form) -> Result<(), Diagnostics> {
     let data = session::samples(&args.data)?;
     let subjects = subjects(args);
-    check(args, &subjects, &data)?;
+    let inputs = check(args, &subjects, &data)?;
+    let outputs = Outputs::beside(inputs.into_iter().chain([args.data.data.clone()]), args.force.force);
+    outputs.check(&args.plot.iter().map(|path| (path.as_path(), Kind::Plot)).collect::<Vec<_>>())?;
     let found = measure(args, &subjects, form)?;
-    form.result(&Value::from_iter(found.iter().map(Compared::to_json)), || table(&found));
-    match &args.plot {
-        Some(path) => files::write(path, plot::draw(&points(&found)).as_bytes(), Access::Normal),
-        None => Ok(()),
-    }
+    let plot = args.plot.as_ref().map(|path| (path, plot::draw(&points(&found))));
+    let output = plot.iter().map(|(path, plot)| Output { path, kind: Kind::Plot, bytes: plot.as_bytes() });
+    let written = outputs.write(&output.collect::<Vec<_>>());
+    // What was measured is told even if there is no room for its plot.
+    let told = written.as_ref().copied().unwrap_or_default();
+    form.report(told, &Value::from_iter(found.iter().map(Compared::to_json)), || table(&found));
+    written.map(drop)
 }
 
 /// One thing to measure.
@@ -62,7 +66,7 @@ fn measure(args: &BenchArgs, subjects: &[Subject], form: Form) -> Result<Vec<Com
         let what = if args.packings { "packing" } else { "model" };
         let place = format!("{what} {} of {}: {label}", index + 1, subjects.len());
         if form == Form::Text {
-            eprintln!("{place}");
+            notice(&format!("{place}\n"));
         }
         let spinner = progress::spinner(format!("measuring {label}"));
         let measured = child::bench(args, path, *packing);
@@ -84,18 +88,21 @@ fn measure(args: &BenchArgs, subjects: &[Subject], form: Form) -> Result<Vec<Com
     Ok(found)
 }
 
-/// Reports what is wrong with any of the models before the first is measured.
-fn check(args: &BenchArgs, subjects: &[Subject], data: &DataSet) -> Result<(), Diagnostics> {
+/// Reports what is wrong with any of the models before the first is measured; else the files that were read.
+fn check(args: &BenchArgs, subjects: &[Subject], data: &DataSet) -> Result<Vec<PathBuf>, Diagnostics> {
     let load = LoadOptions { input_range: args.data.model.input_range, accept_unfriendly: false };
-    let mut errors = Diagnostics::new();
+    let (mut files, mut errors) = (Vec::new(), Diagnostics::new());
     let subjects = if args.packings { &subjects[..1] } else { subjects };
     for Subject { path, .. } in subjects {
-        let note = format!("the model is `{}`", path.display());
-        let fits = front::load(path, &load)
-            .and_then(|model| fits(args, &model, data).map_err(|errors| noted(errors, &note)));
-        errors.extend(fits.err().into_iter().flatten());
+        let mut found = Diagnostics::new();
+        if let Some(loaded) = front::load_reporting(path, &load, &mut found) {
+            files.extend(session::inputs(&args.data.model, &loaded.files));
+            let fits = fits(args, &loaded.model, data).err().unwrap_or_default();
+            found = noted(fits, &format!("the model is `{}`", path.display()));
+        }
+        errors.extend(found);
     }
-    if errors.is_empty() { Ok(()) } else { Err(errors) }
+    if errors.is_empty() { Ok(files) } else { Err(errors) }
 }
 
 /// Whether samples and their labels are for a model, and tell its accuracy if that is to be drawn.

@@ -3,51 +3,75 @@
 
 use super::accuracy::{Task, argmax};
 use super::args::{DecryptArgs, EncryptArgs, EvalArgs, KeygenArgs, ShareArg};
-use super::files::{self, Access};
+use super::files::{self, Kind, Output, Outputs, names};
 use super::form::Form;
 use super::memory::{self, MemoryFigures};
-use super::{digits, problems, progress, session};
+use super::problems::{self, COMPILE_AGAIN};
+use super::{digits, progress, session};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
+use hecc::front::MAX_BYTES;
 use hecc::front::data::{DataSet, Part};
-use hecc_ir::{Manifest, artifact};
-use hecc_runtime::Error;
+use hecc::front::file::read_at_most;
+use hecc_ir::{Manifest, Program, artifact};
 use hecc_runtime::bundle::{BundleError, Question};
 use hecc_runtime::client::{Client, Loss, Sharing};
 use hecc_runtime::server::Server;
+use hecc_runtime::{Error, bundle};
 use serde::Serialize;
 use serde_json::json;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-const COMPILE_AGAIN: &str = "compile the model again, and use the files it writes";
 /// Name of encrypted inputs that is not said.
 const DEFAULT_INPUT: &str = "input.hect";
-const KEYS_AGAIN: &str = "make keys with `hecc keygen` and this program's manifest";
-const ENCRYPT_AGAIN: &str = "encrypt with `hecc encrypt` and this program's manifest";
+const SECRET: Kind = Kind::Bundle(bundle::Kind::SecretKey);
+const EVAL_KEYS: Kind = Kind::Bundle(bundle::Kind::EvalKeys);
+const INPUTS: Kind = Kind::Bundle(bundle::Kind::Inputs);
+const RESULTS: Kind = Kind::Bundle(bundle::Kind::Results);
 
 /// Runs `keygen`.
 pub fn keygen(args: &KeygenArgs, form: Form) -> Result<(), Diagnostics> {
     let manifest = manifest(&args.manifest)?;
+    let secret_path = secret_path(args.secret.as_deref(), &manifest);
+    let keys_path = keys_path(args.eval_keys.as_deref(), &manifest);
+    let outputs = Outputs::beside([&args.manifest], args.force);
+    outputs.check(&[(&keys_path, EVAL_KEYS), (&secret_path, SECRET)])?;
     let failed = |e: Error| problems::runtime(Code::BadProgram, &args.manifest, &e, COMPILE_AGAIN);
     let spinner = progress::spinner("making keys");
     let demanded = session::security(args.security, args.insecure);
     let client = Client::generate_demanding(demanded, &manifest).map_err(failed)?;
     let eval_keys = client.eval_keys().map_err(failed)?;
     spinner.finish_and_clear();
-    files::write(&args.secret, &client.save(), Access::Secret)?;
-    files::write(&args.eval_keys, &eval_keys, Access::Normal)?;
-    let wrote = json!({ "secret": args.secret, "eval_keys": args.eval_keys, "key_bytes": eval_keys.len() });
-    form.result(&wrote, || {
-        let (secret, keys) = (args.secret.display(), args.eval_keys.display());
+    let written = outputs.write(&[
+        Output { path: &keys_path, kind: EVAL_KEYS, bytes: &eval_keys },
+        Output { path: &secret_path, kind: SECRET, bytes: &client.save() },
+    ])?;
+    let wrote = json!({ "secret": secret_path, "eval_keys": keys_path, "key_bytes": eval_keys.len() });
+    form.report(written, &wrote, || {
+        let (secret, keys) = (secret_path.display(), keys_path.display());
         let megabytes = eval_keys.len() as f64 / 1e6;
         format!("wrote {secret} (keep it secret)\nwrote {keys} ({megabytes:.1} MB, for the server)\n")
     });
     Ok(())
 }
 
+/// Where the secret key is: as named, or called like the model.
+fn secret_path(named: Option<&Path>, manifest: &Manifest) -> PathBuf {
+    named.map_or_else(|| names::secret(&manifest.name), Path::to_owned)
+}
+
+/// Where the evaluation keys are: as named, or called like the model.
+fn keys_path(named: Option<&Path>, manifest: &Manifest) -> PathBuf {
+    named.map_or_else(|| names::eval_keys(&manifest.name), Path::to_owned)
+}
+
 /// Runs `encrypt`.
 pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
-    let client = client(&args.manifest, &args.secret, args.insecure)?;
+    let manifest = manifest(&args.manifest)?;
+    let secret = secret_path(args.secret.as_deref(), &manifest);
+    let outputs = Outputs::beside([&args.manifest, &secret, &args.data], args.force.force);
+    outputs.check(&[(&args.output, INPUTS)])?;
+    let client = client((&args.manifest, &manifest), &secret, args.insecure)?;
     let end = args.index.saturating_add(args.count.get());
     let data = DataSet::read_first(&args.data, Part::Test, end)?;
     data.samples.get(args.index..end).ok_or_else(|| {
@@ -70,11 +94,11 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
         };
         problems::runtime(Code::BadInput, &args.data, &e, help)
     };
-    let input =
-        client.encrypt_batch(&session::batch(&data, args.index, args.count.get())).map_err(refused)?;
-    files::write(&args.output, &input, Access::Normal)?;
-    let written = json!({ "input": args.output, "input_bytes": input.len(), "samples": args.count });
-    form.result(&written, || {
+    let samples = session::batch(&data, args.index, args.count.get());
+    let input = client.encrypt_batch(&samples).map_err(refused)?;
+    let written = outputs.write(&[Output { path: &args.output, kind: INPUTS, bytes: &input }])?;
+    let report = json!({ "input": args.output, "input_bytes": input.len(), "samples": args.count });
+    form.report(written, &report, || {
         format!("wrote {} ({:.1} kB)\n", args.output.display(), input.len() as f64 / 1e3)
     });
     Ok(())
@@ -82,18 +106,21 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
 
 /// Runs `eval`.
 pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
-    let program = files::read(&args.program)?;
-    let eval_keys = files::read(&args.eval_keys)?;
-    let input = files::read(&args.input)?;
+    let program = program(&args.program)?;
+    let keys_path = keys_path(args.eval_keys.as_deref(), &program.manifest);
+    let outputs = Outputs::beside([&args.program, &keys_path, &args.input], args.force.force);
+    outputs.check(&[(&args.output, RESULTS)])?;
+    let eval_keys = files::bundle(&keys_path, bundle::Kind::EvalKeys, &program.manifest)?;
+    let input = files::bundle(&args.input, bundle::Kind::Inputs, &program.manifest)?;
     let refused = |e: Error| problems::runtime(Code::BadProgram, &args.program, &e, COMPILE_AGAIN);
     let executor = memory::executor(&args.machine).map_err(refused)?;
     let spinner = progress::spinner("encoding weights");
-    let server = Server::load_with(&program, &executor, &hecc_runtime::executor::silent).map_err(refused)?;
+    let server = Server::of(program, &executor, &hecc_runtime::executor::silent).map_err(refused)?;
     spinner.finish_and_clear();
     if let Some(notice) = elsewhere(&args.program, &server) {
         form.diagnostics(&notice);
     }
-    let keys_refused = |e: Error| problems::runtime(Code::BadKeys, &args.eval_keys, &e, KEYS_AGAIN);
+    let keys_refused = |e: Error| problems::bundle(bundle::Kind::EvalKeys, &keys_path, &e);
     let session = server.session(&eval_keys).map_err(keys_refused)?;
     let forecast = server.forecast();
     let bar = progress::bar(format!("evaluating, about {:.1} s", forecast.wall.as_secs_f64()), 0);
@@ -101,10 +128,10 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     };
-    let input_refused = |e: Error| problems::runtime(Code::BadCiphertext, &args.input, &e, ENCRYPT_AGAIN);
+    let input_refused = |e: Error| problems::bundle(bundle::Kind::Inputs, &args.input, &e);
     let reply = session.eval_with(&input, &on_instr).map_err(input_refused)?;
     bar.finish_and_clear();
-    files::write(&args.output, &reply.bundle, Access::Normal)?;
+    let written = outputs.write(&[Output { path: &args.output, kind: RESULTS, bytes: &reply.bundle }])?;
     let seconds = reply.cost.wall.as_secs_f64();
     let report = json!(EvalReport {
         result: &args.output,
@@ -114,7 +141,7 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
         threads: reply.cost.n_threads,
         memory: MemoryFigures::of(&reply.cost.memory),
     });
-    form.result(&report, || {
+    form.report(written, &report, || {
         let (shown, memory) = (args.output.display(), memory::describe(&reply.cost.memory));
         format!("wrote {shown}; evaluated in {:.0} ms\npeak memory {memory}\n", seconds * 1e3)
     });
@@ -146,8 +173,10 @@ struct EvalReport<'a> {
 
 /// Runs `decrypt`.
 pub fn decrypt(args: &DecryptArgs, form: Form) -> Result<(), Diagnostics> {
-    let client = client(&args.manifest, &args.secret, args.insecure)?;
-    let result = files::read(&args.input)?;
+    let manifest = manifest(&args.manifest)?;
+    let secret = secret_path(args.secret.as_deref(), &manifest);
+    let client = client((&args.manifest, &manifest), &secret, args.insecure)?;
+    let result = files::bundle(&args.input, bundle::Kind::Results, &manifest)?;
     let refused = |e: Error| decrypt_refused(args, &e);
     let question = question(args, &result)?;
     let (samples, loss) = match sharing(args) {
@@ -176,7 +205,7 @@ fn question(args: &DecryptArgs, result: &[u8]) -> Result<Question, Diagnostics> 
     let asked = args.answers.clone().or_else(beside).filter(|_| !args.any_input);
     let Some(path) = asked else { return Ok(found) };
     // Its header and question are all that is needed of it.
-    let input = files::read(&path)?;
+    let input = read_at_most(&path, MAX_BYTES)?;
     let unreadable = |e: BundleError| {
         let help = "name an input that `hecc encrypt` wrote with --answers, or add --any-input";
         problems::runtime(Code::BadCiphertext, &path, &e.into(), help)
@@ -206,10 +235,7 @@ fn decrypt_refused(args: &DecryptArgs, error: &Error) -> Diagnostics {
                 .help("take the --count that `hecc encrypt` was given, or leave it out")
                 .into()
         }
-        other => {
-            let help = "use the file that `hecc eval` wrote for this program";
-            problems::runtime(Code::BadCiphertext, &args.input, other, help)
-        }
+        other => problems::bundle(bundle::Kind::Results, &args.input, other),
     }
 }
 
@@ -238,18 +264,29 @@ fn show_loss(loss: Loss) -> String {
     format!("multiples of {:.1e}{noise}\n", loss.step)
 }
 
-fn manifest(path: &Path) -> Result<Manifest, Diagnostics> {
-    let bytes = files::read(path)?;
-    artifact::read_manifest(&bytes)
-        .map_err(|e| problems::runtime(Code::BadProgram, path, &Error::from(e), COMPILE_AGAIN))
+/// Reads and verifies a manifest.
+pub fn manifest(path: &Path) -> Result<Manifest, Diagnostics> {
+    let bytes = files::artifact(path, artifact::Kind::Manifest)?;
+    artifact::read_manifest(&bytes).map_err(|e| problems::artifact(path, e))
 }
 
-fn client(manifest_path: &Path, secret: &Path, insecure: bool) -> Result<Client, Diagnostics> {
-    let manifest = manifest(manifest_path)?;
-    let bytes = zeroize::Zeroizing::new(files::read(secret)?);
+/// Reads and verifies a program.
+pub fn program(path: &Path) -> Result<Program, Diagnostics> {
+    let bytes = files::artifact(path, artifact::Kind::Program)?;
+    artifact::read_program(&bytes).map_err(|e| problems::artifact(path, e))
+}
+
+/// A client for the manifest at a path, with the secret key in a file.
+fn client(
+    (path, manifest): (&Path, &Manifest),
+    secret: &Path,
+    insecure: bool,
+) -> Result<Client, Diagnostics> {
+    let kind = bundle::Kind::SecretKey;
+    let bytes = zeroize::Zeroizing::new(files::bundle(secret, kind, manifest)?);
     let load = if insecure { Client::load_insecure } else { Client::load };
-    load(&manifest, &bytes).map_err(|e| match e {
-        Error::Security { promised, demanded } => problems::weak(manifest_path, promised, demanded),
-        e => problems::runtime(Code::BadKeys, secret, &e, KEYS_AGAIN),
+    load(manifest, &bytes).map_err(|e| match e {
+        Error::Security { promised, demanded } => problems::weak(path, promised, demanded),
+        e => problems::bundle(kind, secret, &e),
     })
 }

@@ -1,5 +1,6 @@
 //! The two forms of what commands print: text for people, JSON for scripts.
 
+use super::files::Written;
 use hecc::diag::Diagnostics;
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
@@ -16,10 +17,16 @@ pub enum Form {
 impl Form {
     /// Prints a result on standard output.
     pub fn result(self, value: &Value, text: impl FnOnce() -> String) {
-        match self {
-            Form::Text => output(&text()),
-            Form::Json => output(&format!("{value}\n")),
-        }
+        self.report(Written::default(), value, text);
+    }
+
+    /// Prints what was written where: on standard error if standard output was written to.
+    pub fn report(self, written: Written, value: &Value, text: impl FnOnce() -> String) {
+        let said = match self {
+            Form::Text => text(),
+            Form::Json => format!("{value}\n"),
+        };
+        if written.on_standard_output { notice(&said) } else { output(&said) }
     }
 
     /// Prints diagnostics on standard error.
@@ -27,10 +34,11 @@ impl Form {
         match self {
             Form::Text => {
                 let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-                eprint!("{}", diagnostics.render(colour));
+                notice(&diagnostics.render(colour));
             }
             Form::Json => {
-                eprintln!("{}", serde_json::to_string(diagnostics).expect("diagnostics serialise"));
+                let list = serde_json::to_string(diagnostics).expect("diagnostics serialise");
+                notice(&format!("{list}\n"));
             }
         }
     }
@@ -39,4 +47,9 @@ impl Form {
 /// Writes to standard output. A reader that has gone away is no error of ours.
 pub fn output(text: &str) {
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Writes to standard error, which may be a file on the disk that is full.
+pub fn notice(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }

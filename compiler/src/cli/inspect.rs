@@ -3,14 +3,13 @@
 use super::args::{FormatArg, InspectArgs, StageArg};
 use super::form::{Form, output};
 use super::session::{self, Built};
-use super::{files, page, problems, rewriting};
-use hecc::diag::{Code, Diagnostics};
+use super::{deploy, page, problems, rewriting};
+use hecc::diag::Diagnostics;
 use hecc::model::LayerKind;
 use hecc::packing::TermPlan;
 use hecc::sparsity::NodeKind;
 use hecc_ir::program::{Manifest, Program};
-use hecc_ir::{Circuit, artifact, text};
-use hecc_runtime::Error;
+use hecc_ir::{Circuit, text};
 use petgraph::dot::{Config, Dot};
 use petgraph::graph::DiGraph;
 use serde_json::{Value, json};
@@ -23,13 +22,11 @@ pub fn inspect(args: &InspectArgs, form: Form) -> Result<(), Diagnostics> {
     let text = match extension {
         Some(_) | None if args.html => html(args, form)?,
         Some("hecp") => {
-            let bytes = files::read(&args.model.model)?;
-            let program = artifact::read_program(&bytes).map_err(|e| refused(args, Error::from(e)))?;
+            let program = deploy::program(&args.model.model)?;
             program_form(&program, format)
         }
         Some("hecm") => {
-            let bytes = files::read(&args.model.model)?;
-            let manifest = artifact::read_manifest(&bytes).map_err(|e| refused(args, Error::from(e)))?;
+            let manifest = deploy::manifest(&args.model.model)?;
             pretty(&with_lanes(json!(manifest), &manifest))
         }
         Some("hecir") => return rewriting::inspect_text(args, form, format),
@@ -53,10 +50,6 @@ fn html(args: &InspectArgs, form: Form) -> Result<String, Diagnostics> {
     let built = session::build(&args.model, form)?;
     let nominal = built.compiled.nominal(&built.options.target);
     Ok(page::layouts(&built, &nominal.expect("the ring is one of the target's")))
-}
-
-fn refused(args: &InspectArgs, error: Error) -> Diagnostics {
-    problems::runtime(Code::BadProgram, &args.model.model, &error, "compile the model again")
 }
 
 fn stage_form(built: &Built, args: &InspectArgs, format: FormatArg) -> String {

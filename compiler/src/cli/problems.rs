@@ -7,15 +7,21 @@ use hecc::pipeline::CompileError;
 use hecc::rewrite::Saturation;
 use hecc::validate::Mismatch;
 use hecc_ckks::Instructions;
-use hecc_ir::SecurityLevel;
 use hecc_ir::machine::Excess;
-use hecc_runtime::Error;
+use hecc_ir::{ArtifactError, SecurityLevel};
 use hecc_runtime::bundle::BundleError;
 use hecc_runtime::limits::Held;
 use hecc_runtime::notice::Cause;
+use hecc_runtime::{Error, bundle};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
+
+/// The next step after a program or manifest was refused.
+pub const COMPILE_AGAIN: &str = "compile the model again, and use the files it writes";
+const KEYS_AGAIN: &str = "make keys with `hecc keygen` and this program's manifest";
+const ENCRYPT_AGAIN: &str = "encrypt with `hecc encrypt` and this program's manifest";
+const EVALUATE_AGAIN: &str = "use the file that `hecc eval` wrote for this program";
 
 /// A model that cannot be compiled.
 pub fn compile(args: &ModelArgs, error: CompileError) -> Diagnostics {
@@ -227,6 +233,21 @@ pub fn other_input(result: &Path, input: &Path, error: &BundleError) -> Diagnost
         .label(Label::file(result.display().to_string(), said))
         .help("name the input that this is the result of with --answers, or evaluate again; --any-input decrypts it all the same")
         .into()
+}
+
+/// Bytes that are no program or manifest.
+pub fn artifact(file: &Path, error: ArtifactError) -> Diagnostics {
+    runtime(Code::BadProgram, file, &Error::from(error), COMPILE_AGAIN)
+}
+
+/// A bundle of some kind that the runtime refused.
+pub fn bundle(kind: bundle::Kind, file: &Path, error: &Error) -> Diagnostics {
+    let (code, help) = match kind {
+        bundle::Kind::EvalKeys | bundle::Kind::SecretKey => (Code::BadKeys, KEYS_AGAIN),
+        bundle::Kind::Inputs => (Code::BadCiphertext, ENCRYPT_AGAIN),
+        bundle::Kind::Results => (Code::BadCiphertext, EVALUATE_AGAIN),
+    };
+    runtime(code, file, error, help)
 }
 
 /// A manifest that promises less than a client demands.

@@ -116,7 +116,7 @@ fn rewritten(
 
 fn read(args: &InspectArgs) -> Result<Circuit, Diagnostics> {
     let path = &args.model.model;
-    let contents = String::from_utf8_lossy(&files::read(path)?).into_owned();
+    let contents = String::from_utf8_lossy(&files::text(path)?).into_owned();
     let source = Source::new(path.display().to_string(), contents.clone());
     text::parse(&contents).map_err(|errors| {
         let mut found = Diagnostics::new();

@@ -7,7 +7,7 @@ use super::{files, memory, problems, progress};
 use hecc::cost::{default_target, shipped_target};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::{DataSet, Part};
-use hecc::front::{self, LoadOptions};
+use hecc::front::{self, LoadOptions, Loaded};
 use hecc::model::Model;
 use hecc::packing::{Family, Packing};
 use hecc::pipeline::{self, Compiled, Options};
@@ -21,7 +21,7 @@ use hecc_runtime::client::Client;
 use hecc_runtime::server::{Server, Session};
 use hecc_runtime::{PlainBytes, RunCost};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// A compiled model and how long that took.
@@ -53,20 +53,29 @@ pub fn first_samples(path: &Path, count: usize) -> Result<DataSet, Diagnostics> 
 }
 
 /// Loads a model and prints what there is to notice.
-pub fn load(args: &ModelArgs, accept_unfriendly: bool, form: Form) -> Result<Model, Diagnostics> {
+pub fn load(args: &ModelArgs, accept_unfriendly: bool, form: Form) -> Result<Loaded, Diagnostics> {
     let mut notices = Diagnostics::new();
     let load = LoadOptions { input_range: args.input_range, accept_unfriendly };
-    let model = front::load_reporting(&args.model, &load, &mut notices);
-    let Some(model) = model else { return Err(notices) };
+    let loaded = front::load_reporting(&args.model, &load, &mut notices);
+    let Some(loaded) = loaded else { return Err(notices) };
     if !notices.is_empty() {
         form.diagnostics(&notices);
     }
-    Ok(model)
+    Ok(loaded)
+}
+
+/// The files that a compilation of a model from `files` reads, which no output may replace.
+pub fn inputs(args: &ModelArgs, files: &[PathBuf]) -> Vec<PathBuf> {
+    files.iter().chain(&args.calibrate).chain(&args.target).cloned().collect()
 }
 
 /// Loads and compiles a model.
 pub fn build(args: &ModelArgs, form: Form) -> Result<Built, Diagnostics> {
-    let model = load(args, false, form)?;
+    build_loaded(args, load(args, false, form)?.model, form)
+}
+
+/// The same for a model that is loaded.
+pub fn build_loaded(args: &ModelArgs, model: Model, form: Form) -> Result<Built, Diagnostics> {
     let options = options(args, &model, None)?;
     compile(args, model, options, form)
 }
@@ -88,7 +97,7 @@ pub fn build_to_run(args: &DataArgs, data: &DataSet, form: Form) -> Result<Built
 
 /// The model and what to compile it with, if samples and their labels are for it.
 fn fitting(args: &DataArgs, data: &DataSet, form: Form) -> Result<(Model, Options), Diagnostics> {
-    let model = load(&args.model, false, form)?;
+    let model = load(&args.model, false, form)?.model;
     data.fits(&model)?;
     Task::of(args.task, data, &model)?;
     let options = options(&args.model, &model, Some(data))?;
@@ -185,7 +194,7 @@ fn target(path: &Path) -> Result<Target, Diagnostics> {
         let help = "write a profile with `hecc calibrate`";
         Diagnostic::error(Code::BadTarget, "this is not a target profile").label(place).help(help)
     };
-    let target: Target = serde_json::from_slice(&files::read(path)?).map_err(|e| refused(e.to_string()))?;
+    let target: Target = serde_json::from_slice(&files::text(path)?).map_err(|e| refused(e.to_string()))?;
     match target_problem(&target) {
         Some(cause) => Err(refused(cause).into()),
         None => Ok(target),

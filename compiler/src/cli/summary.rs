@@ -1,12 +1,13 @@
 //! `hecc compile`: writes program and manifest and says what they cost.
 
 use super::args::CompileArgs;
-use super::files::{self, Access};
+use super::files::{Kind, Output, Outputs, names};
 use super::form::Form;
 use super::session::{self, Built};
 use super::{digits, show};
 use comfy_table::Table;
 use hecc::diag::Diagnostics;
+use hecc::front::Loaded;
 use hecc::packing::{LayerSparsity, WeightGroups};
 use hecc::pipeline::Elsewhere;
 use hecc_ir::artifact;
@@ -15,14 +16,22 @@ use serde::Serialize;
 use serde_json::json;
 use std::path::PathBuf;
 
+const PROGRAM: Kind = Kind::Artifact(artifact::Kind::Program);
+const MANIFEST: Kind = Kind::Artifact(artifact::Kind::Manifest);
+
 /// Runs the command.
 pub fn compile(args: &CompileArgs, form: Form) -> Result<(), Diagnostics> {
-    let built = session::build(&args.model, form)?;
-    let program = &built.compiled.program;
-    let path = |extension: &str| args.output.join(format!("{}.{extension}", file_name(&built.model.name)));
+    let Loaded { model, files } = session::load(&args.model, false, form)?;
+    let path = |extension: &str| args.output.join(format!("{}.{extension}", names::stem(&model.name)));
     let (program_path, manifest_path) = (path("hecp"), path("hecm"));
-    files::write(&program_path, &artifact::write_program(program), Access::Normal)?;
-    files::write(&manifest_path, &artifact::write_manifest(&program.manifest), Access::Normal)?;
+    let outputs = Outputs::beside(session::inputs(&args.model, &files), args.force.force);
+    outputs.check(&[(&program_path, PROGRAM), (&manifest_path, MANIFEST)])?;
+    let built = session::build_loaded(&args.model, model, form)?;
+    let program = &built.compiled.program;
+    let written = outputs.write(&[
+        Output { path: &program_path, kind: PROGRAM, bytes: &artifact::write_program(program) },
+        Output { path: &manifest_path, kind: MANIFEST, bytes: &artifact::write_manifest(&program.manifest) },
+    ])?;
     let sparsity = sparsity(&built);
     let here = args.model.target.is_none().then(|| here(&built)).flatten();
     let mut object = as_object(&built, &program_path, &manifest_path);
@@ -31,7 +40,7 @@ pub fn compile(args: &CompileArgs, form: Form) -> Result<(), Diagnostics> {
         object["expected_time_here_s"] = json!(as_compiled_ns * 1e-9);
         object["expected_time_native_s"] = json!(as_scheduled_ns * 1e-9);
     }
-    form.result(&object, || {
+    form.report(written, &object, || {
         let wrote = format!("wrote {} and {}\n", program_path.display(), manifest_path.display());
         let here = here.map_or_else(String::new, describe_here);
         format!("{}\n{}{}{here}{wrote}", layer_table(program), sparsity_table(&sparsity), facts(&built))
@@ -86,13 +95,6 @@ fn sparsity_table(layers: &[LayerSparsity]) -> String {
         ]);
     }
     format!("{table}\nzero weights beside others lie on diagonals that a weight keeps: they save nothing\n")
-}
-
-/// The model's name without what does not belong in a file name.
-pub fn file_name(name: &str) -> String {
-    let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-    let name: String = name.chars().map(safe).collect();
-    name.trim_start_matches('.').to_owned()
 }
 
 /// Operation counts by layer, as a table.

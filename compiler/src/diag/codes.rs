@@ -92,7 +92,7 @@ codes! {
     EncryptedProduct = "H038", "product of two different encrypted values",
         "Only polynomials of a single value are supported as activations, not products of two branches.";
     ExternalData = "H039", "external data not usable",
-        "Tensors stored beside an ONNX file must lie in the same folder and be as long as the model says.";
+        "Weights that a model names lie in its folder or below, so that a model from elsewhere cannot have other files read; links that lead out of it are refused too. Tensors beside an ONNX file must be as long as the model says.";
     OnnxVersion = "H040", "ONNX version not supported",
         "Export with a common operator set, such as 17.";
     TooLong = "H044", "a run takes longer than it may",
@@ -159,6 +159,14 @@ codes! {
         "Secret keys, evaluation keys, inputs and results carry the identity of the key pair they belong to. Only those of one pair work together.";
     OtherInput = "H088", "result of another input",
         "A result names the encryption that it answers. `hecc decrypt` compares it with `input.hect` beside the result, or with the file that `--answers` names.";
+    KeyExists = "H090", "keys are there already",
+        "What was encrypted under a secret key is lost without it, so `hecc keygen` never replaces one, nor evaluation keys. With `--force` it makes new ones and keeps the old ones beside them, under their names with a number.";
+    OwnInput = "H091", "output would replace an input",
+        "A file that the command reads, by whatever path or link, is none that it writes. Two outputs are never one file either.";
+    OtherContents = "H092", "file of another kind in the way",
+        "The output would replace a file that holds something else, such as a program or a secret key. `--force` replaces it.";
+    BadDestination = "H093", "nothing is written there",
+        "Secret keys are written to new plain files alone. Everything else is also written through links, pipes and devices, but not to folders and disks.";
     Weak = "H097", "less security than demanded",
         "A manifest promises a level of security, 128 bits if not compiled for another with `--security`, or none with `--insecure`. A client demands 128 bits, or what it says.";
     OtherMachine = "H098", "compiled for another machine",

@@ -9,8 +9,9 @@ mod labels;
 
 pub use labels::Labels;
 
+use super::file::first_bytes;
 use super::weights::{Part as Rows, Tensor, TensorFile};
-use super::{MAX_BYTES, Room, first_bytes, read_bounded};
+use super::{MAX_BYTES, Room, read_bounded};
 use crate::diag::{Code, Diagnostic, Diagnostics, Label};
 use crate::model::Model;
 use hecc_ir::{Misfit, Shape};

@@ -28,26 +28,38 @@ mod write;
 
 pub use write::{WriteError, to_hec, to_npz};
 
-use super::{LoadOptions, weights::TensorFile};
+use super::{LoadOptions, Loaded, file, weights::TensorFile};
 use crate::diag::{Code, Diagnostic, Diagnostics, Label, Source};
 use crate::model::Model;
 use std::path::Path;
 
 /// Longest model text, in bytes.
-const MAX_TEXT: usize = 1 << 20;
+pub(super) const MAX_TEXT: usize = 1 << 20;
 
 /// Translates a model text that is in memory. `path` names it in messages and
-/// says where its weights file is. There is a model exactly if no error was
+/// says where its weights file is: in the same folder or below. There is a model exactly if no error was
 /// added to `diagnostics`.
 pub fn load_text(
     path: &Path,
     text: &str,
     options: &LoadOptions,
     diagnostics: &mut Diagnostics,
-) -> Option<Model> {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let mut read = |name: &str| TensorFile::read(&folder.join(name));
-    translate(&path.display().to_string(), text, &mut read, options, diagnostics)
+) -> Option<Loaded> {
+    let mut files = vec![path.to_owned()];
+    let mut read = |name: &str| {
+        let weights = file::beside(path, name).map_err(elsewhere)?;
+        files.push(weights.clone());
+        TensorFile::read(&weights)
+    };
+    let model = translate(&path.display().to_string(), text, &mut read, options, diagnostics)?;
+    Some(Loaded { model, files })
+}
+
+/// Weights that do not lie where the model is.
+fn elsewhere(why: String) -> Diagnostic {
+    Diagnostic::error(Code::ExternalData, "the weights do not lie beside the model")
+        .note(why)
+        .help("put the weights into the model's folder or one below it, and name them by a path from there")
 }
 
 /// Like [`load_text`], with weights from `read`, which is given the path in the

@@ -18,7 +18,7 @@ mod polynomial;
 mod proto;
 mod tensor;
 
-use super::LoadOptions;
+use super::{LoadOptions, Loaded};
 use crate::diag::{Code, Diagnostic, Diagnostics, Label};
 use crate::front::shapes;
 use crate::model::{LayerId, LayerKind, Model};
@@ -28,7 +28,8 @@ use import::{Flow, Importer, Value};
 use node::{Failure, Node};
 use polynomial::Polynomial;
 use prost::Message;
-use std::{path::Path, sync::Arc};
+use std::path::Path;
+use std::sync::Arc;
 use tensor::TensorReader;
 
 /// Input range of a model that does not state one.
@@ -47,6 +48,16 @@ pub fn import(
     options: &LoadOptions,
     diagnostics: &mut Diagnostics,
 ) -> Option<Model> {
+    load(path, bytes, options, diagnostics).map(|loaded| loaded.model)
+}
+
+/// As [`import`], with the files that the model was read from.
+pub(super) fn load(
+    path: &Path,
+    bytes: &[u8],
+    options: &LoadOptions,
+    diagnostics: &mut Diagnostics,
+) -> Option<Loaded> {
     let shown = path.display().to_string();
     let mut found = Diagnostics::new();
     let model = translate(path, &shown, bytes, options, &mut found);
@@ -63,7 +74,7 @@ fn translate(
     bytes: &[u8],
     options: &LoadOptions,
     diagnostics: &mut Diagnostics,
-) -> Option<Model> {
+) -> Option<Loaded> {
     let model = diagnostics.take(decode(shown, bytes))?;
     let opset = diagnostics.take(opset(shown, &model)).unwrap_or(*OPSETS.end());
     let range = options.input_range.map_or_else(|| stated_range(shown, &model), Ok);
@@ -96,7 +107,10 @@ fn translate(
     let name = path.file_stem().map_or("model".into(), |stem| stem.to_string_lossy());
     let model = importer.builder.finish(&name, output);
     report_broken(shown, &model, diagnostics);
-    Some(model)
+    Some(Loaded {
+        model,
+        files: std::iter::once(path.to_owned()).chain(importer.reader.into_files()).collect(),
+    })
 }
 
 fn decode(shown: &str, bytes: &[u8]) -> Result<proto::Model, Diagnostic> {

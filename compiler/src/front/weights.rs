@@ -12,7 +12,8 @@ pub(crate) use element::ElementType;
 pub use save::to_npz;
 pub(crate) use save::{NamedTensor, npz_archive};
 
-use super::{MAX_BYTES, Room, first_bytes, open_plain, read_bounded};
+use super::file::{first_bytes, open_plain};
+use super::{MAX_BYTES, Room, read_bounded};
 use crate::diag::{Code, Diagnostic, Label, closest, list};
 use crate::model::MAX_ELEMENTS;
 use hecc_ir::Shape;

@@ -12,10 +12,11 @@
 //! checked that the file is whole and belongs to the same work.
 
 use super::interrupt;
-use hecc::cli::files::{self, Access};
+use hecc::cli::files::{Kind, Output, Outputs};
 use hecc::cli::form::Form;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::MAX_BYTES;
+use hecc::front::file::read_at_most;
 use hecc::model::Model;
 use hecc_train::{Flow, Samples};
 use serde::{Serialize, de::DeserializeOwned};
@@ -79,15 +80,16 @@ impl Identity {
 pub struct Checkpoints {
     path: PathBuf,
     work: Hash,
+    outputs: Outputs,
     is_there: bool,
     /// Why the last checkpoint could not be written.
     problem: Option<Diagnostics>,
 }
 
 impl Checkpoints {
-    /// At a path, for some work.
-    pub fn new(path: PathBuf, work: Identity) -> Checkpoints {
-        Checkpoints { path, work: work.0.finalize().into(), is_there: false, problem: None }
+    /// At a path, for some work, under the rules for what it writes.
+    pub fn new(path: PathBuf, work: Identity, outputs: Outputs) -> Checkpoints {
+        Checkpoints { path, work: work.0.finalize().into(), outputs, is_there: false, problem: None }
     }
 
     /// Where the file is.
@@ -101,7 +103,7 @@ impl Checkpoints {
         if restart || !self.path.exists() {
             return Ok(None);
         }
-        let bytes = files::read_at_most(&self.path, MAX_BYTES)?;
+        let bytes = read_at_most(&self.path, MAX_BYTES)?;
         let place = parse(&bytes, &self.work).map_err(|cause| refused(&self.path, cause))?;
         self.is_there = true;
         if form == Form::Text {
@@ -112,8 +114,9 @@ impl Checkpoints {
 
     /// Writes where the work is. Work that cannot be kept is stopped.
     pub fn keep<T: Serialize>(&mut self, place: &T) -> Flow {
-        match files::write(&self.path, &file(&self.work, place), Access::Normal) {
-            Ok(()) => {
+        let bytes = file(&self.work, place);
+        match self.outputs.write(&[Output { path: &self.path, kind: Kind::Checkpoint, bytes: &bytes }]) {
+            Ok(_) => {
                 self.is_there = true;
                 if interrupt::is_asked() { Flow::Stop } else { Flow::Continue }
             }

@@ -5,6 +5,7 @@ use hecc::cli::form::Form;
 use hecc::cli::prepare::{FriendlyArgs, PoolArg};
 use hecc::cli::session;
 use hecc::diag::Diagnostics;
+use hecc::front::Loaded;
 use hecc::model::{Layer, LayerKind, Model};
 use hecc_train::friendly::{self, Checkpoint, Comparison, Conversion, Event, Pool, Replaced, Replacement};
 use hecc_train::{Flow, Recipe};
@@ -12,8 +13,9 @@ use serde_json::{Value, json};
 
 /// Runs the command.
 pub fn friendly(args: &FriendlyArgs, form: Form) -> Result<(), Diagnostics> {
-    let model = session::load(&args.train.model, true, form)?.folded();
-    let mut work = Work::start(&args.train, &model)?;
+    let Loaded { model, files } = session::load(&args.train.model, true, form)?;
+    let model = model.folded();
+    let mut work = Work::start(&args.train, &files, &model)?;
     let conversion = conversion(args);
     let mut checkpoints = work.checkpoints("friendly", &model, &conversion)?;
     let from: Option<Checkpoint> = checkpoints.find(args.train.restart, form)?;

@@ -7,6 +7,7 @@ use hecc::cli::form::Form;
 use hecc::cli::prepare::{CountArg, GroupArgs, ShuffleArg};
 use hecc::cli::session;
 use hecc::diag::Diagnostics;
+use hecc::front::Loaded;
 use hecc::model::{LayerKind, Model};
 use hecc::pipeline::{Options, n_slots};
 use hecc_train::group::{self, Checkpoint, Choice, Event, Grouping, Shuffle, Step};
@@ -16,12 +17,12 @@ use serde_json::{Value, json};
 
 /// Runs the command.
 pub fn group(args: &GroupArgs, form: Form) -> Result<(), Diagnostics> {
-    let model = session::load(&args.train.model, true, form)?;
+    let Loaded { model, files } = session::load(&args.train.model, true, form)?;
     let options = session::options(&args.train.model, &model, None)?;
     let Offer { choices, left } = offer(args, &model, &options)?;
     let refused = |error: &TrainError| failure(&args.train.model.model, error);
     group::check(&model, &choices).map_err(|e| refused(&e.into()))?;
-    let mut work = Work::start(&args.train, &model)?;
+    let mut work = Work::start(&args.train, &files, &model)?;
     let start = work.trainee.accuracy(&work.data.validation).map_err(|e| refused(&e))?;
     let grouping = grouping(args, choices, start);
     let mut checkpoints = work.checkpoints("group", &model, &grouping)?;

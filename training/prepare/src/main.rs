@@ -16,12 +16,12 @@ use checkpoints::{Checkpoints, Identity};
 use clap::Parser;
 use data::Data;
 use hecc::cli::args::FormArgs;
-use hecc::cli::files::{self, Access};
+use hecc::cli::files::{Kind, Output, Outputs, names};
 use hecc::cli::form::Form;
 use hecc::cli::prepare::{PrepareArgs, PrepareStep, TrainArgs};
-use hecc::cli::{problems, progress, session, summary};
+use hecc::cli::{problems, progress, session};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
-use hecc::front::hec;
+use hecc::front::{Loaded, hec};
 use hecc::model::Model;
 use hecc::pipeline::{self, Options};
 use hecc_train::{Checkpoint, Event, Flow, Progress, Recipe, TrainError, Trainee};
@@ -59,6 +59,7 @@ fn prepare(step: &PrepareStep, form: Form) -> Result<(), Diagnostics> {
 /// A network in preparation, with its samples.
 struct Work<'a> {
     args: &'a TrainArgs,
+    outputs: Outputs,
     data: Data,
     trainee: Trainee,
     /// Accuracy before.
@@ -66,11 +67,17 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn start(args: &'a TrainArgs, model: &Model) -> Result<Work<'a>, Diagnostics> {
+    /// With a model that was read from `files`.
+    fn start(args: &'a TrainArgs, files: &[PathBuf], model: &Model) -> Result<Work<'a>, Diagnostics> {
+        let samples = std::iter::once(&args.data).chain(&args.test).cloned();
+        let inputs = session::inputs(&args.model, files).into_iter().chain(samples);
+        let outputs = Outputs::beside(inputs, args.force.force);
+        let ModelPaths(paths) = ModelPaths::of(&args.output, model);
+        outputs.check(&paths.each_ref().map(|(path, kind)| (path.as_path(), *kind)))?;
         let data = Data::read(args, model)?;
         let trainee = Trainee::new(model.clone());
         let before = data.accuracy(&trainee).map_err(|e| failure(&args.model.model, &e))?;
-        Ok(Work { args, data, trainee, before })
+        Ok(Work { args, outputs, data, trainee, before })
     }
 
     /// The checkpoints of this work: of a step with some settings, from a model.
@@ -87,8 +94,10 @@ impl<'a> Work<'a> {
             .with_weights(model)
             .with_samples(&self.data.train)
             .with_samples(&self.data.validation);
-        let name = summary::file_name(&model.name);
-        Ok(Checkpoints::new(self.args.output.join(format!("{name}-{step}.checkpoint")), identity))
+        let name = names::stem(&model.name);
+        let path = self.args.output.join(format!("{name}-{step}.checkpoint"));
+        self.outputs.check(&[(&path, Kind::Checkpoint)])?;
+        Ok(Checkpoints::new(path, identity, self.outputs.clone()))
     }
 
     /// Trains, from the last checkpoint if there is one, and writes the result; `found` and `lines` are what
@@ -128,7 +137,7 @@ impl<'a> Work<'a> {
     /// there is to say besides.
     fn finish(self, model: &Model, found: Value, lines: &str, form: Form) -> Result<(), Diagnostics> {
         let after = self.data.accuracy(&self.trainee).map_err(|e| failure(&self.args.model.model, &e))?;
-        let paths = write_model(&self.args.output, model, &self.data)?;
+        let paths = write_model(&self.outputs, &self.args.output, model, &self.data)?;
         let mut report = json!({ "accuracy_before": self.before, "accuracy": after });
         let found = found.as_object().into_iter().flatten();
         found.for_each(|(name, value)| report[name] = value.clone());
@@ -142,8 +151,8 @@ impl<'a> Work<'a> {
 }
 
 fn train(args: &TrainArgs, form: Form) -> Result<(), Diagnostics> {
-    let model = session::load(&args.model, true, form)?;
-    let work = Work::start(args, &model)?;
+    let Loaded { model, files } = session::load(&args.model, true, form)?;
+    let work = Work::start(args, &files, &model)?;
     let recipe = recipe(args, 0.0);
     let checkpoints = work.checkpoints("train", &model, &recipe)?;
     work.fit(("training", &recipe, None), checkpoints, (Value::Null, ""), form)
@@ -203,20 +212,32 @@ fn settled(args: &TrainArgs, model: &Model, options: &Options) -> Result<Options
     Ok(compiled.settled(options))
 }
 
-/// Writes NAME.hec, NAME.npz and samples that show how large values become.
-fn write_model(folder: &Path, model: &Model, data: &Data) -> Result<Vec<PathBuf>, Diagnostics> {
-    let name = summary::file_name(&model.name);
-    let path = |suffix: &str| folder.join(format!("{name}{suffix}"));
-    let text = hec::to_hec(model, &format!("{name}.npz")).map_err(|e| unwritten(model, &e.to_string()))?;
-    let written = [
-        (path(".npz"), hec::to_npz(model)),
-        (path("-samples.npz"), data.calibration()),
-        (path(".hec"), text.into()),
-    ];
-    for (path, bytes) in &written {
-        files::write(path, bytes, Access::Normal)?;
+/// Where a model goes: NAME.npz, NAME-samples.npz and, last because it names the first, NAME.hec.
+struct ModelPaths([(PathBuf, Kind); 3]);
+
+impl ModelPaths {
+    fn of(folder: &Path, model: &Model) -> ModelPaths {
+        let name = names::stem(&model.name);
+        let files = [(".npz", Kind::Arrays), ("-samples.npz", Kind::Arrays), (".hec", Kind::Model)];
+        ModelPaths(files.map(|(ending, kind)| (folder.join(format!("{name}{ending}")), kind)))
     }
-    Ok(written.into_iter().map(|(path, _)| path).rev().collect())
+}
+
+/// Writes NAME.hec, NAME.npz and samples that show how large values become.
+fn write_model(
+    outputs: &Outputs,
+    folder: &Path,
+    model: &Model,
+    data: &Data,
+) -> Result<Vec<PathBuf>, Diagnostics> {
+    let name = names::stem(&model.name);
+    let text = hec::to_hec(model, &format!("{name}.npz")).map_err(|e| unwritten(model, &e.to_string()))?;
+    let contents = [hec::to_npz(model), data.calibration(), text.into_bytes()];
+    let ModelPaths(paths) = ModelPaths::of(folder, model);
+    let files = paths.iter().zip(&contents);
+    let files = files.map(|((path, kind), bytes)| Output { path, kind: *kind, bytes });
+    outputs.write(&files.collect::<Vec<_>>())?;
+    Ok(paths.into_iter().map(|(path, _)| path).rev().collect())
 }
 
 fn unwritten(model: &Model, cause: &str) -> Diagnostics {

@@ -6,17 +6,18 @@ use hecc::cli::form::Form;
 use hecc::cli::prepare::{CountArg, NarrowArgs};
 use hecc::cli::session;
 use hecc::diag::Diagnostics;
+use hecc::front::Loaded;
 use hecc_train::TrainError;
 use hecc_train::narrow::{self, Choice};
 use serde_json::{Value, json};
 
 /// Runs the command.
 pub fn narrow(args: &NarrowArgs, form: Form) -> Result<(), Diagnostics> {
-    let model = session::load(&args.train.model, true, form)?;
+    let Loaded { model, files } = session::load(&args.train.model, true, form)?;
     let choices: Vec<Choice> = args.channels.iter().map(choice).collect();
     let refused = |error: &TrainError| failure(&args.train.model.model, error);
     narrow::check(&model, &choices).map_err(|e| refused(&e.into()))?;
-    let mut work = Work::start(&args.train, &model)?;
+    let mut work = Work::start(&args.train, &files, &model)?;
     let recipe = recipe(&args.train, args.distill);
     let checkpoints = work.checkpoints("narrow", &model, &(&recipe, &choices, args.score))?;
     let teacher = work.trainee.clone();

@@ -7,6 +7,7 @@ use hecc::cli::form::Form;
 use hecc::cli::prepare::{ObjectiveArg, PruneArgs, ScheduleArg, ScoreArg};
 use hecc::cli::{session, show};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
+use hecc::front::Loaded;
 use hecc::model::Model;
 use hecc::pipeline::Options;
 use hecc_train::prune::{self, ByCount, Checkpoint, Event, Group, Planner, Pruning, Schedule, Score, Step};
@@ -15,8 +16,8 @@ use serde_json::{Value, json};
 
 /// Runs the command.
 pub fn prune(args: &PruneArgs, form: Form) -> Result<(), Diagnostics> {
-    let model = session::load(&args.train.model, true, form)?;
-    let mut work = Work::start(&args.train, &model)?;
+    let Loaded { model, files } = session::load(&args.train.model, true, form)?;
+    let mut work = Work::start(&args.train, &files, &model)?;
     let options = session::options(&args.train.model, &model, None)?;
     let start = work.trainee.accuracy(&work.data.validation);
     let start = start.map_err(|e| failure(&args.train.model.model, &e))?;
@@ -35,7 +36,7 @@ pub fn prune(args: &PruneArgs, form: Form) -> Result<(), Diagnostics> {
         Event::Checkpoint(checkpoint) => {
             if args.every_step {
                 let folder = args.train.output.join(format!("step{:02}", checkpoint.steps().len()));
-                unwritten = write_model(&folder, checkpoint.model(), &work.data).err();
+                unwritten = write_model(&work.outputs, &folder, checkpoint.model(), &work.data).err();
             }
             if unwritten.is_some() { Flow::Stop } else { checkpoints.keep(&checkpoint) }
         }

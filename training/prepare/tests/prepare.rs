@@ -106,6 +106,7 @@ fn what_cannot_be_trained_is_refused() {
     }
     assert_eq!(folder.code(&format!("train bars.hec --rate 1e39 {quick}")), "H067");
     assert_eq!(folder.code("train bars.hec --data bars.hec -o out"), "H002");
+    assert_eq!(folder.code("train bars.hec --data bars"), "H091", "the result would replace its model");
     std::fs::write(folder.path("two.hec"), MODEL.replace("features = 3", "features = 2")).unwrap();
     assert_eq!(folder.code(&format!("train two.hec {quick}")), "H051");
     // As many pixels in other rows.

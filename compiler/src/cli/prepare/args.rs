@@ -1,6 +1,6 @@
 //! What `hecc prepare` takes, for the command that starts it and the one that does it.
 
-use super::super::args::ModelArgs;
+use super::super::args::{ForceArgs, ModelArgs};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -56,6 +56,9 @@ pub struct TrainArgs {
     /// Folder for the model (NAME.hec, NAME.npz) and samples for `--calibrate`.
     #[arg(short, long, default_value = ".", value_name = "DIR")]
     pub output: PathBuf,
+    /// What may be replaced.
+    #[command(flatten)]
+    pub force: ForceArgs,
     /// Times that every sample is seen in each training.
     #[arg(long, default_value_t = 3, value_name = "COUNT")]
     pub epochs: usize,

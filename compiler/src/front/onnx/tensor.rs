@@ -2,10 +2,11 @@
 
 use super::proto;
 use crate::diag::{Code, Diagnostic, Label, list};
-use crate::front::read_bounded;
 use crate::front::weights::{ElementType, Tensor, all_finite, n_elements};
-use std::path::{Component, Path};
-use std::{collections::HashMap, sync::Arc};
+use crate::front::{file, read_bounded};
+use indexmap::IndexMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Reads constants; keeps the files it has read for further tensors.
 pub(super) struct TensorReader<'a> {
@@ -13,13 +14,13 @@ pub(super) struct TensorReader<'a> {
     pub path: &'a Path,
     /// The same, for messages.
     pub shown: &'a str,
-    external: HashMap<String, Arc<Vec<u8>>>,
+    external: IndexMap<PathBuf, Arc<Vec<u8>>>,
 }
 
 impl<'a> TensorReader<'a> {
     /// A reader for the model at `path`.
     pub fn new(path: &'a Path, shown: &'a str) -> TensorReader<'a> {
-        TensorReader { path, shown, external: HashMap::new() }
+        TensorReader { path, shown, external: IndexMap::new() }
     }
 
     /// Elements and shape of a constant; `name` is for messages.
@@ -62,13 +63,11 @@ impl<'a> TensorReader<'a> {
             let title = "a tensor stored beside the model cannot be read";
             Diagnostic::error(Code::ExternalData, title)
                 .label(Label::item(shown, format!("tensor `{name}`"), message))
-                .help("keep the data file next to the .onnx file, as the exporter wrote them")
+                .help("keep the data file next to the .onnx file or below, as the exporter wrote them")
         };
         let entry = |key: &str| tensor.external_data.iter().find(|e| e.key == key);
         let location = entry("location").map_or("", |e| e.value.as_str());
-        if !is_local(location) {
-            return Err(unusable(format!("`{location}` is not a file in the model's folder")));
-        }
+        let file = file::beside(self.path, location).map_err(unusable)?;
         let number = |key: &str, default: usize| match entry(key) {
             Some(e) => e.value.parse().map_err(|_| unusable(format!("`{key}` is `{}`", e.value))),
             None => Ok(default),
@@ -78,7 +77,7 @@ impl<'a> TensorReader<'a> {
         if stated != length {
             return Err(unusable(format!("states {stated} bytes, its shape needs {length}")));
         }
-        let bytes = self.external_file(location).map_err(unusable)?;
+        let bytes = self.external_file(&file).map_err(unusable)?;
         let range = offset..offset.saturating_add(length);
         let found = bytes.get(range).ok_or_else(|| {
             let size = bytes.len();
@@ -87,28 +86,19 @@ impl<'a> TensorReader<'a> {
         Ok(element.decode(found, false).collect())
     }
 
-    fn external_file(&mut self, location: &str) -> Result<Arc<Vec<u8>>, String> {
-        if let Some(bytes) = self.external.get(location) {
+    fn external_file(&mut self, path: &Path) -> Result<Arc<Vec<u8>>, String> {
+        if let Some(bytes) = self.external.get(path) {
             return Ok(bytes.clone());
         }
-        let folder = self.path.parent().unwrap_or(Path::new(""));
-        let path = folder.join(location);
-        // A link could lead out of the folder; devices and pipes never end.
-        match path.symlink_metadata() {
-            Ok(metadata) if metadata.is_file() => {}
-            Ok(_) => return Err(format!("`{}` is not a plain file", path.display())),
-            Err(error) => return Err(format!("`{}`: {error}", path.display())),
-        }
-        let bytes = Arc::new(read_bounded(&path).map_err(|d| d.title)?);
-        self.external.insert(location.to_owned(), bytes.clone());
+        let bytes = Arc::new(read_bounded(path).map_err(|refused| refused.title)?);
+        self.external.insert(path.to_owned(), bytes.clone());
         Ok(bytes)
     }
-}
 
-/// Whether a location is a plain file name without any folder.
-fn is_local(location: &str) -> bool {
-    let mut components = Path::new(location).components();
-    matches!((components.next(), components.next()), (Some(Component::Normal(_)), None))
+    /// The files that were read beside the model.
+    pub fn into_files(self) -> impl Iterator<Item = PathBuf> {
+        self.external.into_keys()
+    }
 }
 
 /// Type behind ONNX's number.
