@@ -24,7 +24,7 @@ fn unlimited(draft: Draft) -> Program {
 }
 
 fn tensor(input: &[f64]) -> Tensor {
-    Tensor::new(vec![input.len()], input.to_vec()).unwrap()
+    Tensor::new([input.len()], input.to_vec()).unwrap()
 }
 
 /// What encryption gives for a program with one input and one output, unless the result is refused.

@@ -1,9 +1,7 @@
 //! Programs of random circuits.
 
 use crate::circuit::{Circuit, Op, Value};
-use crate::program::{
-    Expected, Instr, KeyPlan, Manifest, PlainUse, Port, Program, RangeBasis, Reg,
-};
+use crate::program::{Expected, Instr, KeyPlan, Manifest, PlainUse, Port, Program, RangeBasis, Reg};
 use crate::scale::{Level, Scale};
 use std::collections::BTreeMap;
 

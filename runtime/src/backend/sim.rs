@@ -86,7 +86,11 @@ impl Sim {
         let message = self.embedding.largest_coefficient(&ct.clear.slots) * scale.factor();
         let needed = (message + self.largest_coefficient_error(ct)).max(1.0).log2() + 1.0;
         let available = self.noise.log_modulus(level);
-        if needed > available { Err(Error::Overflow { needed, available, level }) } else { Ok(available - needed) }
+        if needed > available {
+            Err(Error::Overflow { needed, available, level })
+        } else {
+            Ok(available - needed)
+        }
     }
 
     /// A bound of the errors of coefficients that most runs stay below, in encoded units.
