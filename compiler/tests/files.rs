@@ -11,6 +11,8 @@ mod folder;
 mod idx;
 #[path = "files/killed.rs"]
 mod killed;
+#[path = "support/npz.rs"]
+mod npz;
 #[path = "files/read.rs"]
 mod read;
 
@@ -189,10 +191,10 @@ fn compiling_replaces_nothing_that_it_reads() {
     let model = model.replace("features = 3", "weight = \"v\", bias = [0, 0, 0]");
     folder.write("named.hec", model);
     let file = std::io::BufWriter::new(fs::File::create(folder.path("small.hecp")).unwrap());
-    let mut npz = npyz::npz::NpzWriter::new(file);
-    folder::array(&mut npz, "w", &[6, 16], vec![0.1; 96]);
-    folder::array(&mut npz, "v", &[3, 6], vec![0.1; 18]);
-    drop(npz);
+    let mut archive = zip::ZipWriter::new(file);
+    npz::array(&mut archive, "w", &[6, 16], vec![0.1; 96]);
+    npz::array(&mut archive, "v", &[3, 6], vec![0.1; 18]);
+    drop(archive);
     folder.refuses_with("H091", "compile named.hec --force");
     folder.prints("compile named.hec -o out");
     fs::copy(folder.path("data.npz"), folder.path("out/small.hecm")).unwrap();

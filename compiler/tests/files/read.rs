@@ -114,7 +114,7 @@ fn models_name_no_weights_elsewhere() {
     let folder = Folder::new();
     fs::create_dir_all(folder.path("model/part")).unwrap();
     let file = std::io::BufWriter::new(fs::File::create(folder.path("w.npz")).unwrap());
-    crate::folder::array(&mut npyz::npz::NpzWriter::new(file), "w", &[4, 4], vec![0.5; 16]);
+    crate::npz::array(&mut zip::ZipWriter::new(file), "w", &[4, 4], vec![0.5; 16]);
     fs::copy(folder.path("w.npz"), folder.path("model/part/w.npz")).unwrap();
     symlink("../w.npz", folder.path("model/out.npz")).unwrap();
     symlink("part/w.npz", folder.path("model/in.npz")).unwrap();
