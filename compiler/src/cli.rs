@@ -46,7 +46,10 @@ pub fn main() -> ExitCode {
     run(
         |cli: &Cli| cli.form,
         |cli, form| {
-            interrupt::listen(form);
+            // The trainer hears of Ctrl-C itself.
+            if !matches!(cli.command, Command::Prepare(_)) {
+                interrupt::listen(form);
+            }
             dispatch(&cli.command, form)
         },
     )

@@ -88,7 +88,6 @@ fn samples_of_another_shape_are_refused_by_every_command() {
             "compile images.hec -o new --calibrate",
             "inspect images.hec --calibrate",
             "explain images.hec --calibrate",
-            "prepare train images.hec -o new --data",
             "encrypt images.hecm --insecure -o new.hect --data",
         ] {
             let refused = folder.refuses(&format!("{line} {name}.npz"));
@@ -147,10 +146,6 @@ fn labels_that_are_no_class_are_refused_by_every_command() {
     // The wrong label is beyond the samples that are run, but not beyond those simulated.
     let beyond = folder.refuses("bench small.hec --count 1 --simulate 3 --data large.npz");
     assert!(beyond.contains("label 3 of sample 1"), "{beyond}");
-    for name in ["large", "pairs"] {
-        let refused = folder.refuses(&format!("prepare train small.hec -o new --data {name}.npz"));
-        assert!(refused.contains("error[H051]"), "{refused}");
-    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ Hybrids of the primal attack with guessing gain from sparse secrets alone and ar
 Any number of samples is granted. Needs nothing but Python.
 
     python3 ir-spec/security/estimate.py                 # tables, as in the book
-    python3 ir-spec/security/estimate.py --write         # rewrites tables/estimates-*.json
+    python3 ir-spec/security/estimate.py --write          # rewrites tables/estimates-*.json
     python3 ir-spec/security/estimate.py 16384 430       # one ring and modulus
     hecc compile MODEL --json | python3 ir-spec/security/estimate.py --json
 """
@@ -159,7 +159,13 @@ def max_log_q(n, level, model, parts=1):
 
 # What is printed.
 
-MODELS = {"gates": matzov, "sieving": bdgl16, "core SVP": core_svp, "quantum": quantum, "quantum 2014": quantum_2014}
+MODELS = {
+    "gates": matzov,
+    "sieving": bdgl16,
+    "core SVP": core_svp,
+    "quantum": quantum,
+    "quantum 2014": quantum_2014,
+}
 
 
 def published(name):
@@ -169,7 +175,8 @@ def published(name):
 
 def print_bounds():
     """Largest moduli: the published ones, and those of each model."""
-    tables = {"standard": published("standard-2018.json"), "guidelines": published("guidelines-2024.json")}
+    files = {"standard": "standard-2018.json", "guidelines": "guidelines-2024.json"}
+    tables = {name: published(file) for name, file in files.items()}
     for level in LEVELS:
         print(f"\n{level} bits | {' | '.join(map(str, RINGS))}")
         for name, table in tables.items():

@@ -2,7 +2,7 @@
 //!
 //! `RAYON_NUM_THREADS=1 cargo bench -p hecc-ckks` measures one thread. Everything
 //! runs inside the thread pool, as an executor does: entering it from outside
-//! costs a hand-over per operation.
+//! costs a hand-over per operation. `HECC_INSTRUCTIONS=avx2` measures without AVX-512.
 
 #![allow(clippy::unwrap_used)] // Setting up fails loudly.
 
@@ -11,6 +11,9 @@ use hecc_ckks::*;
 use std::fmt;
 
 fn main() {
+    if let Ok(name) = std::env::var("HECC_INSTRUCTIONS") {
+        Instructions::limit(Instructions::named(&name).unwrap());
+    }
     let pool = rayon::ThreadPoolBuilder::new().build().unwrap();
     pool.install(divan::main);
 }

@@ -12,7 +12,7 @@
 mod common;
 
 use clap::Parser;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use common::{Ring, World};
 use hecc_ckks::*;
 use std::hint::black_box;
@@ -35,6 +35,9 @@ struct Options {
     /// Threads; more than one shows what an executor alone would gain.
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Vector instructions to use at most.
+    #[arg(long, default_value = "avx512", value_parser = instructions())]
+    instructions: Instructions,
 }
 
 type Measure = fn(&mut World, &Options) -> Result<Measured, Error>;
@@ -57,8 +60,14 @@ fn names() -> PossibleValuesParser {
     PossibleValuesParser::new(OPS.map(|(name, _)| name).into_iter().chain(["all"]))
 }
 
+fn instructions() -> impl TypedValueParser<Value = Instructions> {
+    let names = PossibleValuesParser::new(Instructions::ALL.map(Instructions::name));
+    names.map(|name| Instructions::named(&name).expect("a possible value"))
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options::parse();
+    Instructions::limit(options.instructions);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
     pool.install(|| run(&options))?;
     Ok(())

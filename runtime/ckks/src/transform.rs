@@ -7,26 +7,22 @@
 //! rotation 1.00 to 1.06 times as fast (N = 8192 and 16384, Zen 5): not enough to
 //! keep it.
 //!
-//! Where there is no IFMA, primes below 2^31 are transformed in half words, twice as many
-//! to a vector and with products that AVX2 has. There and back with the words between, that is 2.7
-//! to 3.6 times as fast as in words (N = 4096 to 32768, Zen 4 without AVX-512). Both
+//! Where there is no IFMA, primes below 2^50 are transformed in doubles ([`crate::simd`]). That is 3.0 to 3.6 times
+//! as fast as the library's form for AVX2, and no slower than its form in half words for primes below 2^31 (N = 8192 to
+//! 32768, both with AVX2 alone on a processor of the fifth generation of Xeon). Both
 //! forms use the same root, so that values are the same on every machine.
 
 use crate::error::Error;
 use crate::kernels;
 use crate::modulus::{Factor, Modulus};
 use crate::simd::{Fma, Roots, Vectors};
-use tfhe_ntt::{prime32, prime64};
+use tfhe_ntt::prime64;
 
 /// Both directions for one prime.
 pub(crate) enum Transform {
     Words(prime64::Plan),
-    HalfWords(prime32::Plan),
     Doubles(Fma, Roots),
 }
-
-/// Primes below this have a fast transform in half words.
-const HALF_WORD: u64 = 1 << 31;
 
 impl Transform {
     /// Prepares a prime that is 1 modulo 2N.
@@ -35,12 +31,14 @@ impl Transform {
     /// [`Error::Prime`] for any other.
     pub fn new(m: &Modulus, degree: usize) -> Result<Transform, Error> {
         let refuse = |reason| Error::Prime { prime: m.p, reason };
-        let transform = match m.vectors {
-            Vectors::Fma(fma) => Transform::in_doubles(fma, m, degree),
-            Vectors::Avx2(_) if m.p < HALF_WORD => Transform::in_half_words(m.p, degree),
-            Vectors::None | Vectors::Sums(_) | Vectors::Avx2(_) | Vectors::Ifma(_) => {
-                Transform::in_words(m.p, degree)
-            }
+        let doubles = match m.vectors {
+            Vectors::Avx2(_) => Fma::detect(),
+            Vectors::Fma(fma) => Some(fma),
+            Vectors::None | Vectors::Sums(_) | Vectors::Ifma(_) => None,
+        };
+        let transform = match doubles {
+            Some(fma) => Transform::in_doubles(fma, m, degree),
+            None => Transform::in_words(m.p, degree),
         };
         let transform = transform.ok_or(refuse("it has no transform"))?;
         match transform.is_bit_reversed(m, degree) {
@@ -53,10 +51,6 @@ impl Transform {
         prime64::Plan::try_new(degree, p).map(Transform::Words)
     }
 
-    fn in_half_words(p: u64, degree: usize) -> Option<Transform> {
-        prime32::Plan::try_new(degree, u32::try_from(p).ok()?).map(Transform::HalfWords)
-    }
-
     fn in_doubles(fma: Fma, m: &Modulus, degree: usize) -> Option<Transform> {
         let root = root_of_unity(m, degree)?;
         Some(Transform::Doubles(fma, fma.roots(m, degree, root)))
@@ -66,7 +60,6 @@ impl Transform {
     pub fn forward(&self, limb: &mut [u64]) {
         match self {
             Transform::Words(plan) => plan.fwd(limb),
-            Transform::HalfWords(plan) => in_half_words(limb, |halves| plan.fwd(halves)),
             Transform::Doubles(fma, roots) => fma.forward(roots, limb),
         }
     }
@@ -74,20 +67,21 @@ impl Transform {
     /// Values to coefficients times `N · factor`.
     pub fn inverse(&self, m: &Modulus, limb: &mut [u64], factor: Factor) {
         match self {
-            Transform::Words(plan) => plan.inv(limb),
-            Transform::HalfWords(plan) => in_half_words(limb, |halves| plan.inv(halves)),
-            Transform::Doubles(fma, roots) => return fma.inverse(roots, limb, factor),
+            Transform::Words(plan) => {
+                plan.inv(limb);
+                kernels::scale(m, limb, factor);
+            }
+            Transform::Doubles(fma, roots) => fma.inverse(roots, limb, factor),
         }
-        kernels::scale(m, limb, factor);
     }
 
-    /// Whether the values of X are the odd powers of the first in bit-reversed order.
+    /// Whether the values of X are the odd powers of the root in bit-reversed order.
     fn is_bit_reversed(&self, m: &Modulus, degree: usize) -> bool {
         let mut values = vec![0; degree];
         values[1] = 1;
         self.forward(&mut values);
-        let (root, square) = (values[0], m.mul(values[0], values[0]));
-        let shift = degree.leading_zeros() + 1;
+        let Some(root) = root_of_unity(m, degree) else { return false };
+        let (square, shift) = (m.mul(root, root), degree.leading_zeros() + 1);
         let powers = std::iter::successors(Some(root), |&power| Some(m.mul(power, square)));
         (0..degree).zip(powers).all(|(i, power)| values[i.reverse_bits() >> shift] == power)
     }
@@ -97,7 +91,7 @@ impl Transform {
 ///
 /// All are powers of a generator of the group of order 2^s, where p - 1 = 2^s · q. Of its power e they take power
 /// (e·(q + 1) + r) / 2, with the least r that -e·q leaves modulo 2^s.
-fn root_of_unity(m: &Modulus, degree: usize) -> Option<u64> {
+pub(crate) fn root_of_unity(m: &Modulus, degree: usize) -> Option<u64> {
     let s = (m.p - 1).trailing_zeros();
     let (q, mask) = ((m.p - 1) >> s, (1u64 << s) - 1);
     let n_roots = degree.checked_ilog2().filter(|&n_roots| n_roots < s)?;
@@ -105,27 +99,6 @@ fn root_of_unity(m: &Modulus, degree: usize) -> Option<u64> {
     let square_root = |e: u64| e.wrapping_mul(q.div_ceil(2)) + (e.wrapping_mul(q).wrapping_neg() & mask) / 2;
     let power = (0..n_roots).fold(1 << (s - 1), |e, _| square_root(e) & mask);
     Some(m.pow(generator, power))
-}
-
-/// Words that are narrowed or widened at a time.
-const BLOCK: usize = 8;
-
-/// Works on words below 2^32 as half words. They lie in the first half of the words meanwhile, so that no other
-/// memory holds what may be secret. The number of words is a multiple of a block.
-fn in_half_words(words: &mut [u64], work: impl FnOnce(&mut [u32])) {
-    const HALF: usize = BLOCK / 2;
-    let n_blocks = words.len() / BLOCK;
-    for block in 0..n_blocks {
-        let wide = &words[block * BLOCK..][..BLOCK];
-        let narrow: [u32; BLOCK] = std::array::from_fn(|i| wide[i] as u32);
-        words[block * HALF..][..HALF].copy_from_slice(&bytemuck::cast::<_, [u64; HALF]>(narrow));
-    }
-    work(bytemuck::cast_slice_mut(&mut words[..n_blocks * HALF]));
-    for block in (0..n_blocks).rev() {
-        let narrow: &[u32] = bytemuck::cast_slice(&words[block * HALF..][..HALF]);
-        let wide: [u64; BLOCK] = std::array::from_fn(|i| u64::from(narrow[i]));
-        words[block * BLOCK..][..BLOCK].copy_from_slice(&wide);
-    }
 }
 
 #[cfg(test)]
@@ -139,9 +112,8 @@ mod tests {
         let m = Modulus::with(p, Vectors::None);
         let doubles = Fma::detect().filter(|_| Fma::PRIMES.contains(&p));
         let doubles = doubles.map(|fma| Transform::in_doubles(fma, &m, degree).unwrap());
-        let half_words = (p < HALF_WORD).then(|| Transform::in_half_words(p, degree).unwrap());
         let words = Transform::in_words(p, degree).unwrap();
-        [words].into_iter().chain(half_words).chain(doubles).collect()
+        [words].into_iter().chain(doubles).collect()
     }
 
     /// As wide as they come, and in all degrees.

@@ -109,6 +109,9 @@ fn what_cannot_be_trained_is_refused() {
     assert_eq!(folder.code("train bars.hec --data bars"), "H091", "the result would replace its model");
     std::fs::write(folder.path("two.hec"), MODEL.replace("features = 3", "features = 2")).unwrap();
     assert_eq!(folder.code(&format!("train two.hec {quick}")), "H051");
+    // As many pixels in other rows.
+    std::fs::write(folder.path("wide.hec"), MODEL.replace("[1, 8, 8]", "[1, 4, 16]")).unwrap();
+    assert_eq!(folder.code(&format!("train wide.hec {quick}")), "H051");
     assert!(!folder.path("out").exists(), "nothing is written");
 }
 

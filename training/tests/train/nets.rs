@@ -124,7 +124,7 @@ pub fn vectors(n: usize, seed: u64) -> Samples {
 fn samples(n: usize, shape: &[usize], seed: u64, element: impl Fn(usize, usize) -> f32) -> Samples {
     let mut rng = fastrand::Rng::with_seed(seed);
     let labels: Vec<usize> = (0..n).map(|_| rng.usize(0..3)).collect();
-    let n_elements = shape.iter().product();
+    let n_elements: usize = shape.iter().product();
     let places = labels.iter().flat_map(|&label| (0..n_elements).map(move |at| (at, label)));
     let elements = places.map(|(at, label)| element(at, label) + 0.5 * (rng.f32() - 0.5)).collect();
     Samples { shape: Shape(shape.to_vec()), elements, labels }

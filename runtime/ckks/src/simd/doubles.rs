@@ -5,7 +5,8 @@
 //! that a double holds.
 //! Source: van der Hoeven, Lecerf, Quintin, "Modular SIMD arithmetic in Mathemagix" (2016), section 3.
 //!
-//! All is written once, over what a machine does with four doubles ([`Doubles`]). Residues are
+//! All is written once, over what a machine does with four doubles ([`Doubles`]), and inlined into functions that
+//! have the machine's instructions. No vector passes through a closure: those have no such instructions. Residues are
 //! whole numbers, mostly between -p and p; in memory they are words, which have the bits of doubles
 //! above 2^52 once those of 2^52 are set.
 
@@ -67,8 +68,8 @@ struct Prime<D: Doubles> {
 impl<D: Doubles> Prime<D> {
     #[inline(always)]
     fn new(on: D, p: u64) -> Prime<D> {
-        let [p, inverse] = [p as f64, 1.0 / p as f64].map(|x| on.splat(x));
-        Prime { on, p, inverse, word: on.splat(WORD), round: on.splat(ROUND) }
+        let inverse = on.splat(1.0 / p as f64);
+        Prime { on, p: on.splat(p as f64), inverse, word: on.splat(WORD), round: on.splat(ROUND) }
     }
 
     /// Words below 2^52 as doubles.
@@ -89,28 +90,38 @@ impl<D: Doubles> Prime<D> {
         self.on.store(words, self.on.xor(self.on.add(canonical, self.word), self.word));
     }
 
-    /// A whole number near x / p.
-    #[inline(always)]
-    fn quotient(self, x: D::Four) -> D::Four {
-        self.on.sub(self.on.mul_add(x, self.inverse, self.round), self.round)
-    }
-
     /// x modulo p. For |x| up to 2^52 that is at most (p + 1) / 2: 1/p is off by 2^-53 of it, hence the
     /// quotient by 1/2 and 2^-1 / p. For whole |x| up to 2^53 p it is at most 2p: the quotient is off by one
     /// more where it passes 2^51, and by one for 1/p. The difference is exact, as it fits a double.
     #[inline(always)]
     fn reduce(self, x: D::Four) -> D::Four {
-        self.on.sub_mul(x, self.quotient(x), self.p)
+        let quotient = self.on.sub(self.on.mul_add(x, self.inverse, self.round), self.round);
+        self.on.sub_mul(x, quotient, self.p)
     }
 
-    /// x · y modulo p, less than p in magnitude for |x · y| up to 2p²: the quotient is below 2^51, hence
-    /// off by less than one, 1/2 for its own rounding and 1/2 for those of h and 1/p.
+    /// x · factor modulo p, less than p in magnitude for |x · factor| up to 2p² and |x| up to 4p: the quotient
+    /// is below 2^51 and off by less than 3/4, 1/2 for its own rounding and 1/4 for that of the ratio.
     #[inline(always)]
-    fn mul(self, x: D::Four, y: D::Four) -> D::Four {
-        let high = self.on.mul(x, y);
-        let low = self.on.mul_sub(x, y, high);
-        self.on.add(self.reduce(high), low)
+    fn scale(self, x: D::Four, factor: Scaler<D>) -> D::Four {
+        let high = self.on.mul(x, factor.value);
+        let low = self.on.mul_sub(x, factor.value, high);
+        let quotient = self.on.sub(self.on.mul_add(x, factor.ratio, self.round), self.round);
+        self.on.add(self.on.sub_mul(high, quotient, self.p), low)
     }
+
+    /// The same factor for all four.
+    #[inline(always)]
+    fn factor(self, m: &Modulus, factor: Factor) -> Scaler<D> {
+        let value = factor.value as f64;
+        Scaler { value: self.on.splat(value), ratio: self.on.splat(value / m.p as f64) }
+    }
+}
+
+/// Factors, and their ratios to p, which leave products less to wait for than 1 / p would.
+#[derive(Clone, Copy)]
+struct Scaler<D: Doubles> {
+    value: D::Four,
+    ratio: D::Four,
 }
 
 fn fours(words: &[u64]) -> &[[f64; 4]] {
@@ -123,27 +134,30 @@ fn fours_mut(words: &mut [u64]) -> &mut [[f64; 4]] {
 
 #[inline(always)]
 pub(super) fn scale<D: Doubles>(on: D, m: &Modulus, x: &mut [u64], factor: Factor) {
-    let (prime, factor) = (Prime::new(on, m.p), on.splat(factor.value as f64));
+    let prime = Prime::new(on, m.p);
+    let factor = prime.factor(m, factor);
     for x in fours_mut(x) {
-        prime.store(x, prime.mul(prime.load(x), factor));
+        prime.store(x, prime.scale(prime.load(x), factor));
     }
 }
 
 #[inline(always)]
 pub(super) fn add_scaled<D: Doubles>(on: D, m: &Modulus, out: &mut [u64], x: &[u64], factor: Factor) {
-    let (prime, factor) = (Prime::new(on, m.p), on.splat(factor.value as f64));
+    let prime = Prime::new(on, m.p);
+    let factor = prime.factor(m, factor);
     for (out, x) in fours_mut(out).iter_mut().zip(fours(x)) {
-        let sum = on.add(prime.load(out), prime.mul(prime.load(x), factor));
+        let sum = on.add(prime.load(out), prime.scale(prime.load(x), factor));
         prime.store(out, prime.reduce(sum));
     }
 }
 
 #[inline(always)]
 pub(super) fn sub_scale<D: Doubles>(on: D, m: &Modulus, out: &mut [u64], x: &[u64], factor: Factor) {
-    let (prime, factor) = (Prime::new(on, m.p), on.splat(factor.value as f64));
+    let prime = Prime::new(on, m.p);
+    let factor = prime.factor(m, factor);
     for (out, x) in fours_mut(out).iter_mut().zip(fours(x)) {
         let difference = on.sub(prime.load(x), prime.load(out));
-        prime.store(out, prime.mul(difference, factor));
+        prime.store(out, prime.scale(difference, factor));
     }
 }
 
@@ -207,18 +221,23 @@ impl<D: Doubles> Grid<D> {
 impl<D: Doubles> Prime<D> {
     #[inline(always)]
     fn vectors_of<const V: usize>(self, words: &[u64]) -> Vectors<D, V> {
-        let words = &fours(&words[..4 * V])[..V];
-        std::array::from_fn(|k| self.load(&words[k]))
+        let mut vectors = [self.word; V];
+        for (vector, words) in vectors.iter_mut().zip(fours(&words[..4 * V])) {
+            *vector = self.load(words);
+        }
+        vectors
     }
 
     /// Residues that take W bytes each.
     #[inline(always)]
     fn packed<const W: usize, const V: usize>(self, residues: &Residues, at: usize) -> Vectors<D, V> {
         let bytes = &residues.bytes[at * W..][..4 * W * (V - 1) + 32];
-        std::array::from_fn(|k| {
+        let mut vectors = [self.word; V];
+        for (k, vector) in vectors.iter_mut().enumerate() {
             let bytes = bytes[4 * W * k..].first_chunk().expect("four residues and slack");
-            self.widen(self.on.unpack::<W>(bytes))
-        })
+            *vector = self.widen(self.on.unpack::<W>(bytes));
+        }
+        vectors
     }
 }
 
@@ -283,11 +302,13 @@ pub(super) fn combine<D: Doubles>(
     for (block, out) in out.chunks_exact_mut(4 * V).enumerate() {
         let at = 4 * V * block;
         let mut sums = grid.none::<V>();
-        for terms in batches(0..y.len(), grid.size) {
+        for (batch, terms) in batches(0..y.len(), grid.size).enumerate() {
+            if batch > 0 {
+                sums.reduce(&grid);
+            }
             for (y, &weight) in y[terms.clone()].iter().zip(&weights[terms]) {
                 sums.add(&grid, &grid.prime.vectors_of(&y[at..]), &[on.splat(weight as f64); V]);
             }
-            sums.reduce(&grid);
         }
         sums.finish(&grid, out);
     }
@@ -305,12 +326,14 @@ pub(super) fn add_weighted<D: Doubles>(
     let (grid, len) = (Grid::of_residues(on, m), out.len());
     for (block, out) in out.chunks_exact_mut(4 * V).enumerate() {
         let mut sums = grid.resume::<V>(out, false);
-        for terms in terms.chunks(grid.size) {
+        for (batch, terms) in terms.chunks(grid.size).enumerate() {
+            if batch > 0 {
+                sums.reduce(&grid);
+            }
             for &Weighted { row, weight } in terms {
                 let at = row as usize * len + block * 4 * V;
                 sums.add(&grid, &grid.prime.vectors_of(&panel[at..]), &[on.splat(weight as f64); V]);
             }
-            sums.reduce(&grid);
         }
         sums.finish(&grid, out);
     }
@@ -456,7 +479,8 @@ pub(super) fn key_products<D: Doubles>(
     }
 }
 
-/// Tile by tile, so that the digits of a tile stay in the first-level cache for all keys.
+/// Tile by tile, so that the digits of a tile stay in the first-level cache for all keys, and with a request for the
+/// next block of each row of a key, which comes from memory.
 #[inline(always)]
 fn key_products_of<D: Doubles, const W: usize>(
     on: D,
@@ -475,17 +499,20 @@ fn key_products_of<D: Doubles, const W: usize>(
                 let (out0, out1) = (&mut out0[at..at + 4 * V], &mut out1[at..at + 4 * V]);
                 let mut sums0 = grid.resume::<V>(out0, first.is_fresh());
                 let mut sums1 = grid.resume::<V>(out1, first.is_fresh());
-                let rows = key.row_place(degree, at, 2 * first.digit);
-                for (n, batch) in batches(0..digits.len(), grid.size).enumerate() {
-                    if n > 0 {
+                let mut row = key.row_place(degree, at, 2 * first.digit);
+                for (batch, digits) in digits.chunks(grid.size).enumerate() {
+                    if batch > 0 {
                         sums0.reduce(&grid);
                         sums1.reduce(&grid);
                     }
-                    for i in batch {
-                        let digit = grid.prime.vectors_of::<V>(&digits[i][at..]);
-                        let row = rows + 2 * i * BLOCK;
+                    for digit in digits {
+                        let ahead = row + key.rows * BLOCK;
+                        on.prefetch(key.bytes, ahead * W);
+                        on.prefetch(key.bytes, (ahead + BLOCK) * W);
+                        let digit = grid.prime.vectors_of::<V>(&digit[at..]);
                         sums0.add(&grid, &digit, &grid.prime.packed::<W, V>(key, row));
                         sums1.add(&grid, &digit, &grid.prime.packed::<W, V>(key, row + BLOCK));
+                        row += 2 * BLOCK;
                     }
                 }
                 sums0.finish(&grid, out0);

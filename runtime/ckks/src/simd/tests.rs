@@ -1,5 +1,7 @@
 //! Vector forms against portable ones, through the entry points of the kernels.
 
+mod doubles;
+
 use super::*;
 use crate::automorphism::Automorphism;
 use crate::kernels::{self, First, Weighted, portable};
@@ -223,16 +225,17 @@ type KeyProducts = fn(&Modulus, &mut [[&mut [u64]; 2]], &[&[u64]], &[Residues], 
 fn speedups() {
     const DEGREE: usize = 8192;
     const TERMS: usize = 24;
-    for bits in [28, 30, 31, 32, 49] {
+    for bits in [28, 30, 31, 32, 36, 40, 49, 50] {
         let p = primes::below(bits, DEGREE, 1, &[]).unwrap()[0];
         let fill = |n: usize| -> Vec<Vec<u64>> {
             (0..n).map(|i| limbs(DEGREE / LEN, p, 3 + i as u64).concat()).collect()
         };
         let (a, b, c, mut out, mut out1) = (fill(TERMS), fill(TERMS), fill(TERMS), fill(8), fill(1));
-        let bytes: Vec<_> = a.iter().map(|limb| at_rest(limb, 4)).collect();
-        let packed: Vec<_> = bytes.iter().map(|bytes| Residues { bytes, width: 4, rows: 1 }).collect();
-        let key_bytes: Vec<_> = (0..4).map(|_| at_rest(&fill(16).concat(), 4)).collect();
-        let keys: Vec<_> = key_bytes.iter().map(|bytes| Residues { bytes, width: 4, rows: 16 }).collect();
+        let width = Modulus::with(p, Vectors::None).byte_width();
+        let bytes: Vec<_> = a.iter().map(|limb| at_rest(limb, width)).collect();
+        let packed: Vec<_> = bytes.iter().map(|bytes| Residues { bytes, width, rows: 1 }).collect();
+        let key_bytes: Vec<_> = (0..4).map(|_| at_rest(&fill(16).concat(), width)).collect();
+        let keys: Vec<_> = key_bytes.iter().map(|bytes| Residues { bytes, width, rows: 16 }).collect();
         let words = |limbs: &'static [Vec<u64>]| {
             limbs.iter().map(|limb| Residues::of_words(limb)).collect::<Vec<_>>()
         };

@@ -7,39 +7,59 @@
 //! here values between passes stay below 3p in magnitude on the way there and 2p on the way
 //! back, so that no product has a factor above 4p.
 
-use super::{Doubles, Prime, fours_mut};
+use super::{Doubles, Prime, Scaler, fours_mut};
 use crate::modulus::{Factor, Modulus};
 
 /// Values done in one go at the end.
 const LEAF: usize = 16;
 /// Values of a part that stays in the first-level cache.
-const PART: usize = 2048;
+const PART: usize = 4096;
 
-/// Powers of a root of unity of order 2N modulo a prime, between -p/2 and p/2.
+/// Powers of a root of unity of order 2N modulo a prime.
 #[derive(Debug)]
 pub(crate) struct Roots {
     p: u64,
     /// Block i of 2^k is for power i of bit-reversed order among those of layer k, which begins at 2^k.
-    powers: Box<[f64]>,
+    powers: Box<[Power]>,
     /// Of each sixteen neighbours those of the last layers: four at distance 2, and at distance 1 the four even
-    /// and the four odd ones.
-    leaves: Box<[[[f64; 4]; 3]]>,
+    /// and the four odd ones; of each four the values and the ratios.
+    leaves: Box<[[[[f64; 4]; 2]; 3]]>,
+}
+
+/// A residue between -p/2 and p/2, and its ratio to p.
+#[derive(Clone, Copy, Debug)]
+struct Power {
+    value: f64,
+    ratio: f64,
+}
+
+impl Power {
+    fn new(p: u64, residue: u64) -> Power {
+        let value = if residue > p / 2 { residue as f64 - p as f64 } else { residue as f64 };
+        Power { value, ratio: value / p as f64 }
+    }
+
+    #[inline(always)]
+    fn splat<D: Doubles>(self, on: D) -> Scaler<D> {
+        Scaler { value: on.splat(self.value), ratio: on.splat(self.ratio) }
+    }
 }
 
 impl Roots {
     /// Of vectors of `degree` residues, 32 at least.
     pub(crate) fn new(m: &Modulus, degree: usize, root: u64) -> Roots {
         let root = m.factor(root);
-        let mut powers = vec![0.0; degree];
+        let mut powers = vec![Power::new(m.p, 1); degree];
         let (mut power, shift) = (1, degree.leading_zeros() + 1);
         for k in 0..degree {
-            powers[k.reverse_bits() >> shift] = centred(m.p, power);
+            powers[k.reverse_bits() >> shift] = Power::new(m.p, power);
             power = m.scale(power, root);
         }
+        let fours = |four: [Power; 4]| [four.map(|power| power.value), four.map(|power| power.ratio)];
         let leaf = |i: usize| {
-            let last = &powers[degree / 2 + 8 * i..][..8];
-            let at_two = std::array::from_fn(|k| powers[degree / 4 + 4 * i + k]);
-            [at_two, std::array::from_fn(|k| last[2 * k]), std::array::from_fn(|k| last[2 * k + 1])]
+            let (at_two, last) = (&powers[degree / 4 + 4 * i..], &powers[degree / 2 + 8 * i..]);
+            let part = |at: fn(usize) -> usize, of: &[Power]| fours(std::array::from_fn(|k| of[at(k)]));
+            [part(|k| k, at_two), part(|k| 2 * k, last), part(|k| 2 * k + 1, last)]
         };
         let leaves = (0..degree / LEAF).map(leaf).collect();
         powers.truncate(degree / 4);
@@ -48,46 +68,95 @@ impl Roots {
 
     /// Those of one block in two layers: of the block and of its halves.
     #[inline(always)]
-    fn of_block<D: Doubles>(&self, on: D, block: usize) -> [D::Four; 3] {
-        [block, 2 * block, 2 * block + 1].map(|i| on.splat(self.powers[i]))
+    fn of_block<D: Doubles>(&self, on: D, block: usize) -> Powers<D> {
+        let halves = &self.powers[2 * block..][..2];
+        [self.powers[block].splat(on), halves[0].splat(on), halves[1].splat(on)]
+    }
+
+    /// Those of the last two layers of sixteen neighbours.
+    #[inline(always)]
+    fn of_leaf<D: Doubles>(&self, on: D, block: usize) -> Powers<D> {
+        let [at_two, even, odd] = &self.leaves[block - self.leaves.len()];
+        [fours(on, at_two), fours(on, even), fours(on, odd)]
     }
 }
 
-/// The residue nearest to zero.
-fn centred(p: u64, x: u64) -> f64 {
-    if x > p / 2 { x as f64 - p as f64 } else { x as f64 }
+#[inline(always)]
+fn fours<D: Doubles>(on: D, [value, ratio]: &[[f64; 4]; 2]) -> Scaler<D> {
+    Scaler { value: on.load(value), ratio: on.load(ratio) }
 }
 
+/// Factors of two layers.
+type Powers<D> = [Scaler<D>; 3];
 /// Four values at each of four equal distances.
 type Quad<D> = [<D as Doubles>::Four; 4];
+/// Where they are in memory.
+type Places<'a> = [&'a mut [f64; 4]; 4];
 
 impl<D: Doubles> Prime<D> {
     /// Two layers forward of values below 3p, of which the first is below p.
     #[inline(always)]
-    fn forward(self, [x0, x1, x2, x3]: Quad<D>, [whole, even, odd]: [D::Four; 3]) -> Quad<D> {
+    fn forward(self, [x0, x1, x2, x3]: Quad<D>, [whole, even, odd]: Powers<D>) -> Quad<D> {
         let on = self.on;
-        let (x2, x3) = (self.mul(x2, whole), self.mul(x3, whole));
+        let (x2, x3) = (self.scale(x2, whole), self.scale(x3, whole));
         let [x0, x1, x2, x3] = [on.add(x0, x2), on.add(x1, x3), on.sub(x0, x2), on.sub(x1, x3)];
-        let (x1, x3) = (self.mul(x1, even), self.mul(x3, odd));
+        let (x1, x3) = (self.scale(x1, even), self.scale(x3, odd));
         [on.add(x0, x1), on.sub(x0, x1), on.add(x2, x3), on.sub(x2, x3)]
+    }
+
+    /// Makes the first of values below 3p small enough for two layers forward.
+    #[inline(always)]
+    fn reduced(self, [x0, x1, x2, x3]: Quad<D>) -> Quad<D> {
+        [self.reduce(x0), x1, x2, x3]
     }
 
     /// The first of two layers back, of values below 2p: sums at even places, reduced, and products at odd ones.
     /// Powers are those of the mirrored block, which are the negative inverses.
     #[inline(always)]
-    fn halves_back(self, [x0, x1, x2, x3]: Quad<D>, [_, even, odd]: [D::Four; 3]) -> Quad<D> {
+    fn halves_back(self, [x0, x1, x2, x3]: Quad<D>, [_, even, odd]: Powers<D>) -> Quad<D> {
         let on = self.on;
         let (sum0, sum2) = (self.reduce(on.add(x0, x1)), self.reduce(on.add(x2, x3)));
-        [sum0, self.mul(on.sub(x1, x0), odd), sum2, self.mul(on.sub(x3, x2), even)]
+        [sum0, self.scale(on.sub(x1, x0), odd), sum2, self.scale(on.sub(x3, x2), even)]
     }
 
     /// Two layers back of values below 2p.
     #[inline(always)]
-    fn back(self, x: Quad<D>, powers: [D::Four; 3]) -> Quad<D> {
+    fn back(self, x: Quad<D>, powers: Powers<D>) -> Quad<D> {
         let on = self.on;
         let [x0, x1, x2, x3] = self.halves_back(x, powers);
-        let differences = [on.sub(x2, x0), on.sub(x3, x1)].map(|x| self.mul(x, powers[0]));
-        [on.add(x0, x2), on.add(x1, x3), differences[0], differences[1]]
+        [
+            on.add(x0, x2),
+            on.add(x1, x3),
+            self.scale(on.sub(x2, x0), powers[0]),
+            self.scale(on.sub(x3, x1), powers[0]),
+        ]
+    }
+
+    /// Values at four places.
+    #[inline(always)]
+    fn values(self, [a, b, c, d]: &Places) -> Quad<D> {
+        let on = self.on;
+        [on.load(a), on.load(b), on.load(c), on.load(d)]
+    }
+
+    /// Words at four places.
+    #[inline(always)]
+    fn words(self, [a, b, c, d]: &Places) -> Quad<D> {
+        [self.load(a), self.load(b), self.load(c), self.load(d)]
+    }
+
+    #[inline(always)]
+    fn set_values(self, places: Places, x: Quad<D>) {
+        for (place, x) in places.into_iter().zip(x) {
+            self.on.store(place, x);
+        }
+    }
+
+    #[inline(always)]
+    fn set_words(self, places: Places, x: Quad<D>) {
+        for (place, x) in places.into_iter().zip(x) {
+            self.store(place, x);
+        }
     }
 }
 
@@ -109,9 +178,7 @@ pub(in crate::simd) fn forward<D: Doubles>(on: D, roots: &Roots, limb: &mut [u64
     let (span, block) = passes(prime, roots, values, span, n_blocks, PART / 4);
     for (i, part) in values.chunks_exact_mut(span).enumerate() {
         let (_, leaf) = passes(prime, roots, part, span, block + i, LEAF / 4);
-        for (k, values) in part.as_chunks_mut().0.iter_mut().enumerate() {
-            leaf_forward(prime, roots, values, leaf + k);
-        }
+        leaves_forward(prime, roots, part.as_chunks_mut().0, leaf);
     }
 }
 
@@ -136,7 +203,7 @@ fn passes<D: Doubles>(
 
 /// Quarters of a block, side by side.
 #[inline(always)]
-fn quarters(values: &mut [[f64; 4]]) -> impl Iterator<Item = [&mut [f64; 4]; 4]> {
+fn quarters(values: &mut [[f64; 4]]) -> impl Iterator<Item = Places<'_>> {
     let (low, high) = values.split_at_mut(values.len() / 2);
     let (x0, x1) = low.split_at_mut(low.len() / 2);
     let (x2, x3) = high.split_at_mut(high.len() / 2);
@@ -153,40 +220,43 @@ fn pass<D: Doubles, const FIRST: bool>(
 ) {
     let powers = roots.of_block(prime.on, block);
     for places in quarters(values) {
-        let mut x = places.each_ref().map(|place| prime.on.load(place));
-        if FIRST {
-            x = x.map(|x| prime.widen(x));
-        } else {
-            x[0] = prime.reduce(x[0]);
-        }
-        places.into_iter().zip(prime.forward(x, powers)).for_each(|(place, x)| prime.on.store(place, x));
+        let x = if FIRST { prime.words(&places) } else { prime.reduced(prime.values(&places)) };
+        prime.set_values(places, prime.forward(x, powers));
     }
 }
 
 /// The first layer alone.
 #[inline(always)]
 fn first_layer<D: Doubles>(prime: Prime<D>, roots: &Roots, values: &mut [[f64; 4]]) {
-    let (on, power) = (prime.on, prime.on.splat(roots.powers[1]));
+    let (on, power) = (prime.on, roots.powers[1].splat(prime.on));
     let (low, high) = values.split_at_mut(values.len() / 2);
     for (low, high) in low.iter_mut().zip(high) {
-        let (x, y) = (prime.load(low), prime.mul(prime.load(high), power));
+        let (x, y) = (prime.load(low), prime.scale(prime.load(high), power));
         on.store(low, on.add(x, y));
         on.store(high, on.sub(x, y));
     }
 }
 
-/// The last four layers of sixteen neighbours.
+/// The last four layers of sixteen neighbours each, of which `block` is the first, in steps that are short
+/// enough for the next sixteen to begin before they end: processors look no further ahead.
 #[inline(always)]
-fn leaf_forward<D: Doubles>(prime: Prime<D>, roots: &Roots, values: &mut [[f64; 4]; 4], block: usize) {
+fn leaves_forward<D: Doubles>(prime: Prime<D>, roots: &Roots, leaves: &mut [[[f64; 4]; 4]], block: usize) {
     let on = prime.on;
-    let mut rows = values.each_ref().map(|row| on.load(row));
-    rows[0] = prime.reduce(rows[0]);
-    let mut columns = on.transpose(prime.forward(rows, roots.of_block(on, block)));
-    columns[0] = prime.reduce(columns[0]);
-    let leaf = &roots.leaves[block - roots.leaves.len()];
-    let columns = prime.forward(columns, leaf.each_ref().map(|powers| on.load(powers)));
-    let rows = on.transpose(columns.map(|x| prime.reduce(x)));
-    values.iter_mut().zip(rows).for_each(|(place, x)| prime.store(place, x));
+    for (k, leaf) in leaves.iter_mut().enumerate() {
+        let places = leaf.each_mut();
+        let rows = prime.forward(prime.reduced(prime.values(&places)), roots.of_block(on, block + k));
+        prime.set_values(places, rows);
+    }
+    for (k, leaf) in leaves.iter_mut().enumerate() {
+        let places = leaf.each_mut();
+        let columns = prime.reduced(on.transpose(prime.values(&places)));
+        prime.set_values(places, prime.forward(columns, roots.of_leaf(on, block + k)));
+    }
+    for leaf in leaves {
+        let places = leaf.each_mut();
+        let [a, b, c, d] = on.transpose(prime.values(&places));
+        prime.set_words(places, [prime.reduce(a), prime.reduce(b), prime.reduce(c), prime.reduce(d)]);
+    }
 }
 
 /// Values to coefficients times `N · factor`.
@@ -200,32 +270,36 @@ pub(in crate::simd) fn inverse<D: Doubles>(on: D, roots: &Roots, limb: &mut [u64
     }
     for (i, part) in values.chunks_exact_mut(span).enumerate() {
         let leaf = 2 * roots.leaves.len() - 1 - i * (span / 4);
-        for (k, values) in part.as_chunks_mut().0.iter_mut().enumerate() {
-            leaf_back(prime, roots, values, leaf - k);
-        }
+        leaves_back(prime, roots, part.as_chunks_mut().0, leaf);
         passes_back(prime, roots, part, LEAF / 4, leaf, span);
     }
     passes_back(prime, roots, values, span, 2 * (len / span) - 1, len / n_blocks);
-    let factor = on.splat(centred(roots.p, factor.value));
+    // Those of the differences have the power of their layer too.
+    let power = roots.powers[1].value as i128 * i128::from(factor.value);
+    let power = Power::new(roots.p, power.rem_euclid(i128::from(roots.p)) as u64).splat(on);
+    let factors = [Power::new(roots.p, factor.value).splat(on), power];
     match n_blocks {
-        4 => last_pass(prime, roots, values, factor),
-        _ => last_layer(prime, roots, values, factor),
+        4 => last_pass(prime, roots, values, factors),
+        _ => last_layer(prime, values, factors),
     }
 }
 
-/// The first four layers back, of sixteen neighbours whose mirrored block is given. Rows are read in
-/// mirrored order, so that each meets its powers.
+/// The first four layers back, of sixteen neighbours each, of which `block` is the mirrored one of the first. Rows
+/// are read in mirrored order, so that each meets its powers.
 #[inline(always)]
-fn leaf_back<D: Doubles>(prime: Prime<D>, roots: &Roots, values: &mut [[f64; 4]; 4], block: usize) {
+fn leaves_back<D: Doubles>(prime: Prime<D>, roots: &Roots, leaves: &mut [[[f64; 4]; 4]], block: usize) {
     let on = prime.on;
-    let mut rows = values.each_ref().map(|row| prime.load(row));
-    rows.reverse();
-    let leaf = &roots.leaves[block - roots.leaves.len()];
-    let columns = prime.back(on.transpose(rows), leaf.each_ref().map(|powers| on.load(powers)));
-    let mut rows = on.transpose(columns);
-    rows.reverse();
-    let rows = prime.back(rows, roots.of_block(on, block));
-    values.iter_mut().zip(rows).for_each(|(place, x)| on.store(place, x));
+    for (k, leaf) in leaves.iter_mut().enumerate() {
+        let places = leaf.each_mut();
+        let [a, b, c, d] = prime.words(&places);
+        let columns = prime.back(on.transpose([d, c, b, a]), roots.of_leaf(on, block - k));
+        prime.set_values(places, columns);
+    }
+    for (k, leaf) in leaves.iter_mut().enumerate() {
+        let places = leaf.each_mut();
+        let [d, c, b, a] = on.transpose(prime.values(&places));
+        prime.set_values(places, prime.back([a, b, c, d], roots.of_block(on, block - k)));
+    }
 }
 
 /// Passes that make blocks of `span` as long as `end`; `block` is the mirrored one of the first.
@@ -243,8 +317,8 @@ fn passes_back<D: Doubles>(
         for (i, values) in values.chunks_exact_mut(span).enumerate() {
             let powers = roots.of_block(prime.on, block - i);
             for places in quarters(values) {
-                let x = prime.back(places.each_ref().map(|place| prime.on.load(place)), powers);
-                places.into_iter().zip(x).for_each(|(place, x)| prime.on.store(place, x));
+                let x = prime.back(prime.values(&places), powers);
+                prime.set_values(places, x);
             }
         }
     }
@@ -252,28 +326,29 @@ fn passes_back<D: Doubles>(
 
 /// The last two layers back, whose results are scaled and words.
 #[inline(always)]
-fn last_pass<D: Doubles>(prime: Prime<D>, roots: &Roots, values: &mut [[f64; 4]], factor: D::Four) {
+fn last_pass<D: Doubles>(
+    prime: Prime<D>,
+    roots: &Roots,
+    values: &mut [[f64; 4]],
+    [factor, power]: [Scaler<D>; 2],
+) {
     let (on, powers) = (prime.on, roots.of_block(prime.on, 1));
-    let scaled = prime.reduce(prime.mul(powers[0], factor));
     for places in quarters(values) {
-        let x = places.each_ref().map(|place| on.load(place));
-        let [x0, x1, x2, x3] = prime.halves_back(x, powers);
-        let sums = [on.add(x0, x2), on.add(x1, x3)].map(|x| prime.mul(x, factor));
-        let differences = [on.sub(x2, x0), on.sub(x3, x1)].map(|x| prime.mul(x, scaled));
-        let x = sums.into_iter().chain(differences);
-        places.into_iter().zip(x).for_each(|(place, x)| prime.store(place, x));
+        let [x0, x1, x2, x3] = prime.halves_back(prime.values(&places), powers);
+        let (sum0, sum1) = (prime.scale(on.add(x0, x2), factor), prime.scale(on.add(x1, x3), factor));
+        let (x2, x3) = (prime.scale(on.sub(x2, x0), power), prime.scale(on.sub(x3, x1), power));
+        prime.set_words(places, [sum0, sum1, x2, x3]);
     }
 }
 
 /// The last layer alone, whose results are scaled and words.
 #[inline(always)]
-fn last_layer<D: Doubles>(prime: Prime<D>, roots: &Roots, values: &mut [[f64; 4]], factor: D::Four) {
+fn last_layer<D: Doubles>(prime: Prime<D>, values: &mut [[f64; 4]], [factor, power]: [Scaler<D>; 2]) {
     let on = prime.on;
-    let scaled = prime.reduce(prime.mul(on.splat(roots.powers[1]), factor));
     let (low, high) = values.split_at_mut(values.len() / 2);
     for (low, high) in low.iter_mut().zip(high) {
         let (x, y) = (on.load(low), on.load(high));
-        prime.store(low, prime.mul(on.add(x, y), factor));
-        prime.store(high, prime.mul(on.sub(y, x), scaled));
+        prime.store(low, prime.scale(on.add(x, y), factor));
+        prime.store(high, prime.scale(on.sub(y, x), power));
     }
 }
