@@ -9,13 +9,27 @@ use crate::cost::term;
 use crate::schedule::Outlook;
 use hecc_ir::circuit::{Circuit, CtType, Op, Value};
 use hecc_ir::plain::{Plain, PlainBits};
-use hecc_ir::program::{Instr, KeyPlan, Manifest, PlainUse, Port, Program, Reg};
+use hecc_ir::program::{Instr, KeyPlan, Manifest, PlainUse, Port, Program, RangeBasis, Reg};
 use hecc_ir::scale::{Level, Scale, Step};
 use std::collections::HashMap;
 
-/// Emits a program, of whose outputs it is known what decryption shows. `target` names the machine that
-/// the circuit was scheduled for.
-pub fn emit(circuit: &Circuit, outlooks: &[Outlook], target: &str) -> Program {
+/// What a program says of itself beside what it computes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Facts<'a> {
+    /// Smallest and largest input element served.
+    pub served: (f64, f64),
+    /// Smallest and largest input element declared.
+    pub declared: (f64, f64),
+    /// How it is known that they have room.
+    pub basis: RangeBasis,
+    /// What decryption shows of each output.
+    pub outlooks: &'a [Outlook],
+    /// The machine that the circuit was scheduled for.
+    pub target: &'a str,
+}
+
+/// Emits a program.
+pub fn emit(circuit: &Circuit, facts: &Facts) -> Program {
     let mut emitter = Emitter {
         circuit,
         fused: fused_products(circuit),
@@ -24,8 +38,8 @@ pub fn emit(circuit: &Circuit, outlooks: &[Outlook], target: &str) -> Program {
         consts: HashMap::new(),
         plains: HashMap::new(),
         program: Program {
-            manifest: manifest(circuit, outlooks),
-            target: target.to_owned(),
+            manifest: manifest(circuit, facts),
+            target: facts.target.to_owned(),
             consts: Vec::new(),
             plains: Vec::new(),
             types: Vec::new(),
@@ -47,7 +61,8 @@ pub fn emit(circuit: &Circuit, outlooks: &[Outlook], target: &str) -> Program {
     program
 }
 
-fn manifest(circuit: &Circuit, outlooks: &[Outlook]) -> Manifest {
+fn manifest(circuit: &Circuit, facts: &Facts) -> Manifest {
+    let &Facts { served, declared, basis, outlooks, .. } = facts;
     let input_type = |index: usize| {
         let of_input =
             |v: &Value| matches!(circuit.node(*v).op, Op::Input { input, .. } if input as usize == index);
@@ -57,7 +72,9 @@ fn manifest(circuit: &Circuit, outlooks: &[Outlook]) -> Manifest {
         name: input.name.clone(),
         layout: input.layout.clone(),
         ty: input_type(index).expect("a declared input is read"),
-        range: input.range,
+        range: served,
+        declared,
+        basis,
         expected: None,
     });
     let outputs = circuit.outputs.iter().zip(outlooks).map(|(output, outlook)| Port {
@@ -65,6 +82,8 @@ fn manifest(circuit: &Circuit, outlooks: &[Outlook]) -> Manifest {
         layout: output.layout.clone(),
         ty: circuit.ty(output.values[0]),
         range: outlook.range,
+        declared: outlook.range,
+        basis,
         expected: Some(outlook.expected.clone()),
     });
     Manifest {

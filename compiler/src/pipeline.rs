@@ -3,19 +3,23 @@
 mod elsewhere;
 mod lanes;
 mod pack;
+mod ranges;
+mod samples;
 
 pub use elsewhere::Elsewhere;
 pub use pack::Packed;
+pub use ranges::{Range, Served};
+pub use samples::representative;
 
 use crate::cost::{self, Memory, Nominal, Objective, memory};
-use crate::emit::emit;
+use crate::emit::{Facts, emit};
 use crate::lower::{Ports, lower};
 use crate::model::Model;
 use crate::packing::{self, Family, Packing, PackingPlan, Unplaced};
 use crate::rewrite::{self, Rewritten, Saturation, rewrite};
-use crate::schedule::{self, ParamsError, Placed, Policy, Prediction, Request, Scheduled};
+use crate::schedule::{self, Evidence, Outputs, ParamsError, Policy, Prediction, Request, Scheduled};
 use crate::sparsity::Network;
-use crate::validate::{Mismatch, spread, validate};
+use crate::validate::{Mismatch, Stages, validate_program, verified};
 use hecc_ir::circuit::Circuit;
 use hecc_ir::machine::{Bound, Excess};
 use hecc_ir::params::SecurityLevel;
@@ -24,6 +28,8 @@ use hecc_ir::target::{RingCost, Target};
 use hecc_ir::{Shape, Tensor};
 use lanes::n_slots_on;
 use pack::{Composed, Job, hopeless};
+use ranges::Calibration;
+use std::time::{Duration, Instant};
 
 /// What a compilation is asked for.
 #[derive(Clone, Debug)]
@@ -45,13 +51,16 @@ pub struct Options {
     /// Inputs that show how large values become. Inputs drawn evenly from the declared range are
     /// used when there are none.
     pub samples: Vec<Tensor>,
-    /// Bits that values may grow beyond what the samples showed.
+    /// Bits that outputs may grow beyond what the samples showed.
     pub headroom_bits: f64,
+    /// Whether no input of the declared range may outgrow the modulus, by a bound of what any gives, instead of by
+    /// samples with headroom.
+    pub range_bound: bool,
     /// The machine compiled for.
     pub target: Target,
     /// How tensors are packed.
     pub packing: Packing,
-    /// Compare circuits before and after every pass.
+    /// Compare the program with the model.
     pub validate: bool,
     /// What the program is to be small in; with `None` packing takes the fastest plan, and the
     /// circuit stays as it was lowered.
@@ -67,6 +76,7 @@ impl Default for Options {
             batch: None,
             samples: Vec::new(),
             headroom_bits: 2.0,
+            range_bound: false,
             target: cost::default_target(),
             packing: Packing::default(),
             validate: true,
@@ -99,6 +109,25 @@ pub struct Compiled {
     pub prediction: Prediction,
     /// Estimated evaluation time, nanoseconds on one thread.
     pub cost_ns: f64,
+    /// Which inputs are served.
+    pub served: Served,
+    /// Of a program with [`Options::range_bound`], what one without it would be like, if there were one.
+    pub without_bound: Option<Likeness>,
+    /// Time that the comparison with the model took.
+    pub validation: Duration,
+}
+
+/// What there is to compare of two programs for one model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Likeness {
+    /// Ring degree.
+    pub ring_degree: usize,
+    /// Bits of the whole modulus.
+    pub log_qp: f64,
+    /// Estimated evaluation time, nanoseconds on one thread.
+    pub cost_ns: f64,
+    /// Largest expected output.
+    pub max_output: f64,
 }
 
 /// Why a model cannot be compiled.
@@ -157,6 +186,15 @@ pub enum CompileError {
     },
     /// No layout of the family asked for holds a layer.
     Unplaced(Unplaced),
+    /// The declared range has no end, so that nothing bounds what its inputs give.
+    EndlessRange,
+    /// No ring has room for the bound of what inputs of the declared range give.
+    BoundTooLarge {
+        /// What is wrong with the best ring.
+        cause: Box<CompileError>,
+        /// The program without a bound, if there is one, and the bound of its outputs.
+        without_bound: Option<(Likeness, f64)>,
+    },
 }
 
 /// Compiles a model for the smallest ring that carries it, or under [`Objective::Throughput`] for the
@@ -269,10 +307,40 @@ fn has_single_slots(options: &Options) -> bool {
 
 impl Job<'_> {
     fn compile(&self) -> Result<Compiled, CompileError> {
-        let samples = samples(self.model, self.options)?;
+        check_samples(self.model, self.options)?;
+        let calibration = Calibration::new(self.model, self.network, self.options);
+        match self.options.range_bound {
+            true => self.compile_bounded(&calibration),
+            false => self.compile_calibrated(&calibration),
+        }
+    }
+
+    fn compile_calibrated(&self, calibration: &Calibration) -> Result<Compiled, CompileError> {
         match lanes::are_chosen(self.options) {
-            true => self.compile_for_many(&samples),
-            false => self.compile_on_smallest(&samples),
+            true => self.compile_for_many(calibration),
+            false => self.compile_on_smallest(calibration),
+        }
+    }
+
+    /// With a bound, and without it to compare.
+    fn compile_bounded(&self, calibration: &Calibration) -> Result<Compiled, CompileError> {
+        let (low, high) = self.model.input().1;
+        if !(low.is_finite() && high.is_finite()) {
+            return Err(CompileError::EndlessRange);
+        }
+        let options = Options { range_bound: false, validate: false, ..self.options.clone() };
+        let without = Job { options: &options, ..*self }.compile_calibrated(calibration);
+        match self.compile_calibrated(calibration) {
+            Ok(compiled) => {
+                let without_bound = without.as_ref().ok().map(Compiled::likeness);
+                Ok(Compiled { without_bound, ..compiled })
+            }
+            Err(cause @ (CompileError::TooDeep { .. } | CompileError::TooCoarse { .. })) => {
+                let bound = |compiled: &Compiled| Outputs::at_most(&compiled.leveled, (low, high)).element;
+                let without_bound = without.ok().map(|compiled| (compiled.likeness(), bound(&compiled)));
+                Err(CompileError::BoundTooLarge { cause: Box::new(cause), without_bound })
+            }
+            Err(other) => Err(other),
         }
     }
 
@@ -286,11 +354,11 @@ impl Job<'_> {
     }
 
     /// On the ring and for as many inputs at once as take least time, among rings that carry it.
-    fn compile_for_many(&self, samples: &[Vec<f64>]) -> Result<Compiled, CompileError> {
+    fn compile_for_many(&self, calibration: &Calibration) -> Result<Compiled, CompileError> {
         let mut rings: Vec<&RingCost> = self.rings().collect();
         let mut failure = None;
         while let Some(way) = lanes::fastest(self, &rings) {
-            match self.compile_for(samples, way.ring, way.n_slots)? {
+            match self.compile_for(calibration, way.ring, way.n_slots)? {
                 Ok(compiled) => return Ok(compiled),
                 Err(refusal) => failure = Some(explain(refusal, way.ring, self.options)),
             }
@@ -300,13 +368,13 @@ impl Job<'_> {
         let Some(failure) = failure else {
             // What no ring carries, none carries for one input: that says why.
             let options = Options { batch: Some(1), ..self.options.clone() };
-            return Job { options: &options, ..*self }.compile_on_smallest(samples);
+            return Job { options: &options, ..*self }.compile_on_smallest(calibration);
         };
         Err(failure)
     }
 
     /// On the smallest ring that carries it, all inputs in one run.
-    fn compile_on_smallest(&self, samples: &[Vec<f64>]) -> Result<Compiled, CompileError> {
+    fn compile_on_smallest(&self, calibration: &Calibration) -> Result<Compiled, CompileError> {
         let options = self.options;
         let mut failure = CompileError::UnknownRing {
             ring_degree: options.ring_degree.unwrap_or(0),
@@ -318,7 +386,7 @@ impl Job<'_> {
                 failure = CompileError::BatchTooLarge { batch, limit: ring.ring_degree / 2 };
                 continue;
             };
-            match self.compile_for(samples, ring, n_slots)? {
+            match self.compile_for(calibration, ring, n_slots)? {
                 Ok(compiled) => return Ok(compiled),
                 Err(refusal) => failure = explain(refusal, ring, options),
             }
@@ -335,7 +403,7 @@ impl Job<'_> {
 
     fn compile_for(
         &self,
-        samples: &[Vec<f64>],
+        calibration: &Calibration,
         ring: &RingCost,
         n_slots: usize,
     ) -> Result<Attempt, CompileError> {
@@ -345,7 +413,7 @@ impl Job<'_> {
             return Ok(Err(Refusal::Params(error)));
         }
         match self.plan(&networks, ring, n_slots) {
-            Ok(packed) => finish(self.model, packed, self.options, samples, ring),
+            Ok(packed) => finish(self.model, packed, self.options, calibration, ring),
             Err(unplaced) => Ok(Err(Refusal::Unplaced(unplaced))),
         }
     }
@@ -364,7 +432,7 @@ fn finish(
     model: &Model,
     packed: Packed,
     options: &Options,
-    samples: &[Vec<f64>],
+    calibration: &Calibration,
     ring: &RingCost,
 ) -> Result<Attempt, CompileError> {
     let Packed { network, plan, nominal } = packed;
@@ -372,62 +440,102 @@ fn finish(
     let objective = options.objective.filter(|_| rewrite::has_room(&lowered));
     let rewriting = objective.map(|objective| rewrite(&lowered, &nominal, objective));
     let (rewritten, saturation) = match rewriting {
-        Some(Rewritten { circuit, saturation, .. }) => (circuit, Some(saturation)),
+        Some(Rewritten { circuit, saturation, .. }) => (verified("rewrite", circuit), Some(saturation)),
         None => (lowered.clone(), None),
     };
-    let tensors = [spread_over_input(model, N_MADE_SAMPLES as u64)];
-    let check = |pass, before: &Circuit, after: &Circuit| match options.validate {
-        true => validate(pass, before, after, &tensors).map_err(CompileError::Mismatch),
-        false => Ok(()),
-    };
-    check("rewrite", &lowered, &rewritten)?;
-    let (rewritten, scheduled) = match schedule(&rewritten, options, samples, ring)? {
-        Ok(scheduled) => (rewritten, scheduled),
+    let (rewritten, fit) = match schedule(&rewritten, options, calibration, ring)? {
+        Ok(fit) => (rewritten, fit),
         // What is cheaper may be less precise.
-        Err(_) => match schedule(&lowered, options, samples, ring)? {
-            Ok(scheduled) => (lowered.clone(), scheduled),
+        Err(_) => match schedule(&lowered, options, calibration, ring)? {
+            Ok(fit) => (lowered.clone(), fit),
             Err(error) => return Ok(Err(Refusal::Params(error))),
         },
     };
-    check("schedule", &rewritten, &scheduled.circuit)?;
-    let Scheduled { circuit, prediction, outlooks, cost_ns } = scheduled;
-    let program = emit(&circuit, &outlooks, &options.target.name);
-    Ok(Ok(Compiled {
+    let Fit { scheduled: Scheduled { circuit, prediction, guard_bits, cost_ns }, margin_bits } = fit;
+    let leveled = verified("schedule", circuit);
+    let served = match options.range_bound {
+        true => calibration.bounded(),
+        false => calibration.served(&leveled, options.headroom_bits, guard_bits),
+    };
+    let outlooks = match options.range_bound {
+        true => schedule::bounded_outlooks(&leveled, served.declared, margin_bits),
+        false => schedule::outlooks(&leveled, &calibration.inputs_of(&served), margin_bits),
+    };
+    let (Served { range, declared, basis, .. }, target) = (served, options.target.name.as_str());
+    let facts = Facts { served: range, declared, basis, outlooks: &outlooks, target };
+    let program = emit(&leveled, &facts);
+    let compiled = Compiled {
         model: model.clone(),
         network,
         plan,
         lowered,
         rewritten,
         saturation,
-        leveled: circuit,
+        leveled,
         program,
         prediction,
         cost_ns,
-    }))
+        served,
+        without_bound: None,
+        validation: Duration::ZERO,
+    };
+    Ok(Ok(if options.validate { compiled.validated()? } else { compiled }))
 }
+
+/// A circuit with levels, and by how many bits its outputs may grow.
+struct Fit {
+    scheduled: Scheduled,
+    margin_bits: f64,
+}
+
+/// Bits beyond a bound, for errors and for primes that are not quite as wide as asked for.
+const BOUND_MARGIN_BITS: f64 = 0.5;
 
 /// Levels and parameters for an abstract circuit on one ring.
 fn schedule(
     circuit: &Circuit,
     options: &Options,
-    samples: &[Vec<f64>],
+    calibration: &Calibration,
     ring: &RingCost,
-) -> Result<Result<Scheduled, ParamsError>, CompileError> {
-    let variants = [Policy::Early, Policy::Late].map(|policy| {
-        let circuit = schedule::place_rescales(circuit, policy);
-        let largest = schedule::magnitudes(&circuit, samples);
-        Placed { circuit, largest }
-    });
-    if let Some(layer) = variants.iter().find_map(overflowing_layer) {
-        return Err(CompileError::NotFinite { layer });
+) -> Result<Result<Fit, ParamsError>, CompileError> {
+    let samples = &calibration.samples;
+    let evidence = Evidence::of(circuit, samples);
+    let seen = evidence.outputs;
+    if !seen.is_finite() {
+        return Err(not_finite(circuit, samples));
     }
-    let request = Request {
-        precision: options.precision,
-        security: options.security,
-        headroom_bits: options.headroom_bits,
-        max_prime_bits: options.target.max_prime_bits,
+    let variants = [Policy::Early, Policy::Late].map(|policy| schedule::place_rescales(circuit, policy));
+    let fit = |outputs: Outputs, margin_bits: f64| {
+        let request = Request {
+            precision: options.precision,
+            security: options.security,
+            headroom_bits: margin_bits,
+            max_prime_bits: options.target.max_prime_bits,
+        };
+        let scheduled = schedule::choose(&variants, &outputs, &evidence, &request, ring)?;
+        Ok(Fit { scheduled, margin_bits })
     };
-    Ok(schedule::choose(&variants, samples, &request, ring))
+    if options.range_bound {
+        let bound = Outputs::at_most(circuit, circuit.inputs[0].range);
+        return Ok(fit(bound, BOUND_MARGIN_BITS));
+    }
+    let all = seen.or(Outputs::on(circuit, &calibration.extremes()));
+    let for_samples = fit(seen, options.headroom_bits);
+    if all == seen || !all.is_finite() {
+        return Ok(for_samples);
+    }
+    let for_all = fit(all, options.headroom_bits);
+    let price = |fit: &Fit| fit.scheduled.cost_ns;
+    Ok(match (for_all, for_samples) {
+        (Ok(all), Ok(samples)) if calibration.covers_extremes(price(&all), price(&samples)) => Ok(all),
+        (_, for_samples) => for_samples,
+    })
+}
+
+/// The layer in which a value of a sample is infinite or no number first.
+fn not_finite(circuit: &Circuit, samples: &[Vec<f64>]) -> CompileError {
+    let value = schedule::first_infinite(circuit, samples).expect("an output is not finite");
+    CompileError::NotFinite { layer: circuit.sources[circuit.node(value).source.index()].clone() }
 }
 
 impl Compiled {
@@ -435,6 +543,22 @@ impl Compiled {
     pub fn nominal(&self, target: &Target) -> Option<Nominal> {
         let ring = target.ring(self.program.manifest.params.ring_degree)?;
         Some(Nominal::new(ring, packing::depth(&self.network)).in_unit(self.plan.unit))
+    }
+
+    fn likeness(&self) -> Likeness {
+        let Compiled { cost_ns, prediction, .. } = *self;
+        let params = &self.program.manifest.params;
+        let (ring_degree, log_qp) = (params.ring_degree, params.log_qp());
+        Likeness { ring_degree, log_qp, cost_ns, max_output: prediction.max_output }
+    }
+
+    /// Compares the program with the model on inputs of the served range.
+    fn validated(self) -> Result<Compiled, CompileError> {
+        let started = Instant::now();
+        let stages = Stages { lowered: &self.lowered, rewritten: &self.rewritten, leveled: &self.leveled };
+        validate_program(&self.model, stages, &self.program, &self.prediction)
+            .map_err(CompileError::Mismatch)?;
+        Ok(Compiled { validation: started.elapsed(), ..self })
     }
 
     /// What a run is expected to hold.
@@ -453,12 +577,6 @@ impl Compiled {
         let (batch, ring_degree) = (Some(manifest.lanes()), Some(manifest.params.ring_degree));
         Options { batch, ring_degree, objective, ..options.clone() }
     }
-}
-
-fn overflowing_layer(placed: &Placed) -> Option<String> {
-    let index = placed.largest.iter().position(|m| !m.is_finite())?;
-    let source = placed.circuit.nodes[index].source;
-    Some(placed.circuit.sources[source.index()].clone())
 }
 
 fn explain(refusal: Refusal, ring: &RingCost, options: &Options) -> CompileError {
@@ -483,23 +601,14 @@ fn ports(model: &Model) -> Ports<'_> {
     }
 }
 
-/// Sample inputs made when the caller has none.
-const N_MADE_SAMPLES: usize = 4;
-
-fn samples(model: &Model, options: &Options) -> Result<Vec<Vec<f64>>, CompileError> {
+fn check_samples(model: &Model, options: &Options) -> Result<(), CompileError> {
     let (input, _) = model.input();
     let expected = &model.layer(input).shape;
-    if let Some(wrong) = options.samples.iter().find(|sample| expected.check(sample.shape()).is_err()) {
-        let (expected, found) = (expected.clone(), wrong.shape().clone());
-        return Err(CompileError::SampleShape { expected, found });
+    match options.samples.iter().find(|sample| expected.check(sample.shape()).is_err()) {
+        Some(wrong) => {
+            let (expected, found) = (expected.clone(), wrong.shape().clone());
+            Err(CompileError::SampleShape { expected, found })
+        }
+        None => Ok(()),
     }
-    if !options.samples.is_empty() {
-        return Ok(options.samples.iter().map(|sample| sample.values().to_vec()).collect());
-    }
-    Ok((0..N_MADE_SAMPLES as u64).map(|seed| spread_over_input(model, seed)).collect())
-}
-
-fn spread_over_input(model: &Model, seed: u64) -> Vec<f64> {
-    let (input, range) = model.input();
-    spread(model.layer(input).shape.n_elements(), range, seed)
 }

@@ -8,14 +8,27 @@
 
 mod expect;
 mod levels;
+mod outputs;
 mod params;
 mod place;
 mod predict;
 mod typing;
 
-pub use expect::Outlook;
+pub use expect::{Outlook, bounded_outlooks, outlooks};
 pub use levels::{Levels, assign_levels};
-pub use params::{ParamsError, Placed, Request, Scheduled, choose};
+pub use outputs::{Evidence, Outputs, first_infinite};
+pub use params::{ParamsError, Request, Scheduled, choose};
 pub use place::{Policy, place_rescales};
-pub use predict::{Prediction, magnitudes};
+pub use predict::Prediction;
 pub use typing::{Chain, type_circuit};
+
+use rayon::prelude::*;
+
+/// Samples that are evaluated at once, which bounds memory.
+const AT_ONCE: usize = 4;
+
+/// Something about each sample, in order.
+fn over_samples<T: Send>(samples: &[Vec<f64>], of: impl Fn(&Vec<f64>) -> T + Sync) -> Vec<T> {
+    let of_chunk = |chunk: &[Vec<f64>]| chunk.par_iter().map(&of).collect::<Vec<T>>();
+    samples.chunks(AT_ONCE).flat_map(of_chunk).collect()
+}

@@ -12,7 +12,7 @@ mod idx;
 mod npz;
 
 use folder::Folder;
-use hecc_ir::program::Port;
+use hecc_ir::program::{Port, RangeBasis};
 use hecc_ir::{
     CtType, KeyPlan, Layout, Level, Manifest, Params, Scale, SecurityLevel, Shape, Step, primes,
     write_manifest,
@@ -66,7 +66,8 @@ fn greedy_manifest() -> Manifest {
     let params = Params { ring_degree: N, q, p, digit_limbs: 1, security: SecurityLevel::Insecure };
     let ty = CtType { level: params.max_level(), scale: Scale::from_log2(40.0), degree: 1 };
     let layout = Layout::contiguous(Shape(vec![4]), N / 2);
-    let port = Port { name: "x".into(), layout, ty, range: (0.0, 1.0), expected: None };
+    let (range, basis) = ((0.0, 1.0), RangeBasis::Samples);
+    let port = Port { name: "x".into(), layout, ty, range, declared: range, basis, expected: None };
     let rotations = (1..=300).map(|step| (Step::new(step, N / 2), Level(19))).collect();
     let keys = KeyPlan { rotations, relin: None };
     Manifest { name: "greedy".into(), params, inputs: vec![port], outputs: Vec::new(), keys }

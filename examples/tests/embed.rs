@@ -1,6 +1,6 @@
 //! The two halves of an application as two processes.
 
-use hecc_ir::program::{Expected, Port};
+use hecc_ir::program::{Expected, Port, RangeBasis};
 use hecc_ir::{CtType, Instr, KeyPlan, Layout, Manifest, Params, Program, Reg, Scale};
 use hecc_ir::{SecurityLevel, Shape, Step, artifact};
 use std::error::Error;
@@ -22,6 +22,8 @@ fn rotation() -> Program {
         layout: layout.clone(),
         ty,
         range: (-10.0, 10.0),
+        declared: (-10.0, 10.0),
+        basis: RangeBasis::Samples,
         expected: None,
     };
     let result = Port { expected: Some(Expected::of_error(1e-6, 1)), ..port("y") };

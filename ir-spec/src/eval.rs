@@ -2,13 +2,60 @@
 //!
 //! This is the definition of a circuit's meaning. Types play no part:
 //! `rescale`, `relin` and `drop_level` are the identity on slots. Expects a
-//! circuit that passes [`crate::verify()`].
+//! circuit that passes [`crate::verify()`]. Slots hold numbers, or any other [`Scalar`],
+//! such as the [`Interval`](crate::interval::Interval)s that numbers lie in.
 
 use crate::circuit::{Circuit, Const, Op, Value};
 use std::borrow::Cow;
 
 /// The slots of one ciphertext.
-pub type Slots = Vec<f64>;
+pub type Slots<T = f64> = Vec<T>;
+
+/// What a slot may hold.
+pub trait Scalar: Copy {
+    /// Zero.
+    const ZERO: Self;
+    /// Sum.
+    fn add(self, other: Self) -> Self;
+    /// Difference.
+    fn sub(self, other: Self) -> Self;
+    /// Product of different values.
+    fn mul(self, other: Self) -> Self;
+    /// Product of a value with itself.
+    fn square(self) -> Self;
+    /// Sum with a number.
+    fn plus(self, number: f64) -> Self;
+    /// Product with a number.
+    fn times(self, number: f64) -> Self;
+}
+
+impl Scalar for f64 {
+    const ZERO: f64 = 0.0;
+
+    fn add(self, other: f64) -> f64 {
+        self + other
+    }
+
+    fn sub(self, other: f64) -> f64 {
+        self - other
+    }
+
+    fn mul(self, other: f64) -> f64 {
+        self * other
+    }
+
+    fn square(self) -> f64 {
+        self * self
+    }
+
+    fn plus(self, number: f64) -> f64 {
+        self + number
+    }
+
+    fn times(self, number: f64) -> f64 {
+        self * number
+    }
+}
 
 /// Runs a circuit on tensors (row-major, one per input) and returns its output
 /// tensors (row-major, one per output).
@@ -29,7 +76,7 @@ pub fn eval(circuit: &Circuit, inputs: &[Vec<f64>]) -> Vec<Vec<f64>> {
 ///
 /// # Panics
 /// If the inputs do not have the shape the circuit declares.
-pub fn eval_slots(circuit: &Circuit, inputs: &[Vec<Slots>]) -> Vec<Vec<Slots>> {
+pub fn eval_slots<T: Scalar>(circuit: &Circuit, inputs: &[Vec<Slots<T>>]) -> Vec<Vec<Slots<T>>> {
     let mut machine = Machine::new(circuit, inputs);
     machine.run(&mut |_, _| {});
     let outputs = circuit.outputs.iter();
@@ -53,23 +100,23 @@ pub fn eval_values(circuit: &Circuit, inputs: &[Vec<Slots>]) -> Vec<Slots> {
 ///
 /// # Panics
 /// If the inputs do not have the shape the circuit declares.
-pub fn eval_each(circuit: &Circuit, inputs: &[Vec<Slots>], mut visit: impl FnMut(Value, &[f64])) {
+pub fn eval_each<T: Scalar>(circuit: &Circuit, inputs: &[Vec<Slots<T>>], mut visit: impl FnMut(Value, &[T])) {
     Machine::new(circuit, inputs).run(&mut visit);
 }
 
-struct Machine<'a> {
+struct Machine<'a, T> {
     circuit: &'a Circuit,
-    inputs: &'a [Vec<Slots>],
-    slots: Vec<Option<Slots>>,
+    inputs: &'a [Vec<Slots<T>>],
+    slots: Vec<Option<Slots<T>>>,
     uses: Vec<u32>,
     /// Products that are computed when their sum is.
     summed: Vec<bool>,
     /// Where they are.
-    product: Slots,
+    product: Slots<T>,
 }
 
-impl<'a> Machine<'a> {
-    fn new(circuit: &'a Circuit, inputs: &'a [Vec<Slots>]) -> Machine<'a> {
+impl<'a, T: Scalar> Machine<'a, T> {
+    fn new(circuit: &'a Circuit, inputs: &'a [Vec<Slots<T>>]) -> Machine<'a, T> {
         assert_eq!(inputs.len(), circuit.inputs.len(), "one list of ciphertexts per input");
         for (input, cts) in circuit.inputs.iter().zip(inputs) {
             assert_eq!(cts.len(), input.layout.n_cts, "one slot vector per ciphertext of an input");
@@ -85,7 +132,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn run(&mut self, visit: &mut impl FnMut(Value, &[f64])) {
+    fn run(&mut self, visit: &mut impl FnMut(Value, &[T])) {
         let circuit = self.circuit;
         for value in circuit.values() {
             if self.summed[value.index()] {
@@ -99,17 +146,18 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn compute(&mut self, op: &Op, visit: &mut impl FnMut(Value, &[f64])) -> Slots {
+    fn compute(&mut self, op: &Op, visit: &mut impl FnMut(Value, &[T])) -> Slots<T> {
         match op {
             Op::Input { input, ct } => self.inputs[*input as usize][*ct as usize].clone(),
-            Op::Zero => vec![0.0; self.circuit.n_slots],
+            Op::Zero => vec![T::ZERO; self.circuit.n_slots],
             Op::Add(values) => self.sum(values, visit),
-            Op::Sub(a, b) => self.zip(*a, *b, |x, y| x - y),
-            Op::Neg(a) => self.map(*a, |x| -x),
+            Op::Sub(a, b) => self.zip(*a, *b, T::sub),
+            Op::Neg(a) => self.map(*a, |x| x.times(-1.0)),
             Op::AddPlain(a, c) => self.with_plain(*a, *c, plus),
-            Op::Mul(a, b) => self.zip(*a, *b, |x, y| x * y),
+            Op::Mul(a, b) if a == b => self.squared(*a),
+            Op::Mul(a, b) => self.zip(*a, *b, T::mul),
             Op::MulPlain(a, c) => self.with_plain(*a, *c, times),
-            Op::MulScalar(a, s) => self.map(*a, |x| x * s),
+            Op::MulScalar(a, s) => self.map(*a, |x| x.times(*s)),
             Op::Rotate(a, step) => {
                 let mut slots = self.consume(*a);
                 slots.rotate_left(step.get());
@@ -120,7 +168,7 @@ impl<'a> Machine<'a> {
     }
 
     /// The slots of an operand: its own buffer at the last use, else a copy.
-    fn consume(&mut self, value: Value) -> Slots {
+    fn consume(&mut self, value: Value) -> Slots<T> {
         let uses = &mut self.uses[value.index()];
         *uses -= 1;
         let slots = &mut self.slots[value.index()];
@@ -128,19 +176,19 @@ impl<'a> Machine<'a> {
         found.expect("operands precede users")
     }
 
-    fn map(&mut self, a: Value, f: impl Fn(f64) -> f64) -> Slots {
+    fn map(&mut self, a: Value, f: impl Fn(T) -> T) -> Slots<T> {
         let mut slots = self.consume(a);
         slots.iter_mut().for_each(|x| *x = f(*x));
         slots
     }
 
-    fn with_plain(&mut self, a: Value, plain: Const, combine: impl Fn(&mut [f64], &[f64])) -> Slots {
+    fn with_plain(&mut self, a: Value, plain: Const, combine: impl Fn(&mut [T], &[f64])) -> Slots<T> {
         let mut slots = self.consume(a);
         combine(&mut slots, &self.circuit.plain(plain).values());
         slots
     }
 
-    fn zip(&mut self, a: Value, b: Value, f: impl Fn(f64, f64) -> f64) -> Slots {
+    fn zip(&mut self, a: Value, b: Value, f: impl Fn(T, T) -> T) -> Slots<T> {
         let mut slots = self.consume(a);
         let other = self.slots[b.index()].as_ref().expect("operands precede users");
         slots.iter_mut().zip(other).for_each(|(x, &y)| *x = f(*x, y));
@@ -148,15 +196,20 @@ impl<'a> Machine<'a> {
         slots
     }
 
-    fn sum(&mut self, values: &[Value], visit: &mut impl FnMut(Value, &[f64])) -> Slots {
+    fn squared(&mut self, a: Value) -> Slots<T> {
+        self.release(a);
+        self.map(a, T::square)
+    }
+
+    fn sum(&mut self, values: &[Value], visit: &mut impl FnMut(Value, &[T])) -> Slots<T> {
         let mut total = self.term(values[0], visit);
         for &value in &values[1..] {
             if self.summed[value.index()] {
                 self.multiply(value, visit);
-                total.iter_mut().zip(&self.product).for_each(|(x, &y)| *x += y);
+                total.iter_mut().zip(&self.product).for_each(|(x, &y)| *x = x.add(y));
             } else {
                 let term = self.slots[value.index()].as_ref().expect("operands precede users");
-                total.iter_mut().zip(term).for_each(|(x, &y)| *x += y);
+                total.iter_mut().zip(term).for_each(|(x, &y)| *x = x.add(y));
                 self.release(value);
             }
         }
@@ -164,7 +217,7 @@ impl<'a> Machine<'a> {
     }
 
     /// The first term of a sum.
-    fn term(&mut self, value: Value, visit: &mut impl FnMut(Value, &[f64])) -> Slots {
+    fn term(&mut self, value: Value, visit: &mut impl FnMut(Value, &[T])) -> Slots<T> {
         if !self.summed[value.index()] {
             return self.consume(value);
         }
@@ -173,7 +226,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Leaves a product where its sum looks for it.
-    fn multiply(&mut self, value: Value, visit: &mut impl FnMut(Value, &[f64])) {
+    fn multiply(&mut self, value: Value, visit: &mut impl FnMut(Value, &[T])) {
         let (operand, factor) = match self.circuit.node(value).op {
             Op::MulPlain(operand, constant) => (operand, self.circuit.plain(constant).values()),
             Op::MulScalar(operand, scalar) => (operand, Cow::Owned(vec![scalar])),
@@ -194,17 +247,17 @@ impl<'a> Machine<'a> {
     }
 }
 
-fn times(slots: &mut [f64], period: &[f64]) {
+fn times<T: Scalar>(slots: &mut [T], period: &[f64]) {
     if let [factor] = period {
-        return slots.iter_mut().for_each(|x| *x *= factor);
+        return slots.iter_mut().for_each(|x| *x = x.times(*factor));
     }
     for slots in slots.chunks_mut(period.len()) {
-        slots.iter_mut().zip(period).for_each(|(x, &y)| *x *= y);
+        slots.iter_mut().zip(period).for_each(|(x, &y)| *x = x.times(y));
     }
 }
 
-fn plus(slots: &mut [f64], period: &[f64]) {
+fn plus<T: Scalar>(slots: &mut [T], period: &[f64]) {
     for slots in slots.chunks_mut(period.len()) {
-        slots.iter_mut().zip(period).for_each(|(x, &y)| *x += y);
+        slots.iter_mut().zip(period).for_each(|(x, &y)| *x = x.plus(y));
     }
 }

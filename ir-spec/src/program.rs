@@ -8,6 +8,7 @@
 
 mod check;
 mod expected;
+mod raise;
 mod stats;
 
 use crate::circuit::{CtType, Plain};
@@ -199,10 +200,24 @@ pub struct Port {
     pub layout: Layout,
     /// Type of its ciphertexts.
     pub ty: CtType,
-    /// Smallest and largest allowed element of an input; expected bounds of an output.
+    /// Smallest and largest element of an input that is served, that is, allowed; expected bounds of an output.
     pub range: (f64, f64),
+    /// Smallest and largest element of an input that the model declares, which may be more than is
+    /// served; of an output as `range`.
+    pub declared: (f64, f64),
+    /// How it is known that values within `range` have room.
+    pub basis: RangeBasis,
     /// Of an output, what its decryption shows; inputs have none.
     pub expected: Option<Expected>,
+}
+
+/// How it is known that a program has room for the values of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RangeBasis {
+    /// Sample inputs, with a margin: others of the range may outgrow the modulus.
+    Samples,
+    /// A bound of what any input of the range gives: none outgrows the modulus.
+    Bound,
 }
 
 /// What a client needs to make keys, encrypt and decrypt. Holds no weights.
@@ -225,6 +240,12 @@ impl Manifest {
     pub fn n_slots(&self) -> usize {
         let port = self.inputs.iter().chain(&self.outputs).next();
         port.map_or_else(|| self.params.n_slots(), |port| port.layout.n_slots)
+    }
+
+    /// Bits of the modulus that results are decrypted with; zero without outputs.
+    pub fn base_bits(&self) -> f64 {
+        let of_port = |port: &Port| self.params.log_q(port.ty.level);
+        self.outputs.iter().filter_map(of_port).fold(0.0, f64::max)
     }
 
     /// How many independent runs one run of the program makes. Slot `s` of the circuit is

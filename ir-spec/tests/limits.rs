@@ -1,7 +1,7 @@
 //! Small texts that ask for much are refused, and soon.
 
 use hecc_ir::primes::is_ntt_prime;
-use hecc_ir::program::{Port, ProgramRule};
+use hecc_ir::program::{Port, ProgramRule, RangeBasis};
 use hecc_ir::{CtType, KeyPlan, Layout, Level, Manifest, Params, Scale, SecurityLevel, Shape, Step, text};
 
 fn refused_with(text: &str, code: &str) {
@@ -66,8 +66,15 @@ fn manifest(n_inputs: usize, n_cts: usize, n_keys: i64) -> Manifest {
     let params = Params { ring_degree: N, q: primes, p, digit_limbs: 1, security: SecurityLevel::Insecure };
     let ty = CtType { level: params.max_level(), scale: Scale::from_log2(40.0), degree: 1 };
     let layout = Layout { n_cts, ..Layout::contiguous(Shape(vec![4]), N / 2) };
-    let port =
-        |i| Port { name: format!("x{i}"), layout: layout.clone(), ty, range: (0.0, 1.0), expected: None };
+    let port = |i| Port {
+        name: format!("x{i}"),
+        layout: layout.clone(),
+        ty,
+        range: (0.0, 1.0),
+        declared: (0.0, 1.0),
+        basis: RangeBasis::Samples,
+        expected: None,
+    };
     let rotations = (1..=n_keys).map(|step| (Step::new(step, N / 2), Level(39))).collect();
     let keys = KeyPlan { rotations, relin: None };
     Manifest {

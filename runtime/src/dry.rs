@@ -22,7 +22,8 @@ pub struct Forecast {
     pub tensors: Vec<Vec<f64>>,
     /// Expected errors of each output.
     pub errors: Vec<ExpectedError>,
-    /// Bits of the modulus that no output's computation ever used.
+    /// Bits by which the outputs' largest coefficient could still grow: those of all samples of a batch
+    /// share it.
     pub headroom: f64,
     /// Time of the simulation; bytes as an encrypted run would use them.
     pub cost: RunCost,
@@ -81,7 +82,7 @@ fn evaluate_slots(
 /// For many inputs, a [`Simulation`] takes less time.
 ///
 /// # Errors
-/// When the program or a tensor is refused, or a value outgrows the modulus.
+/// When the program or a tensor is refused; [`Error::Overflow`] when an output outgrows the modulus.
 pub fn forecast(executor: &Executor, program: Arc<Program>, tensors: &[Tensor]) -> Result<Forecast, Error> {
     Simulation::new(executor, program)?.forecast(tensors)
 }
@@ -104,7 +105,7 @@ impl Simulation {
     /// As the function [`forecast`].
     ///
     /// # Errors
-    /// When a tensor is refused, or a value outgrows the modulus.
+    /// When a tensor is refused; [`Error::Overflow`] when an output outgrows the modulus.
     pub fn forecast(&self, tensors: &[Tensor]) -> Result<Forecast, Error> {
         let slots = port::pack_one(&self.prepared.program().manifest, tensors)?;
         Ok(self.read(self.prepared.run(self.inputs(&slots)?)?, 1)?.remove(0))
@@ -140,8 +141,9 @@ impl Simulation {
         let samples = unpack(manifest, &report.outputs, n_samples, |ct| ct.slots().to_vec())?;
         let deviations = unpack(manifest, &report.outputs, n_samples, |ct| ct.std())?;
         let noise = NoiseModel::new(&manifest.params);
-        let headroom =
-            report.outputs.iter().flatten().fold(f64::INFINITY, |least, ct| least.min(ct.headroom()));
+        let sim = self.prepared.backend();
+        let left = report.outputs.iter().flatten().map(|ct| sim.headroom(ct));
+        let headroom = left.reduce(|a, b| Ok(a?.min(b?))).unwrap_or(Ok(f64::INFINITY))?;
         let forecast = |(tensors, deviations): (Vec<Vec<f64>>, Vec<Vec<f64>>)| {
             let ports = manifest.outputs.iter().zip(&deviations);
             let errors = ports.map(|(port, std)| expected_error(&noise, &port.name, std)).collect();

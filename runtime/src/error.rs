@@ -110,8 +110,8 @@ pub enum Error {
         /// The element.
         value: f64,
     },
-    /// A tensor element is outside the range the program was compiled for.
-    #[error("element {index} of `{port}` is {value}, outside the declared range {min} to {max}")]
+    /// A tensor element is outside the range that the program serves.
+    #[error("element {index} of `{port}` is {value}, outside {} {min} to {max}", range_name(*.is_declared))]
     OutOfRange {
         /// Name of the input.
         port: String,
@@ -123,6 +123,8 @@ pub enum Error {
         min: f64,
         /// Largest allowed element.
         max: f64,
+        /// Whether the model declares the element, though the program was compiled for less.
+        is_declared: bool,
     },
     /// An operation was applied to operands that it does not take.
     #[error("{0}")]
@@ -234,6 +236,13 @@ fn noticed(notices: &[Notice]) -> String {
 
 fn listed(errors: &[ProgramError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn range_name(is_declared: bool) -> &'static str {
+    match is_declared {
+        true => "what the program serves of the declared range,",
+        false => "the declared range",
+    }
 }
 
 fn missing_keys(rotations: &[(Step, Level)], relin: &Option<Level>) -> String {

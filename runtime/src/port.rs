@@ -130,7 +130,9 @@ fn check_element(port: &Port, index: usize, value: f64) -> Result<(), Error> {
         return Err(Error::NotFinite { port: port.name.clone(), index, value });
     }
     if !(min..=max).contains(&value) {
-        return Err(Error::OutOfRange { port: port.name.clone(), index, value, min, max });
+        let is_declared = (port.declared.0..=port.declared.1).contains(&value);
+        let (min, max) = if is_declared { port.range } else { port.declared };
+        return Err(Error::OutOfRange { port: port.name.clone(), index, value, min, max, is_declared });
     }
     Ok(())
 }

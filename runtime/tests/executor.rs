@@ -163,9 +163,10 @@ fn the_first_failure_is_reported_whatever_the_threads() {
     for i in 1..20 {
         draft.layer(&format!("layer {i}"));
         let rotated = draft.rotate(low, &[i])[0];
-        let offset = if i >= 5 { 600.0 } else { 0.5 };
+        let offset = if i >= 5 { f64::MAX } else { 0.5 };
         let y = draft.add_plain(rotated, vec![offset]);
-        draft.output(y);
+        let z = draft.add_plain(y, vec![offset]);
+        draft.output(z);
     }
     let program = draft.finish();
     for n_threads in [1, 2, 4] {

@@ -2,6 +2,7 @@
 //! bytes, as between two machines.
 
 use hecc_ir::{Program, SecurityLevel, Tensor, artifact};
+use hecc_runtime::Error;
 use hecc_runtime::client::Client;
 use hecc_runtime::notice::Evidence;
 use hecc_runtime::server::{Server, Session};
@@ -39,9 +40,19 @@ impl Connected {
     /// # Panics
     /// As [`Connected::predict`].
     pub fn predict_batch(&self, inputs: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        let results = self.evaluate(inputs);
-        let results = self.client.decrypt_batch(&results, inputs.len()).expect("the result is sound");
-        results.into_iter().map(|mut outputs| outputs.remove(0)).collect()
+        self.try_predict_batch(inputs).expect("the result is sound")
+    }
+
+    /// The same, unless decryption refuses the result.
+    ///
+    /// # Errors
+    /// As [`Client::decrypt_batch`].
+    ///
+    /// # Panics
+    /// If an input or what was sent is refused.
+    pub fn try_predict_batch(&self, inputs: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, Error> {
+        let results = self.client.decrypt_batch(&self.evaluate(inputs), inputs.len())?;
+        Ok(results.into_iter().map(|mut outputs| outputs.remove(0)).collect())
     }
 
     /// What the decryption of the first output shows.

@@ -7,7 +7,7 @@ use hecc::front::{LoadOptions, weights::TensorFile};
 use hecc::model::{LayerKind, Model};
 use hecc::packing::{Family, Packing, TermPlan};
 use hecc::pipeline::{CompileError, Compiled, Options, compile};
-use hecc::schedule::{Placed, Policy, Request, choose, magnitudes, place_rescales};
+use hecc::schedule::{Evidence, Policy, Request, choose, place_rescales};
 use hecc_ir::{Circuit, Op, SecurityLevel, artifact, eval, text, verify};
 use hecc_runtime::{Executor, dry};
 use hecc_tests::compiling::{compile_small, options_for, target_for};
@@ -130,9 +130,9 @@ proptest! {
         let expected = eval(&lowered, &samples).remove(0);
         for policy in [Policy::Early, Policy::Late] {
             let circuit = place_rescales(&lowered, policy);
-            let largest = magnitudes(&circuit, &samples);
+            let evidence = Evidence::of(&circuit, &samples);
             let ring = target_for(n_slots).rings.remove(0);
-            let scheduled = choose(&[Placed { circuit, largest }], &samples, &REQUEST, &ring).unwrap();
+            let scheduled = choose(&[circuit], &evidence.outputs, &evidence, &REQUEST, &ring).unwrap();
             verify(&scheduled.circuit).unwrap();
             assert_close("leveled", &eval(&scheduled.circuit, &samples)[0], &expected, magnitude(&model, &samples[0]));
         }

@@ -127,7 +127,11 @@ pub struct ModelArgs {
     /// Use layouts of one kind alone.
     #[arg(long, value_enum, value_name = "KIND")]
     pub packing: Option<PackingArg>,
-    /// Do not compare circuits before and after every pass.
+    /// Make a program whose values outgrow nothing for any input of the declared range, by bounds through the
+    /// network; without it, for inputs like the samples.
+    #[arg(long)]
+    pub range_bound: bool,
+    /// Do not compare the program with the model.
     #[arg(long)]
     pub no_validate: bool,
 }

@@ -51,6 +51,7 @@ fn options(args: &BenchArgs, packing: Option<PackingArg>) -> Vec<OsString> {
         optimize,
         packing: _,
         no_validate,
+        range_bound,
     } = model;
     let MachineArgs { threads, plain_memory, plain_map, time_limit } = machine;
     let mut words = vec![OsString::from("--json")];
@@ -74,7 +75,7 @@ fn options(args: &BenchArgs, packing: Option<PackingArg>) -> Vec<OsString> {
     option("time-limit", time_limit.map(|time| format!("{}ms", time.as_millis()).into()));
     option("plain-map", plain_map.as_ref().map(OsString::from));
     option("simulate", simulate.map(|n| n.to_string().into()));
-    let flags = [("--insecure", *insecure), ("--no-validate", *no_validate)];
+    let flags = [("--insecure", *insecure), ("--no-validate", *no_validate), ("--range-bound", *range_bound)];
     words.extend(flags.into_iter().filter(|flag| flag.1).map(|flag| flag.0.into()));
     words
 }

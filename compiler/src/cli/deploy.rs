@@ -86,13 +86,7 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
     client.manifest().inputs.iter().try_for_each(|port| data.has_shape(&port.layout.shape))?;
     let refused = |e: Error| {
         let e = session::numbered(e, args.index, args.count.get());
-        let help = match &e {
-            Error::Batch { .. } => {
-                "compile the model with a larger `hecc compile --batch`, or encrypt batch by batch"
-            }
-            _ => "scale the samples as in training (pixels of 0..255: divide by 255)",
-        };
-        problems::runtime(Code::BadInput, &args.data, &e, help)
+        problems::runtime(Code::BadInput, &args.data, &e, problems::input_help(&e))
     };
     let samples = session::batch(&data, args.index, args.count.get());
     let input = client.encrypt_batch(&samples).map_err(refused)?;

@@ -3,7 +3,7 @@
 use super::args::ModelArgs;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::packing::{Family, Unplaced};
-use hecc::pipeline::CompileError;
+use hecc::pipeline::{CompileError, Likeness, Served};
 use hecc::rewrite::Saturation;
 use hecc::validate::Mismatch;
 use hecc_ckks::Instructions;
@@ -86,8 +86,68 @@ pub fn compile(args: &ModelArgs, error: CompileError) -> Diagnostics {
                 .help("check the weights and activation coefficients, or narrow the input range")
         }
         CompileError::Unplaced(unplaced) => return no_place(&file, &unplaced),
+        CompileError::EndlessRange => {
+            let title = "the declared range has no end, so nothing bounds what its inputs give";
+            Diagnostic::error(Code::RangeBound, title)
+                .label(Label::file(&file, ""))
+                .help("name a range with --input-range, or leave --range-bound out")
+        }
+        CompileError::BoundTooLarge { cause, without_bound } => {
+            return bound_too_large(args, *cause, without_bound);
+        }
     };
     diagnostic.into()
+}
+
+/// A program that no ring has room for, when it is to have room for all inputs.
+fn bound_too_large(
+    args: &ModelArgs,
+    cause: CompileError,
+    without_bound: Option<(Likeness, f64)>,
+) -> Diagnostics {
+    let Some((Likeness { ring_degree, log_qp, cost_ns, max_output }, bound)) = without_bound else {
+        return compile(args, cause);
+    };
+    let title = "no ring has room for the bound of what inputs of the declared range give";
+    let sizes = format!("outputs may be {bound:.1e} by the bound, {max_output:.1e} on the samples");
+    let without = format!(
+        "without --range-bound: ring degree {ring_degree}, log2(QP) {log_qp:.1}, {:.0} ms on one thread",
+        cost_ns * 1e-6
+    );
+    let cause = compile(args, cause).into_iter().map(|diagnostic| diagnostic.title);
+    Diagnostic::error(Code::RangeBound, title)
+        .label(Label::file(args.model.display().to_string(), sizes))
+        .note(cause.collect::<Vec<_>>().join("; "))
+        .note(without)
+        .help("narrow the range with --input-range, or leave --range-bound out")
+        .into()
+}
+
+/// A program that serves less than its model declares.
+pub fn serves_less(model: &Path, served: &Served) -> Diagnostics {
+    let Served { range: (low, high), declared: (from, to), .. } = served;
+    let title = format!("inputs from {low} to {high} are served, the model declares {from} to {to}");
+    let help = "calibrate with samples over the whole range (--calibrate), ask for room by bounds (--range-bound), or declare \
+                a narrower range (--input-range)";
+    Diagnostic::warning(Code::ServesLess, title)
+        .label(Label::file(model.display().to_string(), "other inputs are refused when they are encrypted"))
+        .help(help)
+        .into()
+}
+
+/// What to do about an input that was refused.
+pub fn input_help(error: &Error) -> &'static str {
+    match error {
+        Error::Sample { cause, .. } => input_help(cause),
+        Error::Shape { .. } => "use samples of the model's input shape",
+        Error::Batch { .. } => {
+            "compile the model with a larger `hecc compile --batch`, or encrypt batch by batch"
+        }
+        Error::OutOfRange { is_declared: true, .. } => {
+            "compile the model with samples that reach so far (`hecc compile --calibrate`), or with `hecc compile --range-bound`"
+        }
+        _ => "scale the samples as in training (pixels of 0..255: divide by 255)",
+    }
 }
 
 /// A layer that the packing asked for cannot hold.

@@ -115,8 +115,8 @@ fn compile(args: &ModelArgs, model: Model, options: Options, form: Form) -> Resu
     Ok(Built { model, options, compiled, compile_time: start.elapsed() })
 }
 
-/// Samples that calibration looks at.
-const MAX_CALIBRATION_SAMPLES: usize = 16;
+/// Samples that are read to find those that calibration looks at.
+const MAX_CALIBRATION_SAMPLES: usize = 1024;
 
 /// What the arguments ask a compilation for.
 pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Result<Options, Diagnostics> {
@@ -125,7 +125,8 @@ pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Resul
     let mut samples = Vec::new();
     if let Some(data) = named.as_ref().or(data) {
         data.fits(model)?;
-        samples = data.tensors(0..data.samples.len().min(MAX_CALIBRATION_SAMPLES));
+        let chosen = pipeline::representative(model, &data.samples).into_iter();
+        samples = chosen.flat_map(|sample| data.tensors(sample..sample + 1)).collect();
     }
     let options = Options {
         precision: args.precision,
@@ -135,6 +136,7 @@ pub fn options(args: &ModelArgs, model: &Model, data: Option<&DataSet>) -> Resul
         samples,
         objective: objective(args.optimize),
         packing: args.packing.map_or_else(Packing::default, Packing::from),
+        range_bound: args.range_bound,
         validate: !args.no_validate,
         target: target_of(args)?,
         ..Options::default()
@@ -349,7 +351,7 @@ impl Deployment {
         let samples = batch(data, first, self.lanes());
         let refused = |e: hecc_runtime::Error| {
             let e = numbered(e, first, samples.len());
-            problems::runtime(Code::BadInput, model, &e, "scale the samples as in training")
+            problems::runtime(Code::BadInput, model, &e, problems::input_help(&e))
         };
         let failed = |e: hecc_runtime::Error| problems::runtime(Code::RunFailed, model, &e, "");
         let unlikely = |e: hecc_runtime::Error| problems::of_samples(failed(e), first, samples.len());

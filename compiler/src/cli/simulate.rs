@@ -5,7 +5,9 @@ use super::args::DataArgs;
 use super::session::{self, Built};
 use super::{problems, progress};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
+use hecc::front::data::DataSet;
 use hecc_ir::Tensor;
+use hecc_ir::program::Port;
 use hecc_runtime::dry::{Forecast, Simulation};
 use hecc_runtime::{Error, Executor};
 use serde::Serialize;
@@ -28,9 +30,11 @@ pub struct Simulated {
     /// Samples whose two largest outputs are so near that the expected error may
     /// change their order, where the largest names a class.
     uncertain: Option<usize>,
-    /// Samples whose values outgrow the modulus, so that encryption would compute something else; they
-    /// count in no other figure of the program.
+    /// Samples whose outputs outgrow the modulus, so that something else would be decrypted, or that share a batch with
+    /// such; they count in no other figure of the program.
     overflowed: usize,
+    /// Samples outside the range that is served, so that they would not be encrypted; they too count in no other.
+    outside: usize,
     /// Largest difference between the program and plain arithmetic, both without error.
     max_abs_difference: f64,
     /// Largest error expected of an encrypted run.
@@ -39,11 +43,19 @@ pub struct Simulated {
     seconds: f64,
 }
 
-/// What is kept of one sample: what the program predicts for it unless its values outgrow the modulus.
+/// What is kept of one sample.
 #[derive(Clone)]
 struct Digest {
     plain: Vec<f64>,
-    program: Option<Prediction>,
+    program: Fate,
+}
+
+/// What the program makes of a sample.
+#[derive(Clone)]
+enum Fate {
+    Predicted(Prediction),
+    Overflowed,
+    Outside,
 }
 
 #[derive(Clone)]
@@ -66,31 +78,46 @@ pub fn simulate(args: &DataArgs, built: &Built, n: usize) -> Result<Simulated, D
     let simulation = Simulation::new(&executor, program).map_err(failed)?;
     let bar = progress::bar("simulating", data.samples.len());
     let started = Instant::now();
-    let lanes = built.compiled.program.manifest.lanes();
-    let digests = executor.each(data.samples.len().div_ceil(lanes), |index| {
-        let batch = session::batch(&data, index * lanes, lanes);
-        let digests = digests(built, &simulation, &batch);
+    let manifest = &built.compiled.program.manifest;
+    let is_inside = |&i: &usize| is_served(&manifest.inputs[0], &data.samples[i]);
+    let inside: Vec<usize> = (0..data.samples.len()).filter(is_inside).collect();
+    let batches: Vec<&[usize]> = inside.chunks(manifest.lanes()).collect();
+    let plain = executor.each(data.samples.len(), |i| built.model.logits(&data.samples[i]));
+    let fates = executor.each(batches.len(), |index| {
+        let batch = batches[index];
+        let fates = fates(&simulation, batch, &data, &plain);
         bar.inc(batch.len() as u64);
-        digests.map_err(|e| refused(&args.data, index * lanes, e))
+        fates.map_err(|e| refused(&args.data, batch, e))
     });
+    let fates = fates.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+    let digest = |plain: Vec<f64>| Digest { plain, program: Fate::Outside };
+    let mut digests: Vec<Digest> = plain.into_iter().map(digest).collect();
+    inside.into_iter().zip(fates).for_each(|(i, fate)| digests[i].program = fate);
     let seconds = started.elapsed().as_secs_f64();
     bar.finish_and_clear();
-    let digests = digests.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
     Ok(summary(&digests, &judge, seconds))
 }
 
-/// Evaluates a batch.
-fn digests(built: &Built, simulation: &Simulation, samples: &[[Tensor; 1]]) -> Result<Vec<Digest>, Error> {
-    let plain = |[sample]: &[Tensor; 1]| built.model.logits(sample.values());
-    match simulation.forecast_batch_here(samples) {
+fn is_served(port: &Port, sample: &[f64]) -> bool {
+    sample.iter().all(|x| (port.range.0..=port.range.1).contains(x))
+}
+
+/// Evaluates the samples of a batch.
+fn fates(
+    simulation: &Simulation,
+    batch: &[usize],
+    data: &DataSet,
+    plain: &[Vec<f64>],
+) -> Result<Vec<Fate>, Error> {
+    let tensors: Vec<Vec<Tensor>> = batch.iter().map(|&i| data.tensors(i..i + 1)).collect();
+    match simulation.forecast_batch_here(&tensors) {
         Ok(forecasts) => {
-            let digest = |(sample, forecast)| Digest::of(plain(sample), Some(forecast));
-            Ok(samples.iter().zip(&forecasts).map(digest).collect())
+            let predicted =
+                |(&i, forecast): (&usize, &Forecast)| Fate::Predicted(Prediction::of(&plain[i], forecast));
+            Ok(batch.iter().zip(&forecasts).map(predicted).collect())
         }
-        // Which of several samples it is, nobody knows.
-        Err(error) if samples.len() == 1 && is_overflow(&error) => {
-            Ok(vec![Digest::of(plain(&samples[0]), None)])
-        }
+        // Samples of a batch share the ciphertexts that outgrow the modulus.
+        Err(error) if is_overflow(&error) => Ok(vec![Fate::Overflowed; batch.len()]),
         Err(error) => Err(error),
     }
 }
@@ -103,25 +130,30 @@ fn is_overflow(error: &Error) -> bool {
     }
 }
 
+impl Prediction {
+    fn of(plain: &[f64], forecast: &Forecast) -> Prediction {
+        let expected_error = forecast.errors.iter().map(|error| error.max).fold(0.0, f64::max);
+        let outputs = forecast.tensors[0].clone();
+        Prediction {
+            is_uncertain: margin(&outputs) <= 2.0 * expected_error,
+            difference: max_difference(plain, &outputs),
+            outputs,
+            expected_error,
+        }
+    }
+}
+
 impl Digest {
-    fn of(plain: Vec<f64>, forecast: Option<&Forecast>) -> Digest {
-        let prediction = |forecast: &Forecast| {
-            let expected_error = forecast.errors.iter().map(|error| error.max).fold(0.0, f64::max);
-            let outputs = forecast.tensors[0].clone();
-            Prediction {
-                is_uncertain: margin(&outputs) <= 2.0 * expected_error,
-                difference: max_difference(&plain, &outputs),
-                outputs,
-                expected_error,
-            }
-        };
-        let program = forecast.map(prediction);
-        Digest { plain, program }
+    fn prediction(&self) -> Option<&Prediction> {
+        match &self.program {
+            Fate::Predicted(prediction) => Some(prediction),
+            Fate::Overflowed | Fate::Outside => None,
+        }
     }
 
-    /// Outputs of the program; none if its values outgrow the modulus.
+    /// Outputs of the program; none if there would be no result.
     fn outputs(&self) -> &[f64] {
-        self.program.as_ref().map_or(&[], |prediction| &prediction.outputs)
+        self.prediction().map_or(&[], |prediction| &prediction.outputs)
     }
 }
 
@@ -133,9 +165,10 @@ fn margin(outputs: &[f64]) -> f64 {
 }
 
 fn summary(digests: &[Digest], judge: &Judge, seconds: f64) -> Simulated {
-    let predictions = || digests.iter().filter_map(|digest| digest.program.as_ref());
+    let predictions = || digests.iter().filter_map(Digest::prediction);
     let largest = |of: fn(&Prediction) -> f64| predictions().map(of).fold(0.0, f64::max);
-    let agrees = |digest: &&Digest| digest.program.is_some() && judge.agrees(&digest.plain, digest.outputs());
+    let agrees =
+        |digest: &&Digest| digest.prediction().is_some() && judge.agrees(&digest.plain, digest.outputs());
     let uncertain = || predictions().filter(|prediction| prediction.is_uncertain).count();
     Simulated {
         n: digests.len(),
@@ -143,18 +176,19 @@ fn summary(digests: &[Digest], judge: &Judge, seconds: f64) -> Simulated {
         correct: judge.n_correct(digests.iter().map(Digest::outputs)),
         plain_correct: judge.n_correct(digests.iter().map(|digest| digest.plain.as_slice())),
         uncertain: (judge.task == Task::Classify).then(uncertain),
-        overflowed: digests.len() - predictions().count(),
+        overflowed: digests.iter().filter(|digest| matches!(digest.program, Fate::Overflowed)).count(),
+        outside: digests.iter().filter(|digest| matches!(digest.program, Fate::Outside)).count(),
         max_abs_difference: largest(|prediction| prediction.difference),
         expected_max_abs_err: largest(|prediction| prediction.expected_error),
         seconds,
     }
 }
 
-/// A sample that cannot be evaluated, or the batch that starts with it.
-fn refused(data: &Path, first: usize, error: Error) -> Diagnostic {
+/// A sample of a batch that cannot be evaluated, or the batch that starts with it.
+fn refused(data: &Path, batch: &[usize], error: Error) -> Diagnostic {
     let (index, error) = match error {
-        Error::Sample { sample, cause } => (first + sample, *cause),
-        error => (first, error),
+        Error::Sample { sample, cause } => (batch[sample], *cause),
+        error => (batch[0], error),
     };
     let (code, help) = match error {
         Error::Instruction { .. } | Error::Overflow { .. } => {

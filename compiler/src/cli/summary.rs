@@ -4,14 +4,14 @@ use super::args::CompileArgs;
 use super::files::{Kind, Output, Outputs, names};
 use super::form::Form;
 use super::session::{self, Built};
-use super::{digits, show};
+use super::{digits, problems, show};
 use comfy_table::Table;
 use hecc::diag::Diagnostics;
 use hecc::front::Loaded;
 use hecc::packing::{LayerSparsity, WeightGroups};
-use hecc::pipeline::Elsewhere;
+use hecc::pipeline::{Compiled, Elsewhere, Likeness, Served};
 use hecc_ir::artifact;
-use hecc_ir::program::{OpCounts, Program};
+use hecc_ir::program::{OpCounts, Program, RangeBasis};
 use serde::Serialize;
 use serde_json::json;
 use std::path::PathBuf;
@@ -27,6 +27,10 @@ pub fn compile(args: &CompileArgs, form: Form) -> Result<(), Diagnostics> {
     let outputs = Outputs::beside(session::inputs(&args.model, &files), args.force.force);
     outputs.check(&[(&program_path, PROGRAM), (&manifest_path, MANIFEST)])?;
     let built = session::build_loaded(&args.model, model, form)?;
+    let served = &built.compiled.served;
+    if !served.is_whole() {
+        form.diagnostics(&problems::serves_less(&args.model.model, served));
+    }
     let program = &built.compiled.program;
     let written = outputs.write(&[
         Output { path: &program_path, kind: PROGRAM, bytes: &artifact::write_program(program) },
@@ -153,7 +157,31 @@ fn facts(built: &Built) -> String {
         digits::alone(compiled.prediction.max_output),
         compiled.cost_ns * 1e-6,
         compiled.memory().total() as f64 / 1e6,
-    )
+    ) + &ranges(compiled)
+}
+
+/// Which inputs are served, and what it costs to serve all.
+fn ranges(compiled: &Compiled) -> String {
+    let Served { range: (low, high), basis, excess_bits, .. } = compiled.served;
+    match basis {
+        RangeBasis::Samples if excess_bits > 0.0 => format!(
+            "serves inputs from {low} to {high} like the samples; extreme ones outgrow the modulus by {excess_bits:.1} bits \
+             or more (see --range-bound)\n"
+        ),
+        RangeBasis::Samples => {
+            format!("serves inputs from {low} to {high} like the samples, and extreme ones that were tried\n")
+        }
+        RangeBasis::Bound => {
+            let without = compiled.without_bound.as_ref().map_or(String::new(), |without| {
+                let Likeness { ring_degree, log_qp, cost_ns, .. } = without;
+                format!(
+                    "; without --range-bound ring degree {ring_degree}, log2(QP) {log_qp:.1}, {:.0} ms",
+                    cost_ns * 1e-6
+                )
+            });
+            format!("no input from {low} to {high} outgrows the modulus{without}\n")
+        }
+    }
 }
 
 fn as_object(built: &Built, program: &PathBuf, manifest: &PathBuf) -> serde_json::Value {
@@ -177,5 +205,13 @@ fn as_object(built: &Built, program: &PathBuf, manifest: &PathBuf) -> serde_json
         "expected_output": compiled.prediction.max_output,
         "expected_time_one_thread_s": compiled.cost_ns * 1e-9,
         "expected_run_bytes": compiled.memory().total(),
+        "served": compiled.served,
+        "without_range_bound": compiled.without_bound.as_ref().map(|without| json!({
+            "ring_degree": without.ring_degree,
+            "log_qp": without.log_qp,
+            "expected_time_one_thread_s": without.cost_ns * 1e-9,
+        })),
+        "base_bits": compiled.program.manifest.base_bits(),
+        "validate_s": compiled.validation.as_secs_f64(),
     })
 }

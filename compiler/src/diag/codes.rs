@@ -110,7 +110,7 @@ codes! {
     BadTarget = "H063", "target profile not usable",
         "A target profile is a JSON file with measured costs by ring degree.";
     Mismatch = "H064", "a pass changed the meaning of the circuit",
-        "Circuits are run before and after every pass on random inputs, and gave different results. This is a defect of hecc, not of the model. `--no-validate` skips the comparison, but the program would be wrong.";
+        "Programs are compared with the model on inputs of the range that they serve, and gave different results. This is a defect of hecc, not of the model. `--no-validate` skips the comparison, but the program would be wrong.";
     BadCircuit = "H065", "circuit refused",
         "The text is no circuit, or the circuit breaks an invariant that passes rely on.";
     Bounded = "H066", "rewriting stopped at a bound",
@@ -130,7 +130,7 @@ codes! {
     BadCiphertext = "H073", "ciphertexts refused",
         "The file holds no ciphertexts for this program, or was damaged. Encrypt again with the program's own manifest.";
     BadInput = "H074", "input cannot be encrypted",
-        "Inputs must have the manifest's shape, be finite and lie within the declared range.";
+        "Inputs must have the manifest's shape, be finite and lie within the range that the program serves.";
     RunFailed = "H075", "evaluation failed",
         "The program could not be evaluated on these ciphertexts.";
     BadSharing = "H076", "results cannot be shared like this",
@@ -167,6 +167,10 @@ codes! {
         "The output would replace a file that holds something else, such as a program or a secret key. `--force` replaces it.";
     BadDestination = "H093", "nothing is written there",
         "Secret keys are written to new plain files alone. Everything else is also written through links, pipes and devices, but not to folders and disks.";
+    ServesLess = "H094", "less than the declared range is served",
+        "A program has room for what calibration showed, with a margin, and clients refuse other inputs. Samples over the whole range, `--range-bound`, or a narrower declared range cover it.";
+    RangeBound = "H095", "no bound for the declared range",
+        "`--range-bound` asks for room for whatever any input of the declared range may give. Bounds through a deep network are wide, so that no ring may have that room; a range without an end has no bound at all.";
     Weak = "H097", "less security than demanded",
         "A manifest promises a level of security, 128 bits if not compiled for another with `--security`, or none with `--insecure`. A client demands 128 bits, or what it says.";
     OtherMachine = "H098", "compiled for another machine",

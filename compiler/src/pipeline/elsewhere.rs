@@ -1,6 +1,6 @@
 //! What a compiled model takes on another machine than the one it was compiled for.
 
-use super::{Compiled, Options, samples, schedule};
+use super::{Calibration, Compiled, Options, schedule};
 use crate::cost::price;
 use hecc_ir::target::{OpCost, Target};
 
@@ -23,8 +23,8 @@ impl Compiled {
         let level_of = |value| Some(self.leveled.ty(value).level);
         let as_compiled_ns = price(&self.leveled, level_of, &OpCost { ring, params });
         let options = Options { target: target.clone(), ..options.clone() };
-        let samples = samples(&self.model, &options).ok()?;
-        let scheduled = schedule(&self.rewritten, &options, &samples, ring).ok()?.ok()?;
+        let calibration = Calibration::new(&self.model, &self.network, &options);
+        let scheduled = schedule(&self.rewritten, &options, &calibration, ring).ok()?.ok()?.scheduled;
         Some(Elsewhere { as_compiled_ns, as_scheduled_ns: scheduled.cost_ns.min(as_compiled_ns) })
     }
 }

@@ -1,9 +1,13 @@
 //! Says what the decryption of a leveled circuit's outputs shows, so that a client can tell results
 //! from noise.
 
+use super::outputs::pack_range;
+use super::over_samples;
 use super::predict::largest_errors;
-use hecc_ir::circuit::{Circuit, Output};
+use hecc_ir::circuit::{Circuit, Output, Value};
 use hecc_ir::eval::{eval_each, eval_slots};
+use hecc_ir::interval::Interval;
+use hecc_ir::overflow::coefficient_bound;
 use hecc_ir::program::{Expected, SlotRun};
 
 /// What is known of an output beforehand.
@@ -43,18 +47,23 @@ fn irregular(index: usize, (low, high): (f64, f64)) -> f64 {
     if low < high { low + (high - low) * share.rem_euclid(1.0) } else { low }
 }
 
-/// What to expect of every output, for values up to `headroom_bits` larger than the sample inputs (tensors) show.
-pub(super) fn outlooks(
-    circuit: &Circuit,
-    zeros: &Zeros,
-    samples: &[Vec<f64>],
-    headroom_bits: f64,
-) -> Vec<Outlook> {
+/// What to expect of every output of a leveled circuit, for values up to `headroom_bits` larger than the sample inputs (tensors)
+/// show.
+pub fn outlooks(circuit: &Circuit, samples: &[Vec<f64>], headroom_bits: f64) -> Vec<Outlook> {
+    outlooks_of(circuit, &Seen::over(circuit, samples), headroom_bits)
+}
+
+/// The same for all inputs with elements in a range, and values up to `margin_bits` larger than intervals bound them.
+pub fn bounded_outlooks(circuit: &Circuit, range: (f64, f64), margin_bits: f64) -> Vec<Outlook> {
+    outlooks_of(circuit, &Seen::at_most(circuit, range), margin_bits)
+}
+
+fn outlooks_of(circuit: &Circuit, seen: &Seen, headroom_bits: f64) -> Vec<Outlook> {
     let growth = headroom_bits.exp2();
-    let seen = Seen::over(circuit, samples);
+    let zeros = zero_slots(circuit);
     let bounds: Vec<f64> = seen.values.iter().map(|largest| growth * largest).collect();
     let errors = largest_errors(circuit, &bounds);
-    let outputs = errors.into_iter().zip(&seen.outputs).zip(zeros);
+    let outputs = errors.into_iter().zip(&seen.outputs).zip(&zeros);
     let outlook = |((error, largest), zeros): ((f64, &Largest), &Vec<Vec<SlotRun>>)| {
         let (error, coefficient) = (error.max(f64::MIN_POSITIVE), growth * largest.mean + error);
         let expected =
@@ -81,26 +90,46 @@ struct Seen {
 
 impl Seen {
     fn over(circuit: &Circuit, samples: &[Vec<f64>]) -> Seen {
-        let mut seen = Seen {
-            values: vec![0.0; circuit.nodes.len()],
-            outputs: vec![Largest::default(); circuit.outputs.len()],
+        let of_one = |sample: &Vec<f64>| {
+            let mut seen = Seen::nothing(circuit);
+            let packed = [circuit.inputs[0].layout.pack(sample)];
+            eval_each(circuit, &packed, |value, slots: &[f64]| seen.see(circuit, value, slots));
+            seen
         };
-        let mut is_output = vec![false; circuit.nodes.len()];
-        circuit.outputs.iter().flat_map(|o| &o.values).for_each(|v| is_output[v.index()] = true);
-        for sample in samples {
-            eval_each(circuit, &[circuit.inputs[0].layout.pack(sample)], |value, slots| {
-                let largest = &mut seen.values[value.index()];
-                *largest = slots.iter().fold(*largest, |max, x| max.max(x.abs()));
-                if !is_output[value.index()] {
-                    return;
-                }
-                for (output, largest) in circuit.outputs.iter().zip(&mut seen.outputs) {
-                    let cts = output.values.iter().enumerate().filter(|(_, v)| **v == value);
-                    cts.for_each(|(ct, _)| largest.see(output, ct, slots));
-                }
-            });
+        over_samples(samples, of_one).into_iter().fold(Seen::nothing(circuit), Seen::or)
+    }
+
+    /// The larger of both.
+    fn or(mut self, other: Seen) -> Seen {
+        self.values.iter_mut().zip(other.values).for_each(|(a, b)| *a = a.max(b));
+        for (a, b) in self.outputs.iter_mut().zip(other.outputs) {
+            *a = Largest { element: a.element.max(b.element), mean: a.mean.max(b.mean) };
         }
+        self
+    }
+
+    /// Bounds over all inputs with elements in a range.
+    fn at_most(circuit: &Circuit, range: (f64, f64)) -> Seen {
+        let mut seen = Seen::nothing(circuit);
+        eval_each(circuit, &[pack_range(circuit, range)], |value, slots: &[Interval]| {
+            let magnitudes: Vec<f64> = slots.iter().map(|slot| slot.magnitude()).collect();
+            seen.see(circuit, value, &magnitudes);
+        });
         seen
+    }
+
+    fn nothing(circuit: &Circuit) -> Seen {
+        let outputs = vec![Largest::default(); circuit.outputs.len()];
+        Seen { values: vec![0.0; circuit.nodes.len()], outputs }
+    }
+
+    fn see(&mut self, circuit: &Circuit, value: Value, slots: &[f64]) {
+        let largest = &mut self.values[value.index()];
+        *largest = slots.iter().fold(*largest, |max, x| max.max(x.abs()));
+        for (output, largest) in circuit.outputs.iter().zip(&mut self.outputs) {
+            let cts = output.values.iter().enumerate().filter(|(_, v)| **v == value);
+            cts.for_each(|(ct, _)| largest.see(output, ct, slots));
+        }
     }
 }
 
@@ -108,8 +137,7 @@ impl Largest {
     fn see(&mut self, output: &Output, ct: usize, slots: &[f64]) {
         let homes = output.layout.home.iter().filter(|home| home.ct as usize == ct);
         self.element = homes.fold(self.element, |max, home| max.max(slots[home.slot as usize].abs()));
-        let mean = slots.iter().map(|x| x.abs()).sum::<f64>() / slots.len() as f64;
-        self.mean = self.mean.max(mean);
+        self.mean = self.mean.max(coefficient_bound(slots));
     }
 }
 
@@ -140,8 +168,7 @@ mod tests {
     fn outlooks_follow_samples_and_headroom() {
         let circuit = masked();
         let sample = vec![0.5, -0.25, 0.125, 1.0, -1.0, 0.75, 0.0, -0.5];
-        let look =
-            |headroom| outlooks(&circuit, &zero_slots(&circuit), &[sample.clone()], headroom).remove(0);
+        let look = |headroom| outlooks(&circuit, &[sample.clone()], headroom).remove(0);
         // Slots 0 to 5 hold 2 (x0, x1, x2 + x0, x3 + x1, x2, x3).
         let (one, two) = (look(0.0), look(1.0));
         assert_eq!((one.range, two.range), ((-2.0, 2.0), (-4.0, 4.0)));

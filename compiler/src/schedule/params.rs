@@ -6,12 +6,15 @@
 //! each candidate takes the largest scale that fits the security bound, and
 //! the cheapest one whose predicted error is small enough wins.
 
-use super::expect::{Outlook, Zeros, outlooks, zero_slots};
+use super::expect::{Zeros, zero_slots};
 use super::levels::{Levels, assign_levels};
+use super::outputs::{Evidence, Outputs};
+use super::over_samples;
 use super::predict::{Prediction, own_errors, predict};
 use super::typing::{Chain, has_terminal_squares, rescaled_values, type_circuit};
 use crate::cost::price;
-use hecc_ir::circuit::{Circuit, Op};
+use hecc_ir::circuit::{Circuit, Op, Plain};
+use hecc_ir::overflow::coefficient_bound;
 use hecc_ir::params::{Params, SecurityLevel};
 use hecc_ir::primes::nearest_ntt_prime;
 use hecc_ir::program::{MIN_TESTED_SLOTS, SlotRun};
@@ -22,11 +25,11 @@ use std::collections::BTreeMap;
 /// What the chosen parameters must satisfy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Request {
-    /// Largest allowed error relative to the largest output element.
+    /// Largest allowed [`Prediction::relative`].
     pub precision: f64,
     /// Security to keep.
     pub security: SecurityLevel,
-    /// Bits that values may grow beyond what the samples showed.
+    /// Bits that outputs may grow beyond what is said of them.
     pub headroom_bits: f64,
     /// Widest prime the engine takes.
     pub max_prime_bits: u32,
@@ -39,8 +42,8 @@ pub struct Scheduled {
     pub circuit: Circuit,
     /// Expected error.
     pub prediction: Prediction,
-    /// What decryption shows of each output.
-    pub outlooks: Vec<Outlook>,
+    /// Bits of the base that no output may need: see the guard in [`choose`].
+    pub guard_bits: f64,
     /// Estimated time, nanoseconds on one thread.
     pub cost_ns: f64,
 }
@@ -74,61 +77,110 @@ struct Candidate {
     special_limbs: usize,
 }
 
-/// What a value's scale is, relative to the canonical one.
+/// What scale an encoded vector has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
+    /// The canonical one: of values, and of factors that a rescale divides by.
     Clean,
+    /// That of products to be rescaled.
     Raw,
+    /// That of products that are never rescaled.
     Terminal,
+    /// That of the factors of these.
+    TerminalFactor,
 }
 
-/// Largest magnitudes by kind and by level above the base, base-2 logarithms.
+/// What has to fit the modulus: the largest coefficients of outputs, and of plaintexts. Base-2 logarithms, by kind and
+/// by level above the base, each with its margin.
 #[derive(Clone, Debug, PartialEq)]
-struct Magnitudes {
+struct Needs {
     largest: BTreeMap<(Kind, u32), f64>,
     /// Products of ciphertexts are among the terminal values.
     terminal_squares: bool,
 }
 
-impl Magnitudes {
-    /// Sorts the magnitudes of a circuit with rescales in place.
-    fn of(circuit: &Circuit, levels: &Levels, largest: &[f64]) -> Magnitudes {
+impl Needs {
+    /// Those of a circuit with rescales in place.
+    fn of(circuit: &Circuit, levels: &Levels, outputs: &Outputs, request: &Request) -> Needs {
+        let largest = outputs.with_errors(request.precision);
         let rescaled = rescaled_values(circuit);
-        let mut raw = vec![false; circuit.nodes.len()];
-        let mut found = BTreeMap::new();
+        let terminal_squares = has_terminal_squares(circuit, levels, &rescaled);
+        let mut needs = Needs { largest: BTreeMap::new(), terminal_squares };
+        let mut is_raw = vec![false; circuit.nodes.len()];
         for value in circuit.values() {
             let op = &circuit.node(value).op;
-            let passes = !matches!(op, Op::Rescale(_)) && op.operands().iter().any(|v| raw[v.index()]);
-            raw[value.index()] = op.is_product() || passes;
+            let passes = !matches!(op, Op::Rescale(_)) && op.operands().iter().any(|v| is_raw[v.index()]);
+            is_raw[value.index()] = op.is_product() || passes;
             let Some(level) = levels.of(value) else { continue };
-            let kind = match (raw[value.index()], rescaled[value.index()]) {
+            let kind = match (is_raw[value.index()], rescaled[value.index()]) {
                 (false, _) => Kind::Clean,
                 (true, true) => Kind::Raw,
                 (true, false) => Kind::Terminal,
             };
-            let log2 = largest[value.index()].max(f64::MIN_POSITIVE).log2();
-            let known = found.entry((kind, level.0 - levels.base.0)).or_insert(log2);
-            *known = log2.max(*known);
+            let above = level.0 - levels.base.0;
+            match op {
+                Op::AddPlain(_, constant) => needs.plain(circuit.plain(*constant), kind, above),
+                Op::MulPlain(_, constant) => needs.plain(circuit.plain(*constant), kind.factor(), above),
+                Op::MulScalar(_, scalar) => {
+                    needs.coefficient(scalar.abs(), kind.factor(), above, PLAIN_MARGIN_BITS);
+                }
+                Op::Input { .. }
+                | Op::Zero
+                | Op::Add(_)
+                | Op::Sub(..)
+                | Op::Neg(_)
+                | Op::Mul(..)
+                | Op::Rotate(..)
+                | Op::Rescale(_)
+                | Op::Relin(_)
+                | Op::DropLevel(..) => (),
+            }
+            if circuit.outputs.iter().any(|output| output.values.contains(&value)) {
+                needs.coefficient(largest, kind, 0, request.headroom_bits);
+            }
         }
-        Magnitudes { largest: found, terminal_squares: has_terminal_squares(circuit, levels, &rescaled) }
+        needs
     }
 
-    /// Bits the base must have so that every value fits its modulus.
-    fn base_bits(&self, bits: f64, last_plain_bits: f64, headroom_bits: f64) -> f64 {
+    fn plain(&mut self, plain: &Plain, kind: Kind, above: u32) {
+        self.coefficient(coefficient_bound(&plain.values()), kind, above, PLAIN_MARGIN_BITS);
+    }
+
+    fn coefficient(&mut self, largest: f64, kind: Kind, above: u32, headroom_bits: f64) {
+        let log2 = largest.max(f64::MIN_POSITIVE).log2() + headroom_bits;
+        let known = self.largest.entry((kind, above)).or_insert(log2);
+        *known = log2.max(*known);
+    }
+
+    /// Bits the base must have.
+    fn base_bits(&self, bits: f64, last_plain_bits: f64) -> f64 {
         let sign = 1.0;
+        let factor = if self.terminal_squares { bits } else { last_plain_bits };
         let needed = self.largest.iter().map(|(&(kind, above), &log2)| {
             let scale = match kind {
                 Kind::Clean => bits,
                 Kind::Raw => 2.0 * bits,
-                Kind::Terminal if self.terminal_squares => 2.0 * bits,
-                Kind::Terminal => bits + last_plain_bits,
+                Kind::Terminal => bits + factor,
+                Kind::TerminalFactor => factor,
             };
-            scale + log2.max(0.0) + sign + headroom_bits - f64::from(above) * bits
+            scale + log2 + sign - f64::from(above) * bits
         });
         needed.fold(bits, f64::max)
     }
 }
 
+impl Kind {
+    /// That of the plaintext factors of products.
+    fn factor(self) -> Kind {
+        match self {
+            Kind::Clean | Kind::Raw => Kind::Clean,
+            Kind::Terminal | Kind::TerminalFactor => Kind::TerminalFactor,
+        }
+    }
+}
+
+/// Bits beyond plaintexts, for primes that are not quite as wide as asked for.
+const PLAIN_MARGIN_BITS: f64 = 0.5;
 /// Room for the error of a key switch: bits of the special primes beyond the
 /// widest digit.
 const SPECIAL_MARGIN_BITS: f64 = 2.0;
@@ -139,15 +191,6 @@ const MAX_SPECIAL_LIMBS: usize = 13;
 const LAST_PLAIN_BITS: [f64; 4] = [18.0, 22.0, 26.0, 36.0];
 const MAX_BASE_LIMBS: usize = 3;
 const MAX_DIGIT_LIMBS: usize = 8;
-
-/// A circuit with rescales in place and the largest magnitude of each value.
-#[derive(Clone, Debug)]
-pub struct Placed {
-    /// The circuit.
-    pub circuit: Circuit,
-    /// Over sample inputs, by value.
-    pub largest: Vec<f64>,
-}
 
 /// A chain for one placement of rescales, with its price.
 struct Priced<'a> {
@@ -163,37 +206,41 @@ impl Priced<'_> {
     }
 }
 
-/// Chooses among placements of rescales and chains for them. `samples` are
-/// input tensors.
+/// Chooses among placements of rescales in one circuit and chains for them, whose base holds `outputs` and
+/// headroom, and a guard by which clients see what outgrew it. Precision is judged on the samples of `evidence`.
 ///
 /// # Errors
 /// When no chain of this ring is deep or precise enough.
 pub fn choose(
-    variants: &[Placed],
-    samples: &[Vec<f64>],
+    variants: &[Circuit],
+    outputs: &Outputs,
+    evidence: &Evidence,
     request: &Request,
     ring: &RingCost,
 ) -> Result<Scheduled, ParamsError> {
     let max_log_qp = request.security.max_log_qp(ring.ring_degree);
-    let zeros = variants.first().map_or_else(Zeros::new, |placed| zero_slots(&placed.circuit));
-    let guarded = Request { headroom_bits: request.headroom_bits + guard_bits(&zeros), ..*request };
-    let mut priced: Vec<Priced> =
-        variants.iter().flat_map(|placed| chains(placed, &guarded, ring, f64::from(max_log_qp))).collect();
+    let zeros = variants.first().map_or_else(Zeros::new, zero_slots);
+    let guard_bits = guard_bits(&zeros);
+    let guarded = Request { headroom_bits: request.headroom_bits + guard_bits, ..*request };
+    let of_variant = |circuit| chains(circuit, outputs, &guarded, ring, f64::from(max_log_qp));
+    let mut priced: Vec<Priced> = variants.iter().flat_map(of_variant).collect();
     priced.sort_by(|a, b| a.cost_ns.total_cmp(&b.cost_ns));
-    let mut trials = Trials { samples, precision: request.precision, failed: Vec::new() };
-    if let Some(reached) = trials.reached(&priced).filter(|&reached| reached > request.precision) {
-        return Err(ParamsError::TooCoarse { reached });
+    if priced.is_empty() {
+        let depth =
+            variants.iter().map(|circuit| assign_levels(circuit, Level(0)).depth()).min().unwrap_or(0);
+        return Err(ParamsError::TooDeep { depth, max_log_qp });
     }
-    for candidate in &priced {
-        let circuit = candidate.typed();
-        if let Some(prediction) = trials.passes(candidate.circuit, &circuit) {
-            let outlooks = outlooks(&circuit, &zeros, samples, request.headroom_bits);
-            return Ok(Scheduled { circuit, prediction, outlooks, cost_ns: candidate.cost_ns });
+    let precision = request.precision;
+    let mut trials = Trials { evidence, precision, hardest: evidence.hardest(), failed: Vec::new() };
+    if trials.may_reach(&priced) {
+        for candidate in &priced {
+            let circuit = candidate.typed();
+            if let Some(prediction) = trials.passes(candidate.circuit, &circuit) {
+                return Ok(Scheduled { circuit, prediction, guard_bits, cost_ns: candidate.cost_ns });
+            }
         }
     }
-    let depth =
-        variants.iter().map(|placed| assign_levels(&placed.circuit, Level(0)).depth()).min().unwrap_or(0);
-    Err(ParamsError::TooDeep { depth, max_log_qp })
+    Err(ParamsError::TooCoarse { reached: trials.reached(&priced) })
 }
 
 /// Bits of the base that nothing should need, by which a client sees that coefficients outgrew the modulus: one
@@ -209,8 +256,10 @@ fn guard_bits(zeros: &Zeros) -> f64 {
 
 /// Predictions for chains until one is precise enough.
 struct Trials<'a> {
-    samples: &'a [Vec<f64>],
+    evidence: &'a Evidence<'a>,
     precision: f64,
+    /// The sample with the largest relative error, as far as known.
+    hardest: usize,
     /// Placements with the errors of operations that were too large.
     failed: Vec<(&'a Circuit, Vec<f64>)>,
 }
@@ -225,56 +274,78 @@ impl<'a> Trials<'a> {
         if self.failed.iter().any(|(circuit, failed)| std::ptr::eq(*circuit, placed) && exceeds(failed)) {
             return None;
         }
-        let predictions = self.samples().map(|sample| predict(typed, &own, sample));
-        let is_precise = |prediction: &Prediction| prediction.relative() <= self.precision;
-        let predictions: Vec<Prediction> = predictions.take_while(is_precise).collect();
-        if predictions.len() < self.samples().count() {
-            // What exceeds this exceeds too what went beyond it.
-            self.failed.retain(|(circuit, failed)| {
-                !std::ptr::eq(*circuit, placed) || !failed.iter().zip(&own).all(|(a, b)| a >= b)
-            });
-            self.failed.push((placed, own));
-            return None;
-        }
-        predictions.into_iter().max_by(|a, b| a.relative().total_cmp(&b.relative()))
-    }
-
-    /// A relative error that is small enough, if one of the finest chains has it; else the least of theirs. These are,
-    /// for each scale of the last weights, those with the largest scale: no other chain is taken to be more precise.
-    fn reached(&self, priced: &[Priced]) -> Option<f64> {
-        let finest = LAST_PLAIN_BITS.into_iter().filter_map(|bits| {
-            let alike = priced.iter().filter(|one| one.chain.last_plain == Scale::from_log2(bits));
-            alike.max_by(|a, b| a.chain.finest().total_cmp(&b.chain.finest()))
-        });
-        let mut least: Option<f64> = None;
-        for chain in finest {
-            let error = self.worst(&chain.typed()).relative();
-            least = Some(least.map_or(error, |least| least.min(error)));
-            if error <= self.precision {
-                break;
+        // The hardest sample alone can say no.
+        if self.relative(typed, &own, self.hardest) <= self.precision {
+            let worst = self.worst(typed, &own);
+            if worst.relative <= self.precision {
+                return Some(worst);
             }
         }
-        least
+        // What exceeds this exceeds too what went beyond it.
+        self.failed.retain(|(circuit, failed)| {
+            !std::ptr::eq(*circuit, placed) || !failed.iter().zip(&own).all(|(a, b)| a >= b)
+        });
+        self.failed.push((placed, own));
+        None
     }
 
-    fn worst(&self, typed: &Circuit) -> Prediction {
-        let own = own_errors(typed);
-        let predictions = self.samples().map(|sample| predict(typed, &own, sample));
-        predictions.max_by(|a, b| a.relative().total_cmp(&b.relative())).expect("there is a sample")
+    /// Whether one of the finest chains is precise enough on the hardest sample.
+    fn may_reach(&self, priced: &[Priced]) -> bool {
+        finest(priced).any(|chain| {
+            let typed = chain.typed();
+            self.relative(&typed, &own_errors(&typed), self.hardest) <= self.precision
+        })
     }
 
-    fn samples(&self) -> impl Iterator<Item = &'a Vec<f64>> + use<'a> {
-        self.samples.iter().take(PREDICTION_SAMPLES)
+    /// The least relative error over all samples among the finest chains.
+    fn reached(&mut self, priced: &[Priced]) -> f64 {
+        let mut error = |chain: &Priced| {
+            let typed = chain.typed();
+            self.worst(&typed, &own_errors(&typed)).relative
+        };
+        finest(priced).map(&mut error).fold(f64::INFINITY, f64::min)
+    }
+
+    fn relative(&self, typed: &Circuit, own: &[f64], sample: usize) -> f64 {
+        predict(typed, own, &self.evidence.samples[sample]).max_error / self.evidence.references[sample]
+    }
+
+    /// The largest errors over all samples.
+    fn worst(&mut self, typed: &Circuit, own: &[f64]) -> Prediction {
+        let Evidence { samples, references, .. } = self.evidence;
+        let found = over_samples(samples, |sample| predict(typed, own, sample));
+        let relative = |index: usize| found[index].max_error / references[index];
+        let hardest = (0..found.len()).max_by(|&a, &b| relative(a).total_cmp(&relative(b)));
+        self.hardest = hardest.expect("there is a sample");
+        let largest = |of: fn(&Prediction) -> f64| found.iter().map(of).fold(0.0, f64::max);
+        Prediction {
+            max_error: largest(|found| found.max_error),
+            max_output: largest(|found| found.max_output),
+            relative: relative(self.hardest),
+        }
     }
 }
 
+/// For each scale of the last weights the chain with the largest scale: no other is taken to be more precise.
+fn finest<'a>(priced: &'a [Priced<'a>]) -> impl Iterator<Item = &'a Priced<'a>> {
+    LAST_PLAIN_BITS.into_iter().filter_map(move |bits| {
+        let alike = priced.iter().filter(|one| one.chain.last_plain == Scale::from_log2(bits));
+        alike.max_by(|a, b| a.chain.finest().total_cmp(&b.chain.finest()))
+    })
+}
+
 /// Every chain that fits the security bound, priced.
-fn chains<'a>(placed: &'a Placed, request: &Request, ring: &RingCost, budget: f64) -> Vec<Priced<'a>> {
-    let circuit = &placed.circuit;
+fn chains<'a>(
+    circuit: &'a Circuit,
+    outputs: &Outputs,
+    request: &Request,
+    ring: &RingCost,
+    budget: f64,
+) -> Vec<Priced<'a>> {
     let levels = assign_levels(circuit, Level(0));
     let depth = levels.depth();
-    let magnitudes = Magnitudes::of(circuit, &levels, &placed.largest);
-    let found = candidates(depth, &magnitudes, request, ring, budget).into_iter();
+    let needs = Needs::of(circuit, &levels, outputs, request);
+    let found = candidates(depth, &needs, request, ring, budget).into_iter();
     let built = found.filter_map(|candidate| build(candidate, depth, ring.ring_degree, request));
     let price_chain = |chain: Chain| {
         let levels = assign_levels(circuit, Level(chain.params.max_level().0 - depth));
@@ -284,23 +355,14 @@ fn chains<'a>(placed: &'a Placed, request: &Request, ring: &RingCost, budget: f6
     built.filter(|chain| chain.params.log_qp() <= budget).map(price_chain).collect()
 }
 
-/// Samples the prediction runs on; errors hardly depend on the input.
-const PREDICTION_SAMPLES: usize = 2;
-
-fn candidates(
-    depth: u32,
-    magnitudes: &Magnitudes,
-    request: &Request,
-    ring: &RingCost,
-    budget: f64,
-) -> Vec<Candidate> {
+fn candidates(depth: u32, needs: &Needs, request: &Request, ring: &RingCost, budget: f64) -> Vec<Candidate> {
     let mut found = Vec::new();
     for base_limbs in 1..=MAX_BASE_LIMBS {
         for last_plain_bits in LAST_PLAIN_BITS {
             for digit_limbs in 1..=MAX_DIGIT_LIMBS.min(base_limbs + depth as usize) {
                 for widths in widths(request, ring) {
                     let shape = Shape { base_limbs, last_plain_bits, digit_limbs, widths };
-                    let candidate = widest(shape, depth, magnitudes, request.headroom_bits, budget);
+                    let candidate = widest(shape, depth, needs, budget);
                     found.extend(candidate.filter(|candidate| !found.contains(candidate)));
                 }
             }
@@ -335,18 +397,12 @@ struct Shape {
 }
 
 /// The candidate of a shape with the largest scale that fits the budget.
-fn widest(
-    shape: Shape,
-    depth: u32,
-    magnitudes: &Magnitudes,
-    headroom_bits: f64,
-    budget: f64,
-) -> Option<Candidate> {
+fn widest(shape: Shape, depth: u32, needs: &Needs, budget: f64) -> Option<Candidate> {
     let Shape { base_limbs, last_plain_bits, digit_limbs, widths } = shape;
     let [chain_bits, special_prime_bits] = [widths.chain, widths.special].map(|bits| f64::from(bits) - 0.1);
     let half_bits = (2.0 * MIN_SCALE_BITS) as u32..=2 * widths.chain;
     half_bits.rev().map(|half| f64::from(half) / 2.0).find_map(|bits| {
-        let base_bits = magnitudes.base_bits(bits, last_plain_bits, headroom_bits);
+        let base_bits = needs.base_bits(bits, last_plain_bits);
         let limb = base_bits / base_limbs as f64;
         let in_base = digit_limbs.min(base_limbs);
         let first_digit = limb * in_base as f64 + bits * (digit_limbs - in_base) as f64;

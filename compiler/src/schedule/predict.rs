@@ -4,38 +4,20 @@
 //! the error each ciphertext would have, in slot units.
 
 use hecc_ir::circuit::{Circuit, Const, Op, Output, Value};
-use hecc_ir::eval::eval_each;
 use hecc_ir::noise::NoiseModel;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// What an encrypted run is expected to deliver.
+/// What encrypted runs are expected to deliver.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prediction {
     /// Largest error of an output element that most runs stay below.
     pub max_error: f64,
     /// Largest output element seen.
     pub max_output: f64,
-}
-
-impl Prediction {
-    /// Error relative to the largest output element; as it is when all are zero.
-    pub fn relative(&self) -> f64 {
-        if self.max_output == 0.0 { self.max_error } else { self.max_error / self.max_output }
-    }
-}
-
-/// Largest magnitude of each value's slots over sample inputs (tensors).
-pub fn magnitudes(circuit: &Circuit, samples: &[Vec<f64>]) -> Vec<f64> {
-    let mut largest = vec![0.0f64; circuit.nodes.len()];
-    for sample in samples {
-        let packed = [circuit.inputs[0].layout.pack(sample)];
-        eval_each(circuit, &packed, |value, slots| {
-            let seen = &mut largest[value.index()];
-            *seen = slots.iter().fold(*seen, |max, x| max.max(x.abs()));
-        });
-    }
-    largest
+    /// Largest error relative to the largest output element of the same sample, or to that of the middle one of
+    /// all samples if that is larger.
+    pub relative: f64,
 }
 
 /// The variance, in slot units, of the error that each value's own operation adds. For products with
@@ -69,17 +51,18 @@ pub(super) fn predict(circuit: &Circuit, own_errors: &[f64], sample: &[f64]) -> 
     let noise = NoiseModel::new(circuit.params.as_ref().expect("a leveled circuit has parameters"));
     let mut machine = Machine::new(circuit, own_errors, circuit.inputs[0].layout.pack(sample));
     machine.run(|_, _| ());
-    let mut prediction = Prediction { max_error: 0.0, max_output: 0.0 };
+    let (mut max_error, mut max_output) = (0.0f64, 0.0f64);
     for output in &circuit.outputs {
         for home in &output.layout.home {
             let value = machine.get(output.values[home.ct as usize]);
             let slot = home.slot as usize;
             let error = noise.largest_of(output.layout.home.len(), value.variance[slot].sqrt());
-            prediction.max_error = prediction.max_error.max(error);
-            prediction.max_output = prediction.max_output.max(value.slots[slot].abs());
+            max_error = max_error.max(error);
+            max_output = max_output.max(value.slots[slot].abs());
         }
     }
-    prediction
+    let relative = if max_output == 0.0 { max_error } else { max_error / max_output };
+    Prediction { max_error, max_output, relative }
 }
 
 /// The largest standard deviation that the error of a slot of each output may have, in slot units, where no slot of a

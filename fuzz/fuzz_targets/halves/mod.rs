@@ -2,7 +2,7 @@
 // Each target uses its part.
 #![allow(dead_code)]
 
-use hecc_ir::program::{Expected, Port};
+use hecc_ir::program::{Expected, Port, RangeBasis};
 use hecc_ir::{
     CtType, Instr, Layout, Manifest, Params, Program, Reg, Scale, SecurityLevel, Shape, Step, artifact,
 };
@@ -54,6 +54,8 @@ fn program() -> Program {
         layout: layout.clone(),
         ty,
         range: (-1.0, 1.0),
+        declared: (-1.0, 1.0),
+        basis: RangeBasis::Samples,
         expected: None,
     };
     let result = Port { expected: Some(Expected::of_error(1.0, 1)), ..port("y", product) };

@@ -1,7 +1,7 @@
 //! Programs of random circuits.
 
 use crate::circuit::{Circuit, Op, Value};
-use crate::program::{Expected, Instr, KeyPlan, Manifest, PlainUse, Port, Program, Reg};
+use crate::program::{Expected, Instr, KeyPlan, Manifest, PlainUse, Port, Program, RangeBasis, Reg};
 use crate::scale::{Level, Scale};
 use std::collections::BTreeMap;
 
@@ -57,6 +57,8 @@ fn input_ports(circuit: &Circuit) -> Vec<Port> {
             layout: input.layout.clone(),
             ty: types[&index],
             range: input.range,
+            declared: input.range,
+            basis: RangeBasis::Samples,
             expected: None,
         })
         .collect()
@@ -70,6 +72,8 @@ fn output_ports(circuit: &Circuit) -> Vec<Port> {
             layout: output.layout.clone(),
             ty: circuit.ty(output.values[0]),
             range: (-1.0, 1.0),
+            declared: (-1.0, 1.0),
+            basis: RangeBasis::Samples,
             expected: Some(Expected::of_error(1e-3, output.layout.n_cts)),
         })
         .collect()

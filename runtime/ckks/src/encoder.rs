@@ -1,10 +1,4 @@
-//! Real vectors to plaintexts and back: the canonical embedding.
-//!
-//! Slot j is the value of the polynomial at ζ^(5^j), ζ = exp(iπ/N) (Cheon, Kim,
-//! Kim, Song, "Homomorphic encryption for arithmetic of approximate numbers",
-//! 2017, section 3). The exponents 5^j are those that are 1 modulo 4, which
-//! makes it one complex transform of N/2 points. A vector of period m is a
-//! polynomial in X^(N/2m) and takes a transform of m points.
+//! Real vectors to plaintexts and back, by the canonical embedding.
 //!
 //! Values and coefficients may be secret: they stay in memory that is wiped, and
 //! nothing branches on them but the refusal of values that cannot be encoded.
@@ -12,13 +6,13 @@
 use crate::buffer::Buffer;
 use crate::ciphertext::Plaintext;
 use crate::context::Context;
+use crate::embedding::{Embedding, complex, largest_of, transform_points};
 use crate::error::Error;
 use crate::garner::Garner;
 use crate::kernels;
 use crate::modulus::Modulus;
 use num_complex::Complex64;
 use rustfft::{Fft, FftPlanner};
-use std::f64::consts::PI;
 use std::fmt;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -27,13 +21,9 @@ use zeroize::Zeroizing;
 #[derive(Clone)]
 pub struct Encoder {
     ctx: Arc<Context>,
-    /// Transforms of 1, 2, 4, … points: values to coefficients, and back.
-    analysis: Vec<Arc<dyn Fft<f64>>>,
+    embedding: Embedding,
+    /// Coefficients to values.
     synthesis: Arc<dyn Fft<f64>>,
-    /// ζ^k for k below the slot count.
-    twist: Arc<[Complex64]>,
-    /// Slot j is transform point (5^j - 1) / 4.
-    point_of: Arc<[u32]>,
 }
 
 impl fmt::Debug for Encoder {
@@ -66,16 +56,10 @@ impl Encoder {
     /// Prepares the transforms of a ring.
     pub fn new(ctx: &Arc<Context>) -> Encoder {
         let n_slots = ctx.n_slots();
-        let mut planner = FftPlanner::new();
-        let angle = |k| PI * k as f64 / ctx.ring_degree() as f64;
-        let mask = 2 * ctx.ring_degree() - 1;
-        let powers = std::iter::successors(Some(1), |power| Some((power * 5) & mask));
         Encoder {
             ctx: ctx.clone(),
-            analysis: (0..=n_slots.ilog2()).map(|log| planner.plan_fft_forward(1 << log)).collect(),
-            synthesis: planner.plan_fft_inverse(n_slots),
-            twist: (0..n_slots).map(|k| Complex64::from_polar(1.0, angle(k))).collect(),
-            point_of: powers.take(n_slots).map(|power: usize| (power / 4) as u32).collect(),
+            embedding: Embedding::new(n_slots),
+            synthesis: FftPlanner::new().plan_fft_inverse(n_slots),
         }
     }
 
@@ -110,7 +94,7 @@ impl Encoder {
         self.check_values(values)?;
         self.ctx.check_level(level)?;
         check_scale(scale)?;
-        let coefficients = self.coefficients(values, scale);
+        let coefficients = self.embedding.coefficients(values, scale);
         let largest = largest_of(bytemuck::cast_slice(&coefficients));
         check_fits(&self.ctx, largest, level)?;
         if values.len() == 1 {
@@ -142,14 +126,14 @@ impl Encoder {
         let coefficients = Garner::new(&self.ctx, pt.level).reconstruct(&self.ctx, &pt.words(&self.ctx));
         let largest_coefficient = largest_of(&coefficients) / scale;
         let (real, imaginary) = coefficients.split_at(n_slots);
-        let parts = real.iter().zip(imaginary).zip(self.twist.iter());
+        let parts = real.iter().zip(imaginary).zip(self.embedding.twist.iter());
         let mut memory = Buffer::wiped_scratch(2 * n_slots);
         let points = complex(&mut memory);
         for (point, ((&re, &im), twist)) in points.iter_mut().zip(parts) {
             *point = Complex64::new(re, im) / scale * twist;
         }
         transform_points(&*self.synthesis, points);
-        let slots = || self.point_of.iter().map(|&point| points[point as usize]);
+        let slots = || self.embedding.point_of.iter().map(|&point| points[point as usize]);
         Ok(Decoded {
             real: Zeroizing::new(slots().map(|slot| slot.re).collect()),
             imaginary: Zeroizing::new(slots().map(|slot| slot.im).collect()),
@@ -168,26 +152,6 @@ impl Encoder {
         }
     }
 
-    /// The 2m coefficients that a vector of m values has, at equal distances, as
-    /// the bits of floating-point numbers.
-    fn coefficients(&self, values: &[f64], scale: f64) -> Zeroizing<Buffer> {
-        let (period, gap) = (values.len(), self.ctx.n_slots() / values.len());
-        let mut memory = Buffer::wiped_scratch(2 * period);
-        let points = complex(&mut memory);
-        for (&value, &point) in values.iter().zip(self.point_of.iter()) {
-            points[point as usize & (period - 1)] = Complex64::new(value, 0.0);
-        }
-        transform_points(&*self.analysis[period.ilog2() as usize], points);
-        let mut coefficients = Buffer::wiped_scratch(2 * period);
-        let (real, imaginary) = coefficients.split_at_mut(period);
-        let factor = scale / period as f64;
-        for (k, (point, (re, im))) in points.iter().zip(real.iter_mut().zip(imaginary)).enumerate() {
-            let c = point * self.twist[k * gap].conj() * factor;
-            (*re, *im) = (c.re.to_bits(), c.im.to_bits());
-        }
-        coefficients
-    }
-
     /// Spreads coefficients over the ring, modulo a prime, and transforms them.
     fn transform(&self, coefficients: &Rounded, prime: usize, limb: &mut [u64]) {
         let modulus = &self.ctx.moduli()[prime];
@@ -202,15 +166,6 @@ impl Encoder {
         }
         self.ctx.forward(prime, limb);
     }
-}
-
-fn complex(words: &mut [u64]) -> &mut [Complex64] {
-    bytemuck::cast_slice_mut(words)
-}
-
-fn transform_points(fft: &dyn Fft<f64>, points: &mut [Complex64]) {
-    let mut scratch = Buffer::wiped_scratch(2 * fft.get_inplace_scratch_len());
-    fft.process_with_scratch(points, complex(&mut scratch));
 }
 
 /// Coefficients rounded to integers.
@@ -295,14 +250,6 @@ fn round_wide(c: f64) -> i128 {
     const HALF: f64 = (1u64 << 63) as f64;
     let high = (c / HALF) as i64;
     (i128::from(high) << 63) + i128::from(round_word(c - high as f64 * HALF))
-}
-
-/// The largest magnitude; infinite when a coefficient is not finite.
-fn largest_of(coefficients: &[f64]) -> f64 {
-    match coefficients.iter().all(|c| c.is_finite()) {
-        true => coefficients.iter().fold(0.0, |max: f64, c| max.max(c.abs())),
-        false => f64::INFINITY,
-    }
 }
 
 pub(crate) fn check_scale(scale: f64) -> Result<(), Error> {

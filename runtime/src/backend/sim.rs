@@ -1,5 +1,5 @@
 //! Plain slots with a noise estimate: predicts the error of an encrypted run
-//! and refuses values that outgrow the modulus, at a fraction of its cost.
+//! and tells results that outgrow the modulus, at a fraction of its cost.
 //!
 //! Errors are tracked slot by slot as variances in encoded units, by
 //! [`NoiseModel`], as if those of different ciphertexts were independent; sums of what
@@ -9,6 +9,7 @@ use super::clear::{Clear, ClearCt, ClearPlain};
 use super::{Backend, PlainType};
 use crate::memory::MappedBytes;
 use crate::{Cancel, Error, NoiseModel};
+use hecc_ckks::Embedding;
 use hecc_ir::target::Basis;
 use hecc_ir::{CtType, KeyPlan, Level, Params, Plain, Scale, Step};
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 pub struct Sim {
     clear: Clear,
     noise: NoiseModel,
+    embedding: Embedding,
 }
 
 /// Slots and the variance of the error each would carry.
@@ -25,7 +27,6 @@ pub struct Sim {
 pub struct SimCt {
     clear: ClearCt,
     variance: Vec<f64>,
-    headroom: f64,
 }
 
 /// A plaintext and the variance of its rounding.
@@ -46,18 +47,13 @@ impl SimCt {
         let scale = self.clear.ty.scale.factor();
         self.variance.iter().map(|v| v.sqrt() / scale).collect()
     }
-
-    /// Bits that were never used on the way to this ciphertext: the smallest
-    /// distance of an encoded value to the modulus.
-    pub fn headroom(&self) -> f64 {
-        self.headroom
-    }
 }
 
 impl Sim {
     /// A simulation of encryption with `params`.
     pub fn new(params: &Params) -> Sim {
-        Sim { clear: Clear::new(params), noise: NoiseModel::new(params) }
+        let embedding = Embedding::new(params.n_slots());
+        Sim { clear: Clear::new(params), noise: NoiseModel::new(params), embedding }
     }
 
     /// The same for programs of so many lanes.
@@ -72,38 +68,59 @@ impl Sim {
     /// A fresh encryption.
     ///
     /// # Errors
-    /// When the number of slots is not the ring's, or a slot does not fit.
+    /// When the number of slots is not the ring's, or a slot is not finite.
     pub fn encrypt(&self, slots: &[f64], ty: CtType) -> Result<SimCt, Error> {
         let clear = self.clear.encrypt(slots, ty)?;
         let variance = vec![self.noise.fresh().powi(2); slots.len()];
-        self.checked(SimCt { clear, variance, headroom: f64::INFINITY })
+        self.checked(SimCt { clear, variance })
     }
 
-    /// Refuses a result whose encoding does not fit the modulus.
-    fn checked(&self, mut ct: SimCt) -> Result<SimCt, Error> {
-        let largest = ct.clear.slots.iter().fold(0.0f64, |max, x| max.max(x.abs()));
+    /// Bits of the modulus that decrypting a ciphertext leaves: by how many its largest coefficient, error
+    /// included, could still grow.
+    ///
+    /// # Errors
+    /// [`Error::Overflow`] when it has outgrown half of the modulus, so that something else would be
+    /// decrypted. Ciphertexts that are not decrypted may.
+    pub fn headroom(&self, ct: &SimCt) -> Result<f64, Error> {
         let CtType { level, scale, .. } = ct.clear.ty;
-        let needed = if largest > 0.0 { largest.log2() + scale.log2() + 1.0 } else { 0.0 };
+        let message = self.embedding.largest_coefficient(&ct.clear.slots) * scale.factor();
+        let needed = (message + self.largest_coefficient_error(ct)).max(1.0).log2() + 1.0;
         let available = self.noise.log_modulus(level);
-        if needed > available || largest.is_nan() {
-            return Err(Error::Overflow { needed, available, level });
+        if needed > available {
+            Err(Error::Overflow { needed, available, level })
+        } else {
+            Ok(available - needed)
         }
-        ct.headroom = ct.headroom.min(available - needed);
-        Ok(ct)
+    }
+
+    /// A bound of the errors of coefficients that most runs stay below, in encoded units.
+    fn largest_coefficient_error(&self, ct: &SimCt) -> f64 {
+        let n_slots = ct.variance.len() as f64;
+        let mean = ct.variance.iter().sum::<f64>() / n_slots;
+        self.noise.largest_of(2 * ct.variance.len(), (mean / n_slots).sqrt())
+    }
+
+    /// Refuses a result that is not finite.
+    fn checked(&self, ct: SimCt) -> Result<SimCt, Error> {
+        let level = ct.clear.ty.level;
+        let available = self.noise.log_modulus(level);
+        match ct.clear.slots.iter().all(|x| x.is_finite()) {
+            true => Ok(ct),
+            false => Err(Error::Overflow { needed: f64::INFINITY, available, level }),
+        }
     }
 
     /// A result whose errors are those of one operand plus independent ones of
     /// standard deviation `added`.
     fn noisier(&self, from: &SimCt, clear: ClearCt, added: f64) -> Result<SimCt, Error> {
         let variance = from.variance.iter().map(|v| v + added * added).collect();
-        self.checked(SimCt { clear, variance, headroom: from.headroom })
+        self.checked(SimCt { clear, variance })
     }
 }
 
 impl Backend for Sim {
     type Ct = SimCt;
     type Plain = SimPlain;
-    /// Only the whole sum has to fit the modulus.
     type Partial = SimCt;
 
     fn params(&self) -> &Params {
@@ -154,7 +171,7 @@ impl Backend for Sim {
     fn zero(&self, ty: CtType) -> Result<SimCt, Error> {
         let clear = self.clear.zero(ty)?;
         let variance = vec![0.0; clear.slots.len()];
-        Ok(SimCt { clear, variance, headroom: f64::INFINITY })
+        Ok(SimCt { clear, variance })
     }
 
     fn rotate_many(&self, ct: &SimCt, steps: &[Step], cancel: &Cancel) -> Result<Vec<SimCt>, Error> {
@@ -176,16 +193,14 @@ impl Backend for Sim {
         cancel: &Cancel,
     ) -> Result<SimCt, Error> {
         let clear_terms: Vec<_> = terms.iter().map(|(ct, plain)| (&ct.clear, &plain.clear)).collect();
-        let (clear_sum, errors) = sum.map(|sum| (sum.clear, (sum.variance, sum.headroom))).unzip();
+        let (clear_sum, errors) = sum.map(|sum| (sum.clear, sum.variance)).unzip();
         let clear = self.clear.add_products(clear_sum, &clear_terms, cancel)?;
-        let nothing = || (vec![0.0; clear.slots.len()], f64::INFINITY);
-        let (mut variance, headroom) = errors.unwrap_or_else(nothing);
+        let mut variance = errors.unwrap_or_else(|| vec![0.0; clear.slots.len()]);
         for (ct, plain) in terms {
             cancel.check()?;
             add_variances(&mut variance, ct, plain);
         }
-        let operands: Vec<_> = terms.iter().map(|term| term.0).collect();
-        Ok(SimCt { clear, variance, headroom: headroom.min(least_headroom(&operands)) })
+        Ok(SimCt { clear, variance })
     }
 
     fn total(&self, sum: SimCt) -> Result<SimCt, Error> {
@@ -204,13 +219,13 @@ impl Backend for Sim {
             let n = copies[&std::ptr::from_ref(ct)];
             variance.iter_mut().zip(&ct.variance).for_each(|(sum, v)| *sum += n * v);
         }
-        self.checked(SimCt { clear, variance, headroom: least_headroom(terms) })
+        self.checked(SimCt { clear, variance })
     }
 
     fn sub(&self, a: &SimCt, b: &SimCt) -> Result<SimCt, Error> {
         let clear = self.clear.sub(&a.clear, &b.clear)?;
         let variance = a.variance.iter().zip(&b.variance).map(|(v, w)| v + w).collect();
-        self.checked(SimCt { clear, variance, headroom: least_headroom(&[a, b]) })
+        self.checked(SimCt { clear, variance })
     }
 
     fn neg(&self, ct: &SimCt) -> Result<SimCt, Error> {
@@ -228,7 +243,7 @@ impl Backend for Sim {
         let message = ct.clear.ty.scale.factor() * rounding;
         let error = |(v, x): (&f64, &f64)| v * weight * weight + (x * message).powi(2);
         let variance = ct.variance.iter().zip(&ct.clear.slots).map(error).collect();
-        self.checked(SimCt { clear, variance, headroom: ct.headroom })
+        self.checked(SimCt { clear, variance })
     }
 
     fn mul(&self, a: &SimCt, b: &SimCt) -> Result<SimCt, Error> {
@@ -239,7 +254,7 @@ impl Backend for Sim {
             x * x * b.variance[i] + y * y * a.variance[i] + a.variance[i] * b.variance[i]
         };
         let variance = (0..clear.slots.len()).map(error).collect();
-        self.checked(SimCt { clear, variance, headroom: least_headroom(&[a, b]) })
+        self.checked(SimCt { clear, variance })
     }
 
     fn square(&self, ct: &SimCt) -> Result<SimCt, Error> {
@@ -247,7 +262,7 @@ impl Backend for Sim {
         let scale = ct.clear.ty.scale.factor();
         let error = |(v, x): (&f64, &f64)| 4.0 * (x * scale).powi(2) * v + 2.0 * v * v;
         let variance = ct.variance.iter().zip(&ct.clear.slots).map(error).collect();
-        self.checked(SimCt { clear, variance, headroom: ct.headroom })
+        self.checked(SimCt { clear, variance })
     }
 
     fn relin(&self, ct: &SimCt) -> Result<SimCt, Error> {
@@ -278,8 +293,4 @@ fn add_variances(sums: &mut [f64], ct: &SimCt, plain: &SimPlain) {
             *sum += weight * weight * variance + message * message * plain.variance;
         }
     }
-}
-
-fn least_headroom(operands: &[&SimCt]) -> f64 {
-    operands.iter().fold(f64::INFINITY, |least, ct| least.min(ct.headroom))
 }

@@ -1,7 +1,7 @@
 //! Writes small programs by hand and runs them on any back end.
 #![allow(dead_code)]
 
-use hecc_ir::program::{Expected, PlainUse, Port};
+use hecc_ir::program::{Expected, PlainUse, Port, RangeBasis};
 use hecc_ir::{CtType, Instr, KeyPlan, Layout, Level, Manifest, Params, Plain, Program, Reg};
 use hecc_ir::{Scale, SecurityLevel, Shape, Step, Tensor};
 use hecc_runtime::{Backend, Error, Executor, RunReport, port};
@@ -95,7 +95,8 @@ impl Draft {
 
     fn port(&self, name: String, ty: CtType) -> Port {
         let layout = Layout::contiguous(Shape(vec![self.n_slots]), self.n_slots);
-        Port { name, layout, ty, range: (-1.0, 1.0), expected: None }
+        let (range, basis) = ((-1.0, 1.0), RangeBasis::Samples);
+        Port { name, layout, ty, range, declared: range, basis, expected: None }
     }
 
     /// A new input of one ciphertext at the top level.

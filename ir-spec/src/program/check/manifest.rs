@@ -47,8 +47,12 @@ fn ports(errors: &mut Errors, manifest: &Manifest, ports: &[Port], place: fn(usi
         if let Err(error) = port.layout.check(manifest.n_slots()) {
             errors.report(ProgramRule::PortSound, place, error.to_string());
         }
-        let (low, high) = port.range;
-        errors.require(low <= high, ProgramRule::PortSound, place, || format!("{low} to {high} is no range"));
+        for (low, high) in [port.range, port.declared] {
+            let is_ordered = low <= high;
+            errors.require(is_ordered, ProgramRule::PortSound, place, || {
+                format!("{low} to {high} is no range")
+            });
+        }
         let degree = port.ty.degree;
         errors.require(degree == 1, ProgramRule::PortSound, place, || format!("degree {degree} is not 1"));
         errors.type_range(port.ty, &manifest.params, ProgramRule::PortSound, place);
