@@ -1,12 +1,6 @@
-//! What programs are compiled for, and what instructions the engine uses.
+//! Which instructions of its machine the command uses.
 
 #![allow(clippy::unwrap_used)] // helpers outside of test functions
-
-#[path = "support/folder.rs"]
-#[allow(dead_code)]
-mod folder;
-#[path = "support/idx.rs"]
-mod idx;
 
 use std::process::Command;
 
