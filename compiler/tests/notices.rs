@@ -13,7 +13,6 @@ mod idx;
 mod npz;
 
 use folder::Folder;
-use npz::array;
 
 /// Files of two key pairs, and results that claim to be of another one.
 #[test]

@@ -31,7 +31,7 @@ fn results_are_the_same_with_all_instructions() {
     {
         let q = primes::near(bits, ring_degree, 5, &[]).unwrap();
         let p = primes::below(special_bits, ring_degree, 2, &q).unwrap();
-        let params = Params { ring_degree, q, p, digit_limbs: 2, security: Security::InsecureByName };
+        let params = Params { ring_degree, q, p, digit_limbs: 2, security: SecurityLevel::Insecure };
         let ct = {
             Instructions::limit(Instructions::Portable);
             let ctx = Context::new(&params).unwrap();
