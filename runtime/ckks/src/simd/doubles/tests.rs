@@ -105,6 +105,9 @@ impl Doubles for Plain {
     fn prefetch(self, _: &[u8], _: usize) {}
 }
 
+/// A kernel of pairs of vectors.
+type PairsOf<'a> = &'a dyn Fn(&mut [[&mut [u64]; 2]]);
+
 /// One of four.
 fn first(four: [f64; 4]) -> i128 {
     four[0] as i128
@@ -198,7 +201,7 @@ proptest! {
         let bytes = at_rest(&limbs(rows, m.p, seed.rotate_left(9)).concat(), m.byte_width());
         let key = [Residues { bytes: &bytes, width: m.byte_width(), rows }];
         let first = || First { digit: first };
-        let pair = |both: &mut [u64], run: &dyn Fn(&mut [[&mut [u64]; 2]])| {
+        let pair = |both: &mut [u64], run: PairsOf| {
             let (out0, out1) = both.split_at_mut(LEN);
             run(&mut [[out0, out1]]);
         };
