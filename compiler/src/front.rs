@@ -14,7 +14,7 @@ pub mod weights;
 
 use crate::diag::{Code, Diagnostic, Diagnostics, Label};
 use crate::model::Model;
-use hecc_ir::machine::{Bound, Excess};
+use hecc_ir::machine::{Bound, Excess, free_memory};
 use std::path::{Path, PathBuf};
 
 /// Largest file, and most bytes of tensors after unpacking, that is read, however much memory is free.
@@ -137,5 +137,6 @@ fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String, Diagnostic> {
 
 /// The content of a file of at most [`MAX_BYTES`], and no more than is free.
 pub(crate) fn read_bounded(path: &Path) -> Result<Vec<u8>, Diagnostic> {
-    file::read_at_most(path, MAX_BYTES)
+    let free = free_memory().map_or(MAX_BYTES, |free| free as u64);
+    file::read_at_most(path, MAX_BYTES.min(free))
 }

@@ -136,17 +136,23 @@ fn results_do_not_depend_on_memory() {
     assert!(folder.prints("eval small.hecp").contains("peak memory"));
 }
 
-/// Machines without AVX-512 take several times as long for wide primes.
+/// A machine that takes several times as long for wide primes gets narrow ones.
 #[test]
 fn primes_are_as_wide_as_the_target_likes() {
     let folder = Folder::new();
+    let mut slow: Value = serde_json::from_str(include_str!("../targets/ckks-avx2.json")).unwrap();
+    for ring in slow["rings"].as_array_mut().unwrap() {
+        ring["wide"]["factor"] = json!(5.0);
+    }
+    folder.write("slow.json", slow.to_string());
     let widest = |target: &str| {
         let bench = folder.prints_json(&format!("bench small.hec --data data.npz {target} --json"));
         assert_eq!((bench["agree"].as_u64(), bench["n"].as_u64()), (Some(3), Some(3)));
         let bits = ["q_bits", "p_bits"].map(|key| bench[key].as_array().unwrap().clone()).concat();
         bits.iter().map(|bits| bits.as_f64().unwrap()).fold(0.0, f64::max)
     };
-    assert!(widest("--target avx2") < 31.0);
+    assert!(widest("--target slow.json") < 31.0);
+    assert!(widest("--target avx2") > 31.0);
     assert!(widest("--target avx512") > 31.0);
     assert_eq!(widest(""), widest("--target native"));
 }
@@ -160,9 +166,9 @@ fn programs_are_for_the_machine_at_hand_or_say_which() {
         let line = format!("bench small.hec --data data.npz --count 1 {options} --json");
         folder.prints_json_without_vectors(&line)["target"].clone()
     };
-    assert_eq!(target(""), "ckks-portable");
-    assert_eq!(target("--target native"), "ckks-portable");
-    assert_eq!(target("--target avx2"), "ckks-avx2");
+    assert_eq!(target(""), "ckks-avx2");
+    assert_eq!(target("--target native"), "ckks-avx2");
+    assert_eq!(target("--target avx512"), "ckks-avx512");
 
     let abroad = folder.prints_json_without_vectors("compile small.hec --json");
     let bytes = folder.read("small.hecp");
@@ -170,13 +176,13 @@ fn programs_are_for_the_machine_at_hand_or_say_which() {
     assert!(bytes == folder.read("small.hecp"));
     assert!(folder.prints("inspect small.hecp").starts_with("# compiled for ckks-avx512\n"));
     let native = folder.prints_json_without_vectors("compile small.hec --target native --json");
-    assert!(folder.prints("inspect small.hecp").starts_with("# compiled for ckks-portable\n"));
+    assert!(folder.prints("inspect small.hecp").starts_with("# compiled for ckks-avx2\n"));
 
     let seconds = |figures: &Value, key: &str| figures[key].as_f64();
     let here = seconds(&abroad, "expected_time_here_s").unwrap();
     let rescheduled = seconds(&abroad, "expected_time_native_s").unwrap();
     let compiled = seconds(&native, "expected_time_one_thread_s").unwrap();
-    assert!(here >= rescheduled && here > 2.0 * seconds(&abroad, "expected_time_one_thread_s").unwrap());
+    assert!(here >= rescheduled && here > seconds(&abroad, "expected_time_one_thread_s").unwrap());
     assert!((0.7..1.5).contains(&(rescheduled / compiled)), "{rescheduled} {compiled}");
     assert_eq!(seconds(&native, "expected_time_here_s"), None);
 }
@@ -729,97 +735,17 @@ fn errors_are_json_for_scripts() {
     assert!(errors.to_string().contains("H001"), "{errors}");
 }
 
-/// Files of two key pairs, and results that claim to be of another one.
 #[test]
-fn files_of_other_keys_are_refused() {
-    let folder = Folder::deployed();
-    folder.prints("eval small.hecp");
-    folder.prints("keygen small.hecm --secret other.hecs --eval-keys other.heck");
-    folder.prints("encrypt small.hecm --secret other.hecs --data data.npz -o other.hect");
-    let mut forged = folder.read("result.hect");
-    forged[39..55].copy_from_slice(&folder.read("other.hecs")[39..55]);
-    folder.write("forged.hect", resealed(forged));
-    let lines = [
-        ("eval small.hecp --eval-keys other.heck -o new.hect", "H087"),
-        ("eval small.hecp --input other.hect -o new.hect", "H087"),
-        ("decrypt small.hecm --secret other.hecs", "H087"),
-        ("decrypt small.hecm --secret other.hecs --input forged.hect", "H086"),
-        ("decrypt small.hecm --secret other.hecs --input forged.hect --share round:12 --error 1e-6", "H086"),
-    ];
-    for (line, code) in lines {
-        assert!(folder.refuses(line).contains(code), "{line}");
-    }
-}
-
-/// Makes the checksum of a bundle right again.
-fn resealed(mut bundle: Vec<u8>) -> Vec<u8> {
-    use sha2::{Digest, Sha256};
-    let digest = Sha256::new_with_prefix(&bundle[..63]).chain_update(&bundle[71..]).finalize();
-    bundle[63..71].copy_from_slice(&digest[..8]);
-    bundle
-}
-
-#[test]
-fn results_of_other_inputs_are_refused() {
-    let folder = Folder::deployed();
-    folder.prints("eval small.hecp");
-    folder.write("first.hect", folder.read("input.hect"));
-    folder.prints("encrypt small.hecm --data data.npz --index 1");
-    let older = folder.refuses("decrypt small.hecm");
-    assert!(older.contains("H088") && older.contains("--answers"), "{older}");
-    assert!(folder.refuses("decrypt small.hecm --answers input.hect").contains("H088"));
-    assert!(folder.refuses("decrypt small.hecm --answers data.npz").contains("H073"));
-    assert!(folder.prints("decrypt small.hecm --answers first.hect").contains("prediction"));
-    assert!(folder.prints("decrypt small.hecm --any-input").contains("prediction"));
-    folder.prints("eval small.hecp");
-    assert!(folder.prints("decrypt small.hecm").contains("prediction"));
-}
-
-#[test]
-fn more_samples_than_were_encrypted_are_not_decrypted() {
-    let folder = Folder::new();
-    folder.prints("compile small.hec --batch 4");
-    folder.prints("keygen small.hecm");
-    folder.prints("encrypt small.hecm --data data.npz --count 2");
-    folder.prints("eval small.hecp");
-    assert_eq!(folder.prints("decrypt small.hecm").matches("prediction ").count(), 2);
-    assert_eq!(folder.prints("decrypt small.hecm --count 1").matches("prediction ").count(), 1);
-    for n in [3, 5] {
-        let refused = folder.refuses(&format!("decrypt small.hecm --count {n}"));
-        assert!(refused.contains("H080") && refused.contains("--count"), "{refused}");
-    }
-}
-
-/// Values in the declared range that are ten times as large as those of calibration, and their fourth powers: wherever
-/// they are refused, no number is printed.
-#[test]
-fn values_beyond_calibration_give_no_number() {
-    let folder = Folder::new();
-    folder.write(
-        "power.hec",
-        "model power {
-  weights random(seed = 1)
-  input x: [16] in -10..10
-  a = affine(x, scale = 3)
-  b = square(a)
-  c = square(b)
-  y = dense(c, features = 2)
-  output y
-}
-",
-    );
-    folder.samples("small.npz", &[16], 0.3);
-    folder.samples("large.npz", &[16], 8.0);
-    folder.prints("compile power.hec --calibrate small.npz");
-    folder.prints("keygen power.hecm");
-    let way = ["encrypt power.hecm --data large.npz", "eval power.hecp", "decrypt power.hecm"];
-    let refused = way.iter().find(|line| !folder.hecc(line).status.success()).expect("it is refused");
-    let message = folder.refuses(refused);
-    assert!(message.contains("H086") || message.contains("H074"), "{message}");
-    for command in ["run", "check", "bench"] {
-        let line = format!("{command} power.hec --calibrate small.npz --data large.npz --count 2");
-        let message = folder.refuses(&line);
-        let is_counted = message.contains("H086") && message.contains("2 of 2 results were refused");
-        assert!(is_counted || message.contains("H074"), "{message}");
+fn instructions_are_limited_by_those_there_are() {
+    let explain = |name: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hecc"));
+        command.args(["explain", "H021"]).env("HECC_INSTRUCTIONS", name).output().unwrap()
+    };
+    assert!(explain("avx2").status.success());
+    let refused = explain("sse9");
+    assert!(!refused.status.success());
+    let said = String::from_utf8(refused.stderr).unwrap();
+    for part in ["there are no instructions `sse9`", "HECC_INSTRUCTIONS", "portable, avx2, avx512"] {
+        assert!(said.contains(part), "{said}");
     }
 }

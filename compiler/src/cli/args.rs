@@ -111,7 +111,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "SAMPLES.npz")]
     pub calibrate: Option<PathBuf>,
     /// Machine to compile for: `native`, this one, which `run`, `bench` and `check` take if not told; `avx512`, which
-    /// all others take, so that programs are the same bytes wherever they are compiled; `avx2`, `portable`,
+    /// all others take, so that programs are the same bytes wherever they are compiled; `avx2`,
     /// or a profile (JSON) that `hecc calibrate` measured.
     #[arg(long, value_name = "TARGET")]
     pub target: Option<PathBuf>,

@@ -40,11 +40,16 @@ pub(super) fn zero_slots(circuit: &Circuit) -> Zeros {
     outputs.map(|cts| cts.iter().map(is_zero).collect()).collect()
 }
 
-/// A number within a range, or within what of it is finite, that has nothing to do with the others.
+/// A number within a range, or next to its end if it has one only, that has nothing to do with the others.
 fn irregular(index: usize, (low, high): (f64, f64)) -> f64 {
-    let (low, high) = (low.max(-1.0), high.min(1.0));
-    let share = ((index as f64 + 1.0) * 12.9898).sin() * 43758.5453;
-    if low < high { low + (high - low) * share.rem_euclid(1.0) } else { low }
+    let (low, high) = match (low.is_finite(), high.is_finite()) {
+        (true, true) => (low, high),
+        (true, false) => (low, low + 1.0),
+        (false, true) => (high - 1.0, high),
+        (false, false) => (-1.0, 1.0),
+    };
+    let share = (((index as f64 + 1.0) * 12.9898).sin() * 43758.5453).rem_euclid(1.0);
+    low * (1.0 - share) + high * share
 }
 
 /// What to expect of every output of a leveled circuit, for values up to `headroom_bits` larger than the sample inputs (tensors)
@@ -157,6 +162,17 @@ mod tests {
             let turned = builder.push_typed(Op::Rotate(half, Step::new(6, 8)), raised);
             builder.push_typed(Op::Add(vec![half, turned]), raised)
         })
+    }
+
+    #[test]
+    fn irregular_numbers_differ_in_every_range() {
+        let infinite = f64::INFINITY;
+        for range in [(-1.0, 1.0), (5.0, 10.0), (3.0, infinite), (-infinite, -3.0), (-infinite, infinite)] {
+            let numbers: Vec<f64> = (0..4).map(|index| irregular(index, range)).collect();
+            assert!(numbers.iter().all(|x| (range.0..=range.1).contains(x)), "{numbers:?}");
+            let curvatures = numbers.windows(3).map(|x| x[0] - 2.0 * x[1] + x[2]);
+            assert!(curvatures.into_iter().all(|curvature| curvature != 0.0), "{numbers:?}");
+        }
     }
 
     #[test]

@@ -4,8 +4,10 @@
 //! first bytes; nothing is set aside for bytes that do not come.
 
 use super::super::problems;
+use crate::front::large;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::file;
+use hecc_ir::machine::Bound;
 use hecc_ir::{Manifest, artifact};
 use hecc_runtime::Error;
 use hecc_runtime::bundle::{self, Fingerprint};
@@ -71,6 +73,9 @@ impl Announced {
         }
         let there = file.metadata().ok().filter(|found| found.is_file()).map(|found| found.len());
         let (missing, room) = (n_bytes + 1 - bytes.len() as u64, n_bytes.min(there.unwrap_or(PIECE)) + 1);
+        let place = || Label::file(path.display().to_string(), "");
+        let whole = n_bytes.min(there.unwrap_or(n_bytes));
+        Bound::Free.check(whole as usize).map_err(|excess| large(place(), Some(excess)))?;
         let reserved = bytes.try_reserve_exact((room as usize).saturating_sub(bytes.len()));
         let read =
             reserved.map_err(io::Error::other).and_then(|()| file.take(missing).read_to_end(&mut bytes));

@@ -10,6 +10,8 @@
 //! whole numbers, mostly between -p and p; in memory they are words, which have the bits of doubles
 //! above 2^52 once those of 2^52 are set.
 
+#[cfg(test)]
+mod tests;
 pub(super) mod transform;
 
 use crate::kernels::{First, Weighted};
@@ -91,8 +93,8 @@ impl<D: Doubles> Prime<D> {
     }
 
     /// x modulo p. For |x| up to 2^52 that is at most (p + 1) / 2: 1/p is off by 2^-53 of it, hence the
-    /// quotient by 1/2 and 2^-1 / p. For whole |x| up to 2^53 p it is at most 2p: the quotient is off by one
-    /// more where it passes 2^51, and by one for 1/p. The difference is exact, as it fits a double.
+    /// quotient by 1/2 and 2^-1 / p. For whole x from 0 to 2^53 p it is at most 2p in magnitude: the quotient is off by
+    /// one as it rounds to even numbers there, and by one for 1/p. The difference is exact, as it fits a double.
     #[inline(always)]
     fn reduce(self, x: D::Four) -> D::Four {
         let quotient = self.on.sub(self.on.mul_add(x, self.inverse, self.round), self.round);

@@ -36,8 +36,8 @@ impl Instructions {
     }
 
     /// Sets the most that contexts of this process use which are made from now on, to measure on one
-    /// machine what programs take on others. Transforms modulo primes from 2^50 on come from a library that uses
-    /// what the machine has.
+    /// machine what programs take on others. Transforms for [`Instructions::Portable`], and modulo primes from 2^50
+    /// on, come from a library that uses what the machine has.
     pub fn limit(most: Instructions) {
         LIMIT.store(most as u8, Ordering::Relaxed);
     }

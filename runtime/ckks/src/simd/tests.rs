@@ -1,7 +1,5 @@
 //! Vector forms against portable ones, through the entry points of the kernels.
 
-mod doubles;
-
 use super::*;
 use crate::automorphism::Automorphism;
 use crate::kernels::{self, First, Weighted, portable};
@@ -10,7 +8,7 @@ use crate::packed::{Residues, SLACK};
 use crate::primes;
 use proptest::prelude::*;
 
-const LEN: usize = 2 * BLOCK;
+pub(super) const LEN: usize = 2 * BLOCK;
 
 /// The vector forms of this machine that take a prime.
 fn forms(p: u64) -> Vec<Modulus> {
@@ -21,12 +19,12 @@ fn forms(p: u64) -> Vec<Modulus> {
     avx2.into_iter().chain(fma).chain(ifma).map(|vectors| Modulus::with(p, vectors)).collect()
 }
 
-fn prime(bits: u32) -> u64 {
+pub(super) fn prime(bits: u32) -> u64 {
     primes::below(bits, LEN, 1, &[]).expect("small rings have primes")[0]
 }
 
 /// Residues of `n` limbs, with the extremes among them; seed 0 gives only those.
-fn limbs(n: usize, bound: u64, seed: u64) -> Vec<Vec<u64>> {
+pub(super) fn limbs(n: usize, bound: u64, seed: u64) -> Vec<Vec<u64>> {
     let mut state = seed | 1;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -40,25 +38,25 @@ fn limbs(n: usize, bound: u64, seed: u64) -> Vec<Vec<u64>> {
     (0..n).map(|_| (0..LEN).map(|_| next()).collect()).collect()
 }
 
-fn slices(limbs: &[Vec<u64>]) -> Vec<&[u64]> {
+pub(super) fn slices(limbs: &[Vec<u64>]) -> Vec<&[u64]> {
     limbs.iter().map(Vec::as_slice).collect()
 }
 
 /// Words in `width` bytes each, and what vector loads may touch.
-fn at_rest(words: &[u64], width: usize) -> Vec<u8> {
+pub(super) fn at_rest(words: &[u64], width: usize) -> Vec<u8> {
     let bytes = words.iter().flat_map(|word| word.to_le_bytes().into_iter().take(width));
     bytes.chain([0xff; SLACK]).collect()
 }
 
 /// Checks that two forms make the same of `start`.
-fn check(start: &[u64], vector: impl Fn(&mut [u64]), plain: impl Fn(&mut [u64])) {
+pub(super) fn check(start: &[u64], vector: impl Fn(&mut [u64]), plain: impl Fn(&mut [u64])) {
     let (mut x, mut y) = (start.to_vec(), start.to_vec());
     vector(&mut x);
     plain(&mut y);
     assert_eq!(x, y);
 }
 
-fn seeds() -> impl Strategy<Value = u64> {
+pub(super) fn seeds() -> impl Strategy<Value = u64> {
     prop_oneof![1 => Just(0), 9 => any::<u64>()]
 }
 

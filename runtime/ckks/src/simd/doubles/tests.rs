@@ -1,12 +1,19 @@
 //! The arithmetic in doubles on any machine, by a portable twin of its vectors, against the kernels in words.
 
-use super::*;
-use crate::modulus::Factor;
-use crate::simd::doubles::transform::{self, Roots};
-use crate::simd::doubles::{self, Doubles};
+use super::transform::{self, Roots};
+use super::{Doubles, Prime};
+use crate::kernels::{First, Weighted, portable};
+use crate::modulus::Modulus;
+use crate::packed::Residues;
+use crate::primes;
+use crate::simd::Vectors;
+use crate::simd::doubles;
+use crate::simd::tests::{LEN, at_rest, check, limbs, prime, seeds, slices};
 use crate::transform::{Transform, root_of_unity};
+use proptest::prelude::*;
 
-/// Four doubles one after the other.
+/// Four doubles one after the other. It checks that nothing is rounded but what is meant to be: sums never, and of
+/// products only `mul` and `mul_add`.
 #[derive(Clone, Copy)]
 struct Plain;
 
@@ -16,6 +23,20 @@ fn zip(x: [f64; 4], y: [f64; 4], op: impl Fn(f64, f64) -> f64) -> [f64; 4] {
 
 fn zip_bits(x: [f64; 4], y: [f64; 4], op: impl Fn(u64, u64) -> u64) -> [f64; 4] {
     zip(x, y, |x, y| f64::from_bits(op(x.to_bits(), y.to_bits())))
+}
+
+fn exact_sum(x: f64, y: f64) -> f64 {
+    let sum = x + y;
+    let rest = sum - x;
+    assert_eq!((x - (sum - rest)) + (y - rest), 0.0, "{x} + {y} is rounded");
+    sum
+}
+
+/// x · y + z of whole numbers.
+fn exact_product(x: f64, y: f64, z: f64) -> f64 {
+    let result = x.mul_add(y, z);
+    assert_eq!(result as i128, x as i128 * y as i128 + z as i128, "{x} · {y} + {z} is rounded");
+    result
 }
 
 impl Doubles for Plain {
@@ -42,11 +63,11 @@ impl Doubles for Plain {
     }
 
     fn add(self, x: [f64; 4], y: [f64; 4]) -> [f64; 4] {
-        zip(x, y, |x, y| x + y)
+        zip(x, y, exact_sum)
     }
 
     fn sub(self, x: [f64; 4], y: [f64; 4]) -> [f64; 4] {
-        zip(x, y, |x, y| x - y)
+        zip(x, y, |x, y| exact_sum(x, -y))
     }
 
     fn mul(self, x: [f64; 4], y: [f64; 4]) -> [f64; 4] {
@@ -58,11 +79,11 @@ impl Doubles for Plain {
     }
 
     fn mul_sub(self, x: [f64; 4], y: [f64; 4], z: [f64; 4]) -> [f64; 4] {
-        std::array::from_fn(|i| x[i].mul_add(y[i], -z[i]))
+        std::array::from_fn(|i| exact_product(x[i], y[i], -z[i]))
     }
 
     fn sub_mul(self, z: [f64; 4], x: [f64; 4], y: [f64; 4]) -> [f64; 4] {
-        std::array::from_fn(|i| (-x[i]).mul_add(y[i], z[i]))
+        std::array::from_fn(|i| exact_product(-x[i], y[i], z[i]))
     }
 
     fn or(self, x: [f64; 4], y: [f64; 4]) -> [f64; 4] {
@@ -84,13 +105,42 @@ impl Doubles for Plain {
     fn prefetch(self, _: &[u8], _: usize) {}
 }
 
+/// A kernel of pairs of vectors.
+type PairsOf<'a> = &'a dyn Fn(&mut [[&mut [u64]; 2]]);
+
+/// One of four.
+fn first(four: [f64; 4]) -> i128 {
+    four[0] as i128
+}
+
 proptest! {
+    #[test]
+    fn remainders_are_as_small_as_said(bits in 21u32..=50, x in -1.0f64..=1.0, factor: u64) {
+        let m = Modulus::with(prime(bits), Vectors::None);
+        let (on, p) = (Prime::new(Plain, m.p), i128::from(m.p));
+        let factor = m.factor(factor);
+        let to = |bound: f64| (x * bound).round();
+        for bound in [2.0 * m.p as f64, 4.0 * m.p as f64] {
+            let x = to(bound);
+            let value = if bound > 3.0 * m.p as f64 { factor.value.min(m.p - factor.value) } else { factor.value };
+            let scaled = first(on.scale([x; 4], on.factor(&m, m.factor(value))));
+            prop_assert_eq!((x as i128 * i128::from(value) - scaled) % p, 0);
+            prop_assert!(scaled.abs() < p);
+        }
+        let large = to(m.p as f64 * 2f64.powi(53)).abs();
+        for (x, limit) in [(to(2f64.powi(52)), (p + 1) / 2), (large, 2 * p)] {
+            let reduced = first(on.reduce([x; 4]));
+            prop_assert_eq!((x as i128 - reduced) % p, 0);
+            prop_assert!(reduced.abs() <= limit, "{} modulo {}: {}", x, p, reduced);
+        }
+    }
+
     #[test]
     fn loops_agree(bits in 21u32..=50, from in 20u32..=52, seed in seeds()) {
         let m = Modulus::with(prime(bits), Vectors::None);
         let x = &limbs(1, m.p, seed)[0];
         let y = &limbs(1, m.p, seed.rotate_left(5))[0];
-        let factor: Factor = m.factor(y[7]);
+        let factor = m.factor(y[7]);
         check(x, |x| doubles::scale(Plain, &m, x, factor), |x| portable::scale(&m, x, factor));
         check(x, |x| doubles::sub_scale(Plain, &m, x, y, factor), |x| portable::sub_scale(&m, x, y, factor));
         check(x, |x| doubles::add_scaled(Plain, &m, x, y, factor), |x| portable::add_scaled(&m, x, y, factor));
@@ -103,9 +153,16 @@ proptest! {
     }
 
     #[test]
-    fn sums_of_products_agree(bits in 21u32..=50, from in 20u32..=50, n in 1usize..40, seed in seeds()) {
+    fn sums_of_products_agree(
+        bits in 21u32..=50, from in 20u32..=50, n in 1usize..40, seed in seeds(), equal: bool,
+    ) {
         let m = Modulus::with(prime(bits), Vectors::None);
-        let [a, b, c] = [0, 5, 9].map(|turn| limbs(n, m.p, seed.rotate_left(turn)));
+        let terms = |turn: u32| {
+            let limbs = limbs(n, m.p, seed.rotate_left(turn));
+            // Equal products are rounded alike, so that what is left adds up.
+            if equal { vec![limbs[0].clone(); n] } else { limbs }
+        };
+        let [a, b, c] = [0, 5, 9].map(terms);
         let bytes: Vec<_> = a.iter().map(|limb| at_rest(limb, m.byte_width())).collect();
         let packed: Vec<_> = bytes.iter().map(|bytes| Residues { bytes, width: m.byte_width(), rows: 1 }).collect();
         let [b, c] = [&b, &c].map(|limbs| limbs.iter().map(|limb| Residues::of_words(limb)).collect::<Vec<_>>());
@@ -144,7 +201,7 @@ proptest! {
         let bytes = at_rest(&limbs(rows, m.p, seed.rotate_left(9)).concat(), m.byte_width());
         let key = [Residues { bytes: &bytes, width: m.byte_width(), rows }];
         let first = || First { digit: first };
-        let pair = |both: &mut [u64], run: &dyn Fn(&mut [[&mut [u64]; 2]])| {
+        let pair = |both: &mut [u64], run: PairsOf| {
             let (out0, out1) = both.split_at_mut(LEN);
             run(&mut [[out0, out1]]);
         };
