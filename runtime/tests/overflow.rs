@@ -81,6 +81,9 @@ fn coefficients_outgrow_the_modulus_and_slots_do_not() {
     assert!(is_wrong(&encrypted(&program, &flat), &flat));
 }
 
+/// Bits that a result leaves at least if it is not refused for coming near the modulus.
+const NEAR_BITS: f64 = 0.25;
+
 /// Inputs of many sizes: the simulation is right about each, on both sides.
 #[test]
 fn encryption_fails_exactly_where_the_simulation_says() {
@@ -94,7 +97,9 @@ fn encryption_fails_exactly_where_the_simulation_says() {
         match headroom(&program, &input) {
             Some(left) => {
                 n_right += 1;
-                let error = largest_difference(&found.unwrap(), &input);
+                // Clients refuse what comes near the modulus too.
+                assert!(found.is_some() || left < NEAR_BITS, "{left} bits left");
+                let error = found.map_or(0.0, |found| largest_difference(&found, &input));
                 assert!(error < 1e-3, "{left} bits left, error {error}");
             }
             None => {
