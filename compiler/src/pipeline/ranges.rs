@@ -58,7 +58,7 @@ const N_DRAWN: u64 = 4;
 /// Samples that are stretched over other ranges.
 const N_STRETCHED: usize = 2;
 /// Halvings that find how far a range reaches.
-const N_HALVINGS: usize = 5;
+const N_HALVINGS: usize = 8;
 
 impl Calibration {
     /// Of a model and its normal form.

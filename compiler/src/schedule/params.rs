@@ -147,7 +147,7 @@ impl Needs {
     }
 
     fn coefficient(&mut self, largest: f64, kind: Kind, above: u32, headroom_bits: f64) {
-        let log2 = largest.max(f64::MIN_POSITIVE).log2() + headroom_bits;
+        let log2 = (largest.max(f64::MIN_POSITIVE).log2() + headroom_bits).max(LEAST_LOG2);
         let known = self.largest.entry((kind, above)).or_insert(log2);
         *known = log2.max(*known);
     }
@@ -179,6 +179,8 @@ impl Kind {
     }
 }
 
+/// With its sign a coefficient counts at least a tenth of a bit beyond its scale: no scale exceeds its modulus.
+const LEAST_LOG2: f64 = -0.9;
 /// Bits beyond plaintexts, for primes that are not quite as wide as asked for.
 const PLAIN_MARGIN_BITS: f64 = 0.5;
 /// Room for the error of a key switch: bits of the special primes beyond the
