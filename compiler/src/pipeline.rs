@@ -186,8 +186,6 @@ pub enum CompileError {
     },
     /// No layout of the family asked for holds a layer.
     Unplaced(Unplaced),
-    /// The declared range has no end, so that nothing bounds what its inputs give.
-    EndlessRange,
     /// No ring has room for the bound of what inputs of the declared range give.
     BoundTooLarge {
         /// What is wrong with the best ring.
@@ -324,10 +322,7 @@ impl Job<'_> {
 
     /// With a bound, and without it to compare.
     fn compile_bounded(&self, calibration: &Calibration) -> Result<Compiled, CompileError> {
-        let (low, high) = self.model.input().1;
-        if !(low.is_finite() && high.is_finite()) {
-            return Err(CompileError::EndlessRange);
-        }
+        let range = self.model.input().1;
         let options = Options { range_bound: false, validate: false, ..self.options.clone() };
         let without = Job { options: &options, ..*self }.compile_calibrated(calibration);
         match self.compile_calibrated(calibration) {
@@ -336,7 +331,7 @@ impl Job<'_> {
                 Ok(Compiled { without_bound, ..compiled })
             }
             Err(cause @ (CompileError::TooDeep { .. } | CompileError::TooCoarse { .. })) => {
-                let bound = |compiled: &Compiled| Outputs::at_most(&compiled.leveled, (low, high)).element;
+                let bound = |compiled: &Compiled| Outputs::at_most(&compiled.leveled, range).element;
                 let without_bound = without.ok().map(|compiled| (compiled.likeness(), bound(&compiled)));
                 Err(CompileError::BoundTooLarge { cause: Box::new(cause), without_bound })
             }

@@ -85,7 +85,7 @@ fn cases() -> Vec<Case> {
 fn compiled(case: &Case) -> Compiled {
     let n_slots = N_SLOTS * case.batch;
     let batch = Some(case.batch);
-    let options = Options { precision: 1e-3, samples: case.tensors(), batch, ..options_for(n_slots) };
+    let options = Options { precision: 1e-2, samples: case.tensors(), batch, ..options_for(n_slots) };
     compile(&case.model, &options).unwrap()
 }
 
@@ -182,15 +182,6 @@ fn a_tenth_of_the_range_at_a_real_ring() {
         let error = error(&case.model, &inputs, &connected.predict_batch(&inputs));
         assert!(error < 1e-3 * largest.max(1.0), "{error}");
     }
-}
-
-#[test]
-fn ranges_without_an_end_have_no_bound() {
-    let model = chain((0.0, f64::INFINITY), &[square()]);
-    let options = Options { range_bound: true, ..options_for(N_SLOTS) };
-    assert!(matches!(compile(&model, &options), Err(CompileError::EndlessRange)));
-    let served = compile(&model, &options_for(N_SLOTS)).unwrap().served;
-    assert!(served.range.1.is_finite() && !served.is_whole());
 }
 
 /// Inputs at the ends of the range that make the largest output coefficient larger, one element after another.

@@ -86,12 +86,6 @@ pub fn compile(args: &ModelArgs, error: CompileError) -> Diagnostics {
                 .help("check the weights and activation coefficients, or narrow the input range")
         }
         CompileError::Unplaced(unplaced) => return no_place(&file, &unplaced),
-        CompileError::EndlessRange => {
-            let title = "the declared range has no end, so nothing bounds what its inputs give";
-            Diagnostic::error(Code::RangeBound, title)
-                .label(Label::file(&file, ""))
-                .help("name a range with --input-range, or leave --range-bound out")
-        }
         CompileError::BoundTooLarge { cause, without_bound } => {
             return bound_too_large(args, *cause, without_bound);
         }

@@ -170,7 +170,7 @@ codes! {
     ServesLess = "H094", "less than the declared range is served",
         "A program has room for what calibration showed, with a margin, and clients refuse other inputs. Samples over the whole range, `--range-bound`, or a narrower declared range cover it.";
     RangeBound = "H095", "no bound for the declared range",
-        "`--range-bound` asks for room for whatever any input of the declared range may give. Bounds through a deep network are wide, so that no ring may have that room; a range without an end has no bound at all.";
+        "`--range-bound` asks for room for whatever any input of the declared range may give. Bounds through a deep network are wide, so that no ring may have that room.";
     Weak = "H097", "less security than demanded",
         "A manifest promises a level of security, 128 bits if not compiled for another with `--security`, or none with `--insecure`. A client demands 128 bits, or what it says.";
     OtherMachine = "H098", "compiled for another machine",
