@@ -69,6 +69,9 @@ fn narrow() -> Program {
 
 const N_SLOTS: usize = 32;
 
+/// Bits left of a modulus of which decryption takes no result: somewhat more than its share.
+const NEARLY_FULL: f64 = 0.25;
+
 #[test]
 fn coefficients_outgrow_the_modulus_and_slots_do_not() {
     let program = narrow();
@@ -81,7 +84,8 @@ fn coefficients_outgrow_the_modulus_and_slots_do_not() {
     assert!(is_wrong(&encrypted(&program, &flat), &flat));
 }
 
-/// Inputs of many sizes: the simulation is right about each, on both sides.
+/// Inputs of many sizes: the simulation is right about each, on both sides. Decryption refuses what all but fills
+/// the modulus too.
 #[test]
 fn encryption_fails_exactly_where_the_simulation_says() {
     let program = narrow();
@@ -92,6 +96,7 @@ fn encryption_fails_exactly_where_the_simulation_says() {
         let input: Vec<f64> = values(N_SLOTS, case + 1).into_iter().map(|x| sign(x) * size).collect();
         let found = encrypted(&program, &input);
         match headroom(&program, &input) {
+            Some(left) if found.is_none() => assert!(left < NEARLY_FULL, "{left} bits left, and refused"),
             Some(left) => {
                 n_right += 1;
                 let error = largest_difference(&found.unwrap(), &input);
