@@ -149,6 +149,7 @@ fn options(rng: &mut Rng, secure: bool) -> Options {
         precision: pick(rng, &[1e-2, 1e-3, 1e-4]),
         packing: pick(rng, &packings),
         batch: Some(batch),
+        range_bound: rng.usize(..4) == 0,
         ..options_for(n_slots * batch)
     };
     match secure {
@@ -180,12 +181,7 @@ fn reason(error: &CompileError) -> String {
 /// Results of the inputs by encryption, or who refused.
 fn answer(compiled: &Compiled, inputs: &[Tensor]) -> Result<Vec<Vec<f64>>, Outcome> {
     let program = &compiled.program;
-    let client = match program.manifest.params.security {
-        SecurityLevel::Insecure => Client::generate_insecure(&program.manifest),
-        SecurityLevel::Classical128 | SecurityLevel::Classical192 | SecurityLevel::Classical256 => {
-            Client::generate(&program.manifest)
-        }
-    };
+    let client = Client::generate_demanding(program.manifest.params.security, &program.manifest);
     let client = client.expect("the manifest is sound");
     let server = Server::load(&artifact::write_program(program)).expect("the program is sound");
     let session = server.session(&client.eval_keys().expect("keys are made")).expect("keys fit");
