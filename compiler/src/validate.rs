@@ -274,11 +274,11 @@ mod tests {
         validate_program(model, stages, program, prediction).map_err(|mismatch| mismatch.pass)
     }
 
-    /// One weight of a circuit changed a little.
+    /// The values of one constant, all changed a little: not every slot reaches an output.
     fn change(consts: &mut [Plain]) {
         let changed = consts.last_mut().unwrap();
         let mut values = changed.values().into_owned();
-        *values.last_mut().unwrap() += 0.01;
+        values.iter_mut().for_each(|value| *value += 0.01);
         *changed = Plain::new(values);
     }
 

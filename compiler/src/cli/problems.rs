@@ -307,7 +307,7 @@ pub fn bundle(kind: bundle::Kind, file: &Path, error: &Error) -> Diagnostics {
 /// A manifest that promises less than a client demands.
 pub fn weak(manifest: &Path, promised: SecurityLevel, demanded: SecurityLevel) -> Diagnostics {
     let refusal = Error::Security { promised, demanded };
-    let compile_again = format!("compile the model with `--security {}`", demanded.bits());
+    let compile_again = format!("compile the model with `hecc compile --security {}`", demanded.bits());
     Diagnostic::error(Code::Weak, Code::Weak.title())
         .label(Label::file(manifest.display().to_string(), refusal.to_string()))
         .help(match promised {

@@ -11,7 +11,7 @@ use super::prefold::{self, Prefold};
 use super::split::{Counts, Price, Seen, Split};
 use crate::cost::{Nominal, Unit};
 use crate::sparsity::{Activation, Factor, Linear, Matrix, Network, NodeId, NodeKind, Pool, Term};
-use hecc_ir::layout::Shape;
+use hecc_ir::layout::{Layout, Shape};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -587,7 +587,11 @@ fn direct(state: &State, linear: &Linear) -> Option<Placement> {
             linear.terms.iter().all(|t| state.placements[t.operand.0].layout.replicas.contains(replica))
         };
         placement.layout.replicas.retain(shared);
-        placement.layout.dirty = linear.terms.iter().any(|t| state.placements[t.operand.0].layout.dirty);
+        let n_kept = placement.layout.replicas.len();
+        // Replicas that some operands lack hold what is no sum.
+        let fills_others = |layout: &Layout| layout.dirty || layout.replicas.len() > n_kept;
+        placement.layout.dirty =
+            linear.terms.iter().any(|t| fills_others(&state.placements[t.operand.0].layout));
         placement
     })
 }
