@@ -16,6 +16,9 @@ use folder::Folder;
 use npz::array;
 use serde_json::{Value, json};
 
+/// Shape and elements.
+type Array<'a> = (&'a [u64], Vec<f64>);
+
 const IMAGES: &str = "model images {
   weights random(seed = 3)
   input x: [3, 8, 8] in 0..1
@@ -45,7 +48,7 @@ const ONE: &str = "model one {
 
 impl Folder {
     /// Arrays `x` and, if there are labels, `y`.
-    fn data(&self, name: &str, (shape, x): (&[u64], Vec<f64>), y: Option<(&[u64], Vec<f64>)>) {
+    fn data(&self, name: &str, (shape, x): Array, y: Option<Array>) {
         let file = std::fs::File::create(self.path(name)).unwrap();
         let mut npz = zip::ZipWriter::new(std::io::BufWriter::new(file));
         array(&mut npz, "x", shape, x);
@@ -55,7 +58,7 @@ impl Folder {
     }
 
     /// Two samples of the model `one`, labelled.
-    fn pair(&self, name: &str, y: Option<(&[u64], Vec<f64>)>) {
+    fn pair(&self, name: &str, y: Option<Array>) {
         self.data(name, (&[2, 1], vec![0.5, 1.0]), y);
     }
 }
@@ -152,7 +155,7 @@ fn labels_that_are_no_class_are_refused_by_every_command() {
 fn labels_say_whether_results_are_classes() {
     let folder = Folder::new();
     let x = || -> (&[u64], Vec<f64>) { (&[2, 1, 4, 4], (0..32).map(|i| f64::from(i) / 32.0).collect()) };
-    let labels: [(&str, Option<(&[u64], Vec<f64>)>, &str); 4] = [
+    let labels: [(&str, Option<Array>, &str); 4] = [
         ("classes", Some((&[2], vec![2.0, 0.0])), "classify"),
         ("column", Some((&[2, 1], vec![2.0, 0.0])), "classify"),
         ("values", Some((&[2, 3], vec![1.0; 6])), "regress"),

@@ -184,7 +184,7 @@ mod tests {
     fn outlooks_follow_samples_and_headroom() {
         let circuit = masked();
         let sample = vec![0.5, -0.25, 0.125, 1.0, -1.0, 0.75, 0.0, -0.5];
-        let look = |headroom| outlooks(&circuit, &[sample.clone()], headroom).remove(0);
+        let look = |headroom| outlooks(&circuit, std::slice::from_ref(&sample), headroom).remove(0);
         // Slots 0 to 5 hold 2 (x0, x1, x2 + x0, x3 + x1, x2, x3).
         let (one, two) = (look(0.0), look(1.0));
         assert_eq!((one.range, two.range), ((-2.0, 2.0), (-4.0, 4.0)));
