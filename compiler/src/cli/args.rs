@@ -289,7 +289,7 @@ pub struct DataArgs {
     /// The model.
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Samples `x` [n, channels, height, width], labels `y` [n] or [n, outputs]; or a folder with the test files of MNIST or CIFAR-10.
+    /// Samples `x` [n, channels, height, width], labels `y`, one or as many as outputs for each; or a folder with the test files of MNIST or CIFAR-10.
     #[arg(long, value_name = "SAMPLES.npz")]
     pub data: PathBuf,
     /// How many samples to use.
