@@ -204,8 +204,13 @@ fn judge(
         let expected = model.logits(input.values());
         let size = largest(&expected).max(compiled.prediction.max_output);
         let error: Vec<f64> = found.iter().zip(&expected).map(|(a, b)| a - b).collect();
+        let (off, promised) = (largest(&error), options.precision * size);
         // Also false for what is no number.
-        largest(&error) <= TOLERANCE * options.precision * size && found.iter().all(|x| x.is_finite())
+        let is_right = off <= TOLERANCE * promised && found.iter().all(|x| x.is_finite());
+        if !is_right {
+            println!("off by {off:.1e} where {promised:.1e} is promised, outputs are up to {size:.1e}");
+        }
+        is_right
     };
     match inputs.iter().zip(found).all(is_right) {
         true => Outcome::Right,
