@@ -734,18 +734,3 @@ fn errors_are_json_for_scripts() {
     let errors: Value = serde_json::from_slice(&output.stderr).unwrap();
     assert!(errors.to_string().contains("H001"), "{errors}");
 }
-
-#[test]
-fn instructions_are_limited_by_those_there_are() {
-    let explain = |name: &str| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hecc"));
-        command.args(["explain", "H021"]).env("HECC_INSTRUCTIONS", name).output().unwrap()
-    };
-    assert!(explain("avx2").status.success());
-    let refused = explain("sse9");
-    assert!(!refused.status.success());
-    let said = String::from_utf8(refused.stderr).unwrap();
-    for part in ["there are no instructions `sse9`", "HECC_INSTRUCTIONS", "portable, avx2, avx512"] {
-        assert!(said.contains(part), "{said}");
-    }
-}
