@@ -446,15 +446,15 @@ fn finish(
             Err(error) => return Ok(Err(Refusal::Params(error))),
         },
     };
-    let Fit { scheduled: Scheduled { circuit, prediction, guard_bits, cost_ns }, margin_bits } = fit;
+    let Fit { scheduled: Scheduled { circuit, prediction, promise, guard_bits, cost_ns }, margin_bits } = fit;
     let leveled = verified("schedule", circuit);
     let served = match options.range_bound {
         true => calibration.bounded(),
-        false => calibration.served(&leveled, options.headroom_bits, guard_bits),
+        false => calibration.served(&leveled, &promise, options.headroom_bits, guard_bits),
     };
     let outlooks = match options.range_bound {
-        true => schedule::bounded_outlooks(&leveled, served.declared, margin_bits),
-        false => schedule::outlooks(&leveled, &calibration.inputs_of(&served), margin_bits),
+        true => schedule::bounded_outlooks(&leveled, served.declared, margin_bits, promise),
+        false => schedule::outlooks(&leveled, &calibration.inputs_of(&served), margin_bits, promise),
     };
     let (Served { range, declared, basis, .. }, target) = (served, options.target.name.as_str());
     let facts = Facts { served: range, declared, basis, outlooks: &outlooks, target };
@@ -494,7 +494,8 @@ fn schedule(
     ring: &RingCost,
 ) -> Result<Result<Fit, ParamsError>, CompileError> {
     let samples = &calibration.samples;
-    let evidence = Evidence::of(circuit, samples);
+    let others = calibration.others(options.range_bound);
+    let evidence = Evidence::of(circuit, samples, &others);
     let seen = evidence.outputs;
     if !seen.is_finite() {
         return Err(not_finite(circuit, samples));

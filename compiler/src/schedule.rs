@@ -16,10 +16,11 @@ mod typing;
 
 pub use expect::{Outlook, bounded_outlooks, outlooks};
 pub use levels::{Levels, assign_levels};
-pub use outputs::{Evidence, Outputs, first_infinite};
+pub use outputs::{Evidence, Outputs, first_infinite, fits_input};
 pub use params::{ParamsError, Request, Scheduled, choose};
 pub use place::{Policy, place_rescales};
 pub use predict::Prediction;
+pub use predict::keeps;
 pub use typing::{Chain, type_circuit};
 
 use rayon::prelude::*;
@@ -28,7 +29,7 @@ use rayon::prelude::*;
 const AT_ONCE: usize = 4;
 
 /// Something about each sample, in order.
-fn over_samples<T: Send>(samples: &[Vec<f64>], of: impl Fn(&Vec<f64>) -> T + Sync) -> Vec<T> {
-    let of_chunk = |chunk: &[Vec<f64>]| chunk.par_iter().map(&of).collect::<Vec<T>>();
+fn over_samples<S: Sync, T: Send>(samples: &[S], of: impl Fn(&S) -> T + Sync) -> Vec<T> {
+    let of_chunk = |chunk: &[S]| chunk.par_iter().map(&of).collect::<Vec<T>>();
     samples.chunks(AT_ONCE).flat_map(of_chunk).collect()
 }

@@ -42,7 +42,7 @@ impl Kind {
     /// The format number written and read.
     pub fn format(self) -> u16 {
         match self {
-            Kind::Program | Kind::Manifest => 3,
+            Kind::Program | Kind::Manifest => 4,
         }
     }
 

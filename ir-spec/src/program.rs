@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use check::{ProgramError, ProgramPlace, ProgramRule};
-pub use expected::{Expected, MIN_TESTED_SLOTS, SlotRun};
+pub use expected::{Expected, MIN_TESTED_SLOTS, Promise, SlotRun};
 pub use stats::OpCounts;
 
 /// A virtual register; each is written once.

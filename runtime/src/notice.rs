@@ -7,6 +7,9 @@
 //! encoding of real slots is symmetric and wraps symmetrically, but it shows in zero slots and in coefficients
 //! near the modulus.
 //!
+//! Inputs unlike those that a program was compiled on may have errors that are small and still larger than promised. What
+//! zero slots, lanes and imaginary parts hold is such an error, so that it shows there.
+//!
 //! # False alarms
 //!
 //! The error of a slot is Gaussian once the secret key is given. Averaged over keys, its variance is at
@@ -22,6 +25,8 @@
 //! exponential variables); or a Gaussian vector has a square more than r = [`EXCESS`]²/v times its mean, which
 //! has probability at most exp(-(r - 1 - ln r)/2), however its elements are correlated. With L = 36 + ln k the sum
 //! is below 2^-51, and below 2^-40 for the tests of a thousand ciphertexts. A test of this module computes it.
+//!
+//! The precision that is promised is tested alike, with the root mean square that is predicted for it in place of σ.
 
 use crate::Error;
 use hecc_ckks::Decoded;
@@ -75,6 +80,8 @@ pub struct Element {
 pub struct Bounds {
     /// For root mean squares of errors.
     pub error: f64,
+    /// For the same, in an output that is as precise as promised.
+    pub promised: f64,
     /// For coefficients.
     pub coefficient: f64,
     /// For elements.
@@ -101,6 +108,13 @@ pub enum Notice {
     /// Lanes that hold the same sample differ.
     Lanes {
         /// The root mean square of their differences.
+        found: f64,
+        /// The largest that is allowed.
+        allowed: f64,
+    },
+    /// Errors are larger than the precision that was promised.
+    Coarse {
+        /// Their root mean square.
         found: f64,
         /// The largest that is allowed.
         allowed: f64,
@@ -133,6 +147,9 @@ impl fmt::Display for Notice {
             Notice::Lanes { found, allowed } => {
                 write!(f, "copies of a sample differ by {found:.1e} where errors are at most {allowed:.1e}")
             }
+            Notice::Coarse { found, allowed } => {
+                write!(f, "its errors are {found:.1e} where {allowed:.1e} is promised")
+            }
             Notice::Range { element: Element { index, value, .. }, range: (min, max) } => {
                 write!(f, "element {index} is {value:.4e}, outside the expected {min:.4e} to {max:.4e}")
             }
@@ -143,24 +160,27 @@ impl fmt::Display for Notice {
     }
 }
 
-/// What notices may mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What notices may mean, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
     /// Errors of the size of the modulus: another key, or a damaged or foreign ciphertext.
     Foreign,
     /// Errors are small, values are not: they outgrew what the program was compiled for.
     Overflow,
+    /// Errors are larger than promised, and nothing else is wrong.
+    Coarse,
 }
 
 impl Cause {
     /// The likely cause of notices.
     pub fn of(notices: &[Notice]) -> Cause {
-        let is_noise = |notice: &Notice| match notice {
-            Notice::Imaginary { .. } => true,
-            Notice::Zeros { .. } | Notice::Lanes { .. } | Notice::Range { .. } => false,
-            Notice::Coefficient { .. } => false,
+        let cause = |notice: &Notice| match notice {
+            Notice::Imaginary { .. } => Cause::Foreign,
+            Notice::Zeros { .. } | Notice::Lanes { .. } => Cause::Overflow,
+            Notice::Range { .. } | Notice::Coefficient { .. } => Cause::Overflow,
+            Notice::Coarse { .. } => Cause::Coarse,
         };
-        if notices.iter().any(is_noise) { Cause::Foreign } else { Cause::Overflow }
+        notices.iter().map(cause).min().unwrap_or(Cause::Overflow)
     }
 }
 
@@ -172,6 +192,7 @@ impl fmt::Display for Cause {
                  compiled for"
             }
             Cause::Overflow => "values outgrew what the program was compiled for",
+            Cause::Coarse => "the input is unlike those that the program was compiled on",
         })
     }
 }
@@ -179,7 +200,7 @@ impl fmt::Display for Cause {
 impl Evidence {
     /// Every way in which this is no result.
     pub fn notices(&self) -> Vec<Notice> {
-        let Bounds { error: allowed, coefficient, range } = self.bounds;
+        let Bounds { error: allowed, promised, coefficient, range } = self.bounds;
         let exceeds = |found: f64, allowed: f64| !matches!(found.partial_cmp(&allowed), Some(o) if o.is_le());
         let beyond = |found: Option<f64>| found.filter(|&found| exceeds(found, allowed));
         let imaginary = beyond(Some(self.imaginary)).map(|found| Notice::Imaginary { found, allowed });
@@ -189,7 +210,11 @@ impl Evidence {
         let outside = (!is_inside).then_some(Notice::Range { element: self.farthest, range });
         let near = exceeds(self.coefficient, coefficient)
             .then_some(Notice::Coefficient { found: self.coefficient, allowed: coefficient });
-        [imaginary, zeros, lanes, outside, near].into_iter().flatten().collect()
+        let seen: Vec<Notice> = [imaginary, zeros, lanes, outside, near].into_iter().flatten().collect();
+        let shown = [Some(self.imaginary), self.zeros, self.lanes].into_iter().flatten();
+        let found = shown.fold(0.0, f64::max);
+        let coarse = seen.is_empty() && exceeds(found, promised);
+        seen.into_iter().chain(coarse.then_some(Notice::Coarse { found, allowed: promised })).collect()
     }
 
     /// Looks at the ciphertexts of an output, in which so many lanes hold samples.
@@ -197,25 +222,34 @@ impl Evidence {
         let lanes = manifest.lanes();
         let expected = port.expected.as_ref().expect("outputs of a manifest that verifies have expectations");
         let largest = |of: fn(&Decoded) -> f64| cts.iter().map(of).fold(0.0, f64::max);
+        let elements = || elements(port, cts, lanes, n_samples);
         Evidence {
             output: port.name.clone(),
             imaginary: largest(|ct| rms(ct.imaginary.iter().copied())),
             zeros: zeros(expected, cts, lanes),
             lanes: (n_samples < lanes).then(|| differences(port, cts, lanes, n_samples)),
             coefficient: largest(|ct| ct.largest_coefficient),
-            farthest: farthest(port, cts, lanes, n_samples),
-            bounds: Bounds::of(manifest, port, expected),
+            farthest: farthest(port, elements()),
+            bounds: Bounds::of(
+                manifest,
+                port,
+                expected,
+                elements().map(|e| e.value.abs()).fold(0.0, f64::max),
+            ),
         }
     }
 }
 
 impl Bounds {
-    fn of(manifest: &Manifest, port: &Port, expected: &Expected) -> Bounds {
+    /// Of an output with this largest magnitude.
+    fn of(manifest: &Manifest, port: &Port, expected: &Expected, largest: f64) -> Bounds {
         let log_modulus = NoiseModel::new(&manifest.params).log_modulus(port.ty.level);
         let modulus = (log_modulus - port.ty.scale.log2()).exp2();
         let error = (EXCESS * expected.error).min(LARGEST_ERROR_SHARE * modulus);
         let coefficient = (expected.coefficient + error).min(LARGEST_SHARE * modulus);
-        Bounds { error, coefficient, range: (port.range.0 - error, port.range.1 + error) }
+        let promise = expected.promise;
+        let promised = promise.size(largest) * promise.precision.max(EXCESS * promise.rms);
+        Bounds { error, promised, coefficient, range: (port.range.0 - error, port.range.1 + error) }
     }
 }
 
@@ -244,13 +278,17 @@ fn differences(port: &Port, cts: &[Decoded], lanes: usize, n_samples: usize) -> 
     rms(differences.iter().copied()) / std::f64::consts::SQRT_2
 }
 
-/// The element that is farthest from the middle of the range; one that is not a number, if there is one.
-fn farthest(port: &Port, cts: &[Decoded], lanes: usize, n_samples: usize) -> Element {
-    let middle = (port.range.0 / 2.0 + port.range.1 / 2.0).clamp(f64::MIN, f64::MAX);
-    let elements = port.layout.home.iter().enumerate().flat_map(|(index, p)| {
+/// All elements of an output.
+fn elements(port: &Port, cts: &[Decoded], lanes: usize, n_samples: usize) -> impl Iterator<Item = Element> {
+    port.layout.home.iter().enumerate().flat_map(move |(index, p)| {
         let lane = &cts[p.ct as usize].real[p.slot as usize * lanes..][..n_samples];
         lane.iter().enumerate().map(move |(sample, &value)| Element { sample, index, value })
-    });
+    })
+}
+
+/// The element that is farthest from the middle of the range; one that is not a number, if there is one.
+fn farthest(port: &Port, elements: impl Iterator<Item = Element>) -> Element {
+    let middle = (port.range.0 / 2.0 + port.range.1 / 2.0).clamp(f64::MIN, f64::MAX);
     let distance = |element: &Element| (element.value - middle).abs();
     elements.max_by(|a, b| distance(a).total_cmp(&distance(b))).expect("a tensor has elements")
 }
@@ -292,7 +330,7 @@ mod tests {
     }
 
     fn evidence() -> Evidence {
-        let bounds = Bounds { error: 1.0, coefficient: 10.0, range: (-5.0, 5.0) };
+        let bounds = Bounds { error: 1.0, promised: 0.75, coefficient: 10.0, range: (-5.0, 5.0) };
         let farthest = Element { sample: 0, index: 2, value: -4.0 };
         let (output, imaginary, coefficient) = (String::from("y"), 0.5, 3.0);
         Evidence { output, imaginary, zeros: Some(0.5), lanes: None, coefficient, farthest, bounds }
@@ -302,7 +340,9 @@ mod tests {
     fn each_bound_is_held() {
         type Change = fn(&mut Evidence);
         assert_eq!(evidence().notices(), []);
-        let changes: [(Change, &str); 7] = [
+        let changes: [(Change, &str); 9] = [
+            (|e| e.imaginary = 0.8, "its errors are 8.0e-1 where 7.5e-1 is promised"),
+            (|e| e.zeros = Some(0.8), "its errors are 8.0e-1 where 7.5e-1 is promised"),
             (|e| e.imaginary = 2.0, "its imaginary parts are 2.0e0 where errors are at most 1.0e0"),
             (|e| e.imaginary = f64::NAN, "its imaginary parts are NaN where errors are at most 1.0e0"),
             (|e| e.zeros = Some(2.0), "its empty slots hold 2.0e0 where errors are at most 1.0e0"),
@@ -316,8 +356,12 @@ mod tests {
             change(&mut changed);
             let notices = changed.notices();
             assert_eq!(notices.iter().map(ToString::to_string).collect::<Vec<_>>(), [message]);
-            let is_noise = message.starts_with("its imaginary");
-            assert_eq!(Cause::of(&notices) == Cause::Foreign, is_noise, "{message}");
+            let cause = match message.split(' ').nth(1) {
+                Some("imaginary") => Cause::Foreign,
+                Some("errors") => Cause::Coarse,
+                _ => Cause::Overflow,
+            };
+            assert_eq!(Cause::of(&notices), cause, "{message}");
         }
     }
 }

@@ -7,7 +7,7 @@ mod common;
 
 use common::{Draft, params, rms, values};
 use hecc_ir::primes::nearest_ntt_prime;
-use hecc_ir::program::{Expected, SlotRun};
+use hecc_ir::program::{Expected, Promise, SlotRun};
 use hecc_ir::{KeyPlan, Layout, Manifest, Params, Program, SecurityLevel, Shape, Tensor, artifact};
 use hecc_runtime::bundle::{BundleError, Question};
 use hecc_runtime::client::{Client, Sharing};
@@ -518,7 +518,8 @@ fn narrow_program(zeros: Vec<SlotRun>) -> Program {
         port.layout = Layout::contiguous(Shape(vec![256]), 512);
     }
     outputs[0].range = (-200.0, 200.0);
-    outputs[0].expected = Some(Expected { error: 1e-5, coefficient: 200.0, zeros: vec![zeros] });
+    outputs[0].expected =
+        Some(Expected { coefficient: 200.0, zeros: vec![zeros], ..Expected::of_error(1e-5, 1) });
     program
 }
 
@@ -546,11 +547,29 @@ fn values_that_outgrow_the_modulus_are_noticed() {
     assert!(of(&masked, 1.0).contains(&"zeros"));
 }
 
+#[test]
+fn results_are_as_precise_as_promised() {
+    let mut program = narrow_program(vec![SlotRun { start: 256, len: 256 }]);
+    let mut of = |promise: Promise, x: f64| {
+        program.manifest.outputs[0].expected.as_mut().unwrap().promise = promise;
+        shown(&program, x).iter().map(name).collect::<Vec<_>>()
+    };
+    // Errors are some 1e-6 whatever the input is, results 2000 times the input.
+    let fine = Promise { precision: 1e-5, rms: 1e-9, typical: 1.0 };
+    assert_eq!(of(fine, 0.1), [""; 0]);
+    let too_fine = Promise { precision: 1e-12, rms: 1e-15, typical: 1.0 };
+    assert_eq!(of(too_fine, 0.1), ["coarse"]);
+    // Small results are measured by the typical one.
+    assert_eq!(of(fine, 0.0), [""; 0]);
+    assert_eq!(of(Promise { typical: 1e-6, ..fine }, 0.0), ["coarse"]);
+}
+
 fn name(notice: &Notice) -> &'static str {
     match notice {
         Notice::Imaginary { .. } => "imaginary",
         Notice::Zeros { .. } => "zeros",
         Notice::Lanes { .. } => "lanes",
+        Notice::Coarse { .. } => "coarse",
         Notice::Range { .. } => "range",
         Notice::Coefficient { .. } => "coefficient",
     }

@@ -130,7 +130,7 @@ proptest! {
         let expected = eval(&lowered, &samples).remove(0);
         for policy in [Policy::Early, Policy::Late] {
             let circuit = place_rescales(&lowered, policy);
-            let evidence = Evidence::of(&circuit, &samples);
+            let evidence = Evidence::of(&circuit, &samples, &[]);
             let ring = target_for(n_slots).rings.remove(0);
             let scheduled = choose(&[circuit], &evidence.outputs, &evidence, &REQUEST, &ring).unwrap();
             verify(&scheduled.circuit).unwrap();

@@ -248,6 +248,9 @@ fn implausible(file: &Path, error: &Error, cause: Cause) -> Diagnostics {
         Cause::Overflow => {
             "compile with `hecc compile --calibrate` and samples that are as large as this input, then make keys and encrypt again"
         }
+        Cause::Coarse => {
+            "compile with `hecc compile --calibrate` and samples like this input, or with a larger `--precision`, then make keys and encrypt again"
+        }
     };
     let place = Label::file(file.display().to_string(), error.to_string());
     Diagnostic::error(Code::Implausible, Code::Implausible.title()).label(place).help(help).into()

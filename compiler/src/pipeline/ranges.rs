@@ -2,11 +2,11 @@
 
 use super::Options;
 use crate::model::Model;
-use crate::schedule::Outputs;
+use crate::schedule::{self, Outputs};
 use crate::sparsity::{Network, NodeId, NodeKind, Term};
 use crate::validate::{finite, spread};
 use hecc_ir::circuit::Circuit;
-use hecc_ir::program::RangeBasis;
+use hecc_ir::program::{Promise, RangeBasis};
 use serde::Serialize;
 
 /// Smallest and largest element.
@@ -55,6 +55,8 @@ pub(super) struct Calibration {
 
 /// Samples drawn when the caller has none.
 const N_DRAWN: u64 = 4;
+/// Inputs drawn beside the samples.
+const N_OTHERS_DRAWN: u64 = 2;
 /// Samples that are stretched over other ranges.
 const N_STRETCHED: usize = 2;
 /// Halvings that find how far a range reaches.
@@ -76,6 +78,17 @@ impl Calibration {
     /// Whether to pay for extreme inputs, which take so much time where samples take less.
     pub fn covers_extremes(&self, extremes_ns: f64, samples_ns: f64) -> bool {
         self.is_drawn || extremes_ns <= MAX_PRICE_OF_EXTREMES * samples_ns
+    }
+
+    /// Inputs of what is served for sure, unlike the samples, on which the program is to be precise as well: extreme ones, drawn
+    /// ones, and one with a single element that is not at the low end.
+    pub fn others(&self, is_bounded: bool) -> Vec<Vec<f64>> {
+        let range = if is_bounded { finite(self.declared) } else { self.spanned };
+        let n = self.samples[0].len();
+        let mut single = vec![range.0; n];
+        single[n / 2] = range.1;
+        let drawn = (0..N_OTHERS_DRAWN).map(|seed| spread(n, range, !seed));
+        self.extremes_of(range).into_iter().chain(drawn).chain([single]).collect()
     }
 
     /// Extreme inputs of what samples span.
@@ -104,15 +117,26 @@ impl Calibration {
         found
     }
 
-    /// What a scheduled circuit serves when its base has room for samples, perhaps for extreme inputs, and `guard_bits` for nothing.
-    pub fn served(&self, leveled: &Circuit, headroom_bits: f64, guard_bits: f64) -> Served {
+    /// What a scheduled circuit serves that keeps its promise there, when its base has room for samples, perhaps for extreme
+    /// inputs, and `guard_bits` for nothing.
+    pub fn served(
+        &self,
+        leveled: &Circuit,
+        promise: &Promise,
+        headroom_bits: f64,
+        guard_bits: f64,
+    ) -> Served {
         let bits_left = |outputs: &Outputs| outputs.bits_left(leveled) - guard_bits;
         let fits = |range: Range| {
             let stretched = self.samples.iter().take(N_STRETCHED).map(|sample| self.stretched(sample, range));
-            self.extremes_of(range).into_iter().chain(stretched).all(|input| {
-                let outputs = Outputs::on(leveled, &[input]);
-                outputs.is_finite() && bits_left(&outputs) >= headroom_bits / 2.0
-            })
+            let inputs: Vec<Vec<f64>> = self.extremes_of(range).into_iter().chain(stretched).collect();
+            let has_room = |input: &Vec<f64>| {
+                let outputs = Outputs::on(leveled, std::slice::from_ref(input));
+                schedule::fits_input(leveled, input)
+                    && outputs.is_finite()
+                    && bits_left(&outputs) >= headroom_bits / 2.0
+            };
+            inputs.iter().all(has_room) && schedule::keeps(leveled, promise, &inputs)
         };
         let (declared, spanned) = (finite(self.declared), self.spanned);
         let range = match self.is_drawn {

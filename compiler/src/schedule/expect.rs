@@ -8,7 +8,7 @@ use hecc_ir::circuit::{Circuit, Output, Value};
 use hecc_ir::eval::{eval_each, eval_slots};
 use hecc_ir::interval::Interval;
 use hecc_ir::overflow::coefficient_bound;
-use hecc_ir::program::{Expected, SlotRun};
+use hecc_ir::program::{Expected, Promise, SlotRun};
 
 /// What is known of an output beforehand.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,16 +54,26 @@ fn irregular(index: usize, (low, high): (f64, f64)) -> f64 {
 
 /// What to expect of every output of a leveled circuit, for values up to `headroom_bits` larger than the sample inputs (tensors)
 /// show.
-pub fn outlooks(circuit: &Circuit, samples: &[Vec<f64>], headroom_bits: f64) -> Vec<Outlook> {
-    outlooks_of(circuit, &Seen::over(circuit, samples), headroom_bits)
+pub fn outlooks(
+    circuit: &Circuit,
+    samples: &[Vec<f64>],
+    headroom_bits: f64,
+    promise: Promise,
+) -> Vec<Outlook> {
+    outlooks_of(circuit, &Seen::over(circuit, samples), headroom_bits, promise)
 }
 
 /// The same for all inputs with elements in a range, and values up to `margin_bits` larger than intervals bound them.
-pub fn bounded_outlooks(circuit: &Circuit, range: (f64, f64), margin_bits: f64) -> Vec<Outlook> {
-    outlooks_of(circuit, &Seen::at_most(circuit, range), margin_bits)
+pub fn bounded_outlooks(
+    circuit: &Circuit,
+    range: (f64, f64),
+    margin_bits: f64,
+    promise: Promise,
+) -> Vec<Outlook> {
+    outlooks_of(circuit, &Seen::at_most(circuit, range), margin_bits, promise)
 }
 
-fn outlooks_of(circuit: &Circuit, seen: &Seen, headroom_bits: f64) -> Vec<Outlook> {
+fn outlooks_of(circuit: &Circuit, seen: &Seen, headroom_bits: f64, promise: Promise) -> Vec<Outlook> {
     let growth = headroom_bits.exp2();
     let zeros = zero_slots(circuit);
     let bounds: Vec<f64> = seen.values.iter().map(|largest| growth * largest).collect();
@@ -71,8 +81,8 @@ fn outlooks_of(circuit: &Circuit, seen: &Seen, headroom_bits: f64) -> Vec<Outloo
     let outputs = errors.into_iter().zip(&seen.outputs).zip(&zeros);
     let outlook = |((error, largest), zeros): ((f64, &Largest), &Vec<Vec<SlotRun>>)| {
         let (error, coefficient) = (error.max(f64::MIN_POSITIVE), growth * largest.mean + error);
-        let expected =
-            Expected { error, coefficient: coefficient.max(f64::MIN_POSITIVE), zeros: zeros.clone() };
+        let coefficient = coefficient.max(f64::MIN_POSITIVE);
+        let expected = Expected { error, coefficient, zeros: zeros.clone(), promise };
         Outlook { range: (-growth * largest.element, growth * largest.element), expected }
     };
     outputs.map(outlook).collect()
@@ -180,11 +190,13 @@ mod tests {
         assert_eq!(zero_slots(&masked()), [[[SlotRun { start: 6, len: 2 }]]]);
     }
 
+    const PROMISE: Promise = Promise { precision: 1e-3, rms: 1e-5, typical: 1.0 };
+
     #[test]
     fn outlooks_follow_samples_and_headroom() {
         let circuit = masked();
         let sample = vec![0.5, -0.25, 0.125, 1.0, -1.0, 0.75, 0.0, -0.5];
-        let look = |headroom| outlooks(&circuit, std::slice::from_ref(&sample), headroom).remove(0);
+        let look = |headroom| outlooks(&circuit, std::slice::from_ref(&sample), headroom, PROMISE).remove(0);
         // Slots 0 to 5 hold 2 (x0, x1, x2 + x0, x3 + x1, x2, x3).
         let (one, two) = (look(0.0), look(1.0));
         assert_eq!((one.range, two.range), ((-2.0, 2.0), (-4.0, 4.0)));

@@ -3,7 +3,7 @@
 //! Only what is decrypted has to fit its modulus ([`hecc_ir::overflow`]), so only outputs are looked at.
 
 use super::over_samples;
-use hecc_ir::circuit::{Circuit, Value};
+use hecc_ir::circuit::{Circuit, Op, Value};
 use hecc_ir::eval::{Scalar, Slots, eval_each, eval_slots};
 use hecc_ir::interval::Interval;
 use hecc_ir::layout::Position;
@@ -92,32 +92,76 @@ impl Outputs {
 #[derive(Clone, Debug)]
 pub struct Evidence<'a> {
     /// Tensors, at least one.
-    pub samples: &'a [Vec<f64>],
-    /// The largest outputs of all.
+    pub inputs: Vec<&'a [f64]>,
+    /// The largest outputs of all samples.
     pub outputs: Outputs,
-    /// What the errors of each sample are relative to: its largest output, or that of the middle one of all samples if
-    /// that is larger, so that a small output by chance does not ask for more precision than others. One, when all are zero.
+    /// How many of them are samples; the others follow.
+    pub n_samples: usize,
+    /// Largest element of the output of the middle one of all samples.
+    pub typical: f64,
+    /// Bound of the coefficients of all inputs, in slot units.
+    pub input: f64,
+    /// What the errors of each input are relative to, times its [`Evidence::allowance`]: its largest output, or
+    /// [`Evidence::typical`] if that is larger, so that a small output by chance does not ask for more precision than others.
+    /// One, when both are zero.
     pub(super) references: Vec<f64>,
 }
 
 impl<'a> Evidence<'a> {
-    /// What samples show of a circuit.
-    pub fn of(circuit: &Circuit, samples: &'a [Vec<f64>]) -> Evidence<'a> {
-        let found = Outputs::on_each(circuit, samples);
-        let outputs = found.iter().copied().fold(Outputs::NONE, Outputs::or);
-        let mut elements: Vec<f64> = found.iter().map(|found| found.element).collect();
-        elements.sort_by(f64::total_cmp);
-        let middle = elements[elements.len() / 2];
-        let reference = |found: &Outputs| Some(found.element.max(middle)).filter(|&x| x > 0.0).unwrap_or(1.0);
-        Evidence { samples, outputs, references: found.iter().map(reference).collect() }
+    /// What samples show of a circuit, and other inputs that it serves. Those on which it is not finite show nothing.
+    pub fn of(circuit: &Circuit, samples: &'a [Vec<f64>], others: &'a [Vec<f64>]) -> Evidence<'a> {
+        let of_samples = Outputs::on_each(circuit, samples);
+        let of_others = Outputs::on_each(circuit, others);
+        let outputs = of_samples.iter().copied().fold(Outputs::NONE, Outputs::or);
+        let typical = middle(of_samples.iter().map(|found| found.element));
+        let shown = others.iter().zip(of_others).filter(|(_, found)| found.is_finite());
+        let all = samples.iter().zip(of_samples).chain(shown);
+        let size = |found: Outputs| Some(found.element.max(typical)).filter(|&x| x > 0.0).unwrap_or(1.0);
+        let (inputs, sizes): (Vec<_>, _) = all.map(|(x, found)| (x.as_slice(), size(found))).unzip();
+        let input = inputs.iter().map(|input| largest_input(circuit, input)).fold(0.0, f64::max);
+        let (n_samples, references) = (samples.len(), sizes);
+        let mut evidence = Evidence { inputs, n_samples, outputs, typical, input, references };
+        for index in n_samples..evidence.inputs.len() {
+            evidence.references[index] *= evidence.allowance(index);
+        }
+        evidence
     }
 
-    /// The sample to look at first: larger outputs have larger errors, relative to the same.
+    /// How many times less precise results for an input may be than those for samples.
+    pub(super) fn allowance(&self, index: usize) -> f64 {
+        if index < self.n_samples { 1.0 } else { OTHERS_ALLOWANCE }
+    }
+
+    /// The input to look at first: larger outputs have larger errors, relative to the same.
     pub(super) fn hardest(&self) -> usize {
         let largest =
-            (0..self.samples.len()).max_by(|&a, &b| self.references[a].total_cmp(&self.references[b]));
+            (0..self.inputs.len()).max_by(|&a, &b| self.references[a].total_cmp(&self.references[b]));
         largest.expect("there is a sample")
     }
+}
+
+/// Results for inputs unlike all samples may be half as precise: more would make the others dearer.
+const OTHERS_ALLOWANCE: f64 = 2.0;
+
+/// Bound of the coefficients of an input, in slot units.
+fn largest_input(circuit: &Circuit, tensor: &[f64]) -> f64 {
+    let packed = circuit.inputs[0].layout.pack(tensor);
+    packed.iter().map(|slots| coefficient_bound(slots)).fold(0.0, f64::max)
+}
+
+/// True when an input fits the modulus that a leveled circuit takes it at.
+pub fn fits_input(leveled: &Circuit, tensor: &[f64]) -> bool {
+    let params = leveled.params.as_ref().expect("a leveled circuit has parameters");
+    let inputs = leveled.values().filter(|&value| matches!(leveled.node(value).op, Op::Input { .. }));
+    let room = inputs.map(|value| room_bits(params, leveled.ty(value))).fold(f64::INFINITY, f64::min);
+    largest_input(leveled, tensor).log2() < room
+}
+
+/// The middle one of some magnitudes.
+fn middle(magnitudes: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = magnitudes.collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
 }
 
 /// The slots of an input whose elements lie in a range.

@@ -17,7 +17,7 @@ use hecc_ir::circuit::{Circuit, Op, Plain};
 use hecc_ir::overflow::coefficient_bound;
 use hecc_ir::params::{Params, SecurityLevel};
 use hecc_ir::primes::nearest_ntt_prime;
-use hecc_ir::program::{MIN_TESTED_SLOTS, SlotRun};
+use hecc_ir::program::{MIN_TESTED_SLOTS, Promise, SlotRun};
 use hecc_ir::scale::{Level, Scale};
 use hecc_ir::target::{OpCost, RingCost};
 use std::collections::BTreeMap;
@@ -42,6 +42,8 @@ pub struct Scheduled {
     pub circuit: Circuit,
     /// Expected error.
     pub prediction: Prediction,
+    /// How precise every result is.
+    pub promise: Promise,
     /// Bits of the base that no output may need: see the guard in [`choose`].
     pub guard_bits: f64,
     /// Estimated time, nanoseconds on one thread.
@@ -101,7 +103,7 @@ struct Needs {
 
 impl Needs {
     /// Those of a circuit with rescales in place.
-    fn of(circuit: &Circuit, levels: &Levels, outputs: &Outputs, request: &Request) -> Needs {
+    fn of(circuit: &Circuit, levels: &Levels, outputs: &Outputs, input: f64, request: &Request) -> Needs {
         let largest = outputs.with_errors(request.precision);
         let rescaled = rescaled_values(circuit);
         let terminal_squares = has_terminal_squares(circuit, levels, &rescaled);
@@ -124,8 +126,8 @@ impl Needs {
                 Op::MulScalar(_, scalar) => {
                     needs.coefficient(scalar.abs(), kind.factor(), above, PLAIN_MARGIN_BITS);
                 }
-                Op::Input { .. }
-                | Op::Zero
+                Op::Input { .. } => needs.coefficient(input, kind, above, PLAIN_MARGIN_BITS),
+                Op::Zero
                 | Op::Add(_)
                 | Op::Sub(..)
                 | Op::Neg(_)
@@ -208,7 +210,7 @@ impl Priced<'_> {
     }
 }
 
-/// Chooses among placements of rescales in one circuit and chains for them, whose base holds `outputs` and
+/// Chooses among placements of rescales in one circuit and chains for them, whose base holds the inputs, `outputs` and
 /// headroom, and a guard by which clients see what outgrew it. Precision is judged on the samples of `evidence`.
 ///
 /// # Errors
@@ -224,7 +226,8 @@ pub fn choose(
     let zeros = variants.first().map_or_else(Zeros::new, zero_slots);
     let guard_bits = guard_bits(&zeros);
     let guarded = Request { headroom_bits: request.headroom_bits + guard_bits, ..*request };
-    let of_variant = |circuit| chains(circuit, outputs, &guarded, ring, f64::from(max_log_qp));
+    let of_variant =
+        |circuit| chains(circuit, outputs, evidence.input, &guarded, ring, f64::from(max_log_qp));
     let mut priced: Vec<Priced> = variants.iter().flat_map(of_variant).collect();
     priced.sort_by(|a, b| a.cost_ns.total_cmp(&b.cost_ns));
     if priced.is_empty() {
@@ -237,8 +240,14 @@ pub fn choose(
     if trials.may_reach(&priced) {
         for candidate in &priced {
             let circuit = candidate.typed();
-            if let Some(prediction) = trials.passes(candidate.circuit, &circuit) {
-                return Ok(Scheduled { circuit, prediction, guard_bits, cost_ns: candidate.cost_ns });
+            if let Some((prediction, promise)) = trials.passes(candidate.circuit, &circuit) {
+                return Ok(Scheduled {
+                    circuit,
+                    prediction,
+                    promise,
+                    guard_bits,
+                    cost_ns: candidate.cost_ns,
+                });
             }
         }
     }
@@ -260,7 +269,7 @@ fn guard_bits(zeros: &Zeros) -> f64 {
 struct Trials<'a> {
     evidence: &'a Evidence<'a>,
     precision: f64,
-    /// The sample with the largest relative error, as far as known.
+    /// The input with the largest relative error, as far as known.
     hardest: usize,
     /// Placements with the errors of operations that were too large.
     failed: Vec<(&'a Circuit, Vec<f64>)>,
@@ -269,17 +278,17 @@ struct Trials<'a> {
 impl<'a> Trials<'a> {
     /// What is predicted for a placement of rescales with types, if that is precise enough. When no error
     /// is smaller than for a chain that failed, nor is the result's.
-    fn passes(&mut self, placed: &'a Circuit, typed: &Circuit) -> Option<Prediction> {
+    fn passes(&mut self, placed: &'a Circuit, typed: &Circuit) -> Option<(Prediction, Promise)> {
         let own = own_errors(typed);
         let exceeds =
             |failed: &[f64]| own.len() == failed.len() && own.iter().zip(failed).all(|(a, b)| a >= b);
         if self.failed.iter().any(|(circuit, failed)| std::ptr::eq(*circuit, placed) && exceeds(failed)) {
             return None;
         }
-        // The hardest sample alone can say no.
+        // The hardest input alone can say no.
         if self.relative(typed, &own, self.hardest) <= self.precision {
             let worst = self.worst(typed, &own);
-            if worst.relative <= self.precision {
+            if worst.0.relative <= self.precision {
                 return Some(worst);
             }
         }
@@ -291,7 +300,7 @@ impl<'a> Trials<'a> {
         None
     }
 
-    /// Whether one of the finest chains is precise enough on the hardest sample.
+    /// Whether one of the finest chains is precise enough on the hardest input.
     fn may_reach(&self, priced: &[Priced]) -> bool {
         finest(priced).any(|chain| {
             let typed = chain.typed();
@@ -299,32 +308,36 @@ impl<'a> Trials<'a> {
         })
     }
 
-    /// The least relative error over all samples among the finest chains.
+    /// The least relative error over all inputs among the finest chains.
     fn reached(&mut self, priced: &[Priced]) -> f64 {
         let mut error = |chain: &Priced| {
             let typed = chain.typed();
-            self.worst(&typed, &own_errors(&typed)).relative
+            self.worst(&typed, &own_errors(&typed)).0.relative
         };
         finest(priced).map(&mut error).fold(f64::INFINITY, f64::min)
     }
 
-    fn relative(&self, typed: &Circuit, own: &[f64], sample: usize) -> f64 {
-        predict(typed, own, &self.evidence.samples[sample]).max_error / self.evidence.references[sample]
+    fn relative(&self, typed: &Circuit, own: &[f64], input: usize) -> f64 {
+        predict(typed, own, self.evidence.inputs[input]).max_error / self.evidence.references[input]
     }
 
-    /// The largest errors over all samples.
-    fn worst(&mut self, typed: &Circuit, own: &[f64]) -> Prediction {
-        let Evidence { samples, references, .. } = self.evidence;
-        let found = over_samples(samples, |sample| predict(typed, own, sample));
-        let relative = |index: usize| found[index].max_error / references[index];
-        let hardest = (0..found.len()).max_by(|&a, &b| relative(a).total_cmp(&relative(b)));
+    /// What is predicted for all inputs, and what can be promised for it.
+    fn worst(&mut self, typed: &Circuit, own: &[f64]) -> (Prediction, Promise) {
+        let &Evidence { ref inputs, n_samples, typical, .. } = self.evidence;
+        let found = over_samples(inputs, |input| predict(typed, own, input));
+        let share = |index: usize| found[index].max_error / self.evidence.references[index];
+        let hardest = (0..found.len()).max_by(|&a, &b| share(a).total_cmp(&share(b)));
         self.hardest = hardest.expect("there is a sample");
-        let largest = |of: fn(&Prediction) -> f64| found.iter().map(of).fold(0.0, f64::max);
-        Prediction {
-            max_error: largest(|found| found.max_error),
-            max_output: largest(|found| found.max_output),
-            relative: relative(self.hardest),
-        }
+        let largest = |count: usize, of: &dyn Fn(usize) -> f64| (0..count).map(of).fold(0.0, f64::max);
+        let prediction = Prediction {
+            max_error: largest(n_samples, &|index| found[index].max_error),
+            max_output: largest(n_samples, &|index| found[index].max_output),
+            relative: share(self.hardest),
+        };
+        let relative = |index: usize| share(index) * self.evidence.allowance(index);
+        let rms = |index: usize| found[index].rms / found[index].max_error * relative(index);
+        let precision = self.precision.max(largest(found.len(), &relative));
+        (prediction, Promise { precision, rms: largest(found.len(), &rms), typical })
     }
 }
 
@@ -340,13 +353,14 @@ fn finest<'a>(priced: &'a [Priced<'a>]) -> impl Iterator<Item = &'a Priced<'a>> 
 fn chains<'a>(
     circuit: &'a Circuit,
     outputs: &Outputs,
+    input: f64,
     request: &Request,
     ring: &RingCost,
     budget: f64,
 ) -> Vec<Priced<'a>> {
     let levels = assign_levels(circuit, Level(0));
     let depth = levels.depth();
-    let needs = Needs::of(circuit, &levels, outputs, request);
+    let needs = Needs::of(circuit, &levels, outputs, input, request);
     let found = candidates(depth, &needs, request, ring, budget).into_iter();
     let built = found.filter_map(|candidate| build(candidate, depth, ring.ring_degree, request));
     let price_chain = |chain: Chain| {

@@ -3,8 +3,10 @@
 //! Runs the circuit on plain slots and carries, slot by slot, the variance of
 //! the error each ciphertext would have, in slot units.
 
+use super::over_samples;
 use hecc_ir::circuit::{Circuit, Const, Op, Output, Value};
 use hecc_ir::noise::NoiseModel;
+use hecc_ir::program::Promise;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -18,6 +20,17 @@ pub struct Prediction {
     /// Largest error relative to the largest output element of the same sample, or to that of the middle one of
     /// all samples if that is larger.
     pub relative: f64,
+}
+
+/// Expected errors for one input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Errors {
+    /// Largest error of an output element that most runs stay below.
+    pub max_error: f64,
+    /// Root mean square of the errors of all slots of an output's ciphertext, where it is largest.
+    pub rms: f64,
+    /// Largest output element.
+    pub max_output: f64,
 }
 
 /// The variance, in slot units, of the error that each value's own operation adds. For products with
@@ -46,13 +59,17 @@ pub(super) fn own_errors(circuit: &Circuit) -> Vec<f64> {
     circuit.values().map(own).collect()
 }
 
-/// Runs the prediction on one sample input (a tensor), with the circuit's [`own_errors`].
-pub(super) fn predict(circuit: &Circuit, own_errors: &[f64], sample: &[f64]) -> Prediction {
+/// Runs the prediction on one input (a tensor), with the circuit's [`own_errors`].
+pub(super) fn predict(circuit: &Circuit, own_errors: &[f64], sample: &[f64]) -> Errors {
     let noise = NoiseModel::new(circuit.params.as_ref().expect("a leveled circuit has parameters"));
     let mut machine = Machine::new(circuit, own_errors, circuit.inputs[0].layout.pack(sample));
     machine.run(|_, _| ());
-    let (mut max_error, mut max_output) = (0.0f64, 0.0f64);
+    let (mut max_error, mut max_output, mut rms) = (0.0f64, 0.0f64, 0.0f64);
     for output in &circuit.outputs {
+        for value in &output.values {
+            let variance = &machine.get(*value).variance;
+            rms = rms.max((variance.iter().sum::<f64>() / variance.len() as f64).sqrt());
+        }
         for home in &output.layout.home {
             let value = machine.get(output.values[home.ct as usize]);
             let slot = home.slot as usize;
@@ -61,8 +78,17 @@ pub(super) fn predict(circuit: &Circuit, own_errors: &[f64], sample: &[f64]) -> 
             max_output = max_output.max(value.slots[slot].abs());
         }
     }
-    let relative = if max_output == 0.0 { max_error } else { max_error / max_output };
-    Prediction { max_error, max_output, relative }
+    Errors { max_error, rms, max_output }
+}
+
+/// Whether a leveled circuit keeps a promise on inputs.
+pub fn keeps(circuit: &Circuit, promise: &Promise, inputs: &[Vec<f64>]) -> bool {
+    let own = own_errors(circuit);
+    let is_precise = |input: &Vec<f64>| {
+        let Errors { max_error, max_output, .. } = predict(circuit, &own, input);
+        max_error <= promise.precision * promise.size(max_output)
+    };
+    over_samples(inputs, is_precise).into_iter().all(|is_precise| is_precise)
 }
 
 /// The largest standard deviation that the error of a slot of each output may have, in slot units, where no slot of a

@@ -17,6 +17,36 @@ pub struct Expected {
     pub coefficient: f64,
     /// For each ciphertext, the slots that are zero whatever the input is.
     pub zeros: Vec<Vec<SlotRun>>,
+    /// How precise results are.
+    pub promise: Promise,
+}
+
+/// How precise an output is. Its errors are relative to its [size](Promise::size).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Promise {
+    /// Error that most elements stay below; infinite where nobody promises any.
+    pub precision: f64,
+    /// Root mean square of the errors of all slots of a ciphertext, as predicted where it is largest.
+    pub rms: f64,
+    /// Magnitude of the largest element for a typical input.
+    pub typical: f64,
+}
+
+impl Promise {
+    /// No promise.
+    pub const NONE: Promise = Promise { precision: f64::INFINITY, rms: 0.0, typical: 0.0 };
+
+    /// What errors of an output with this largest magnitude are relative to: that, or the typical one if that is larger;
+    /// one, where both are zero.
+    pub fn size(&self, largest: f64) -> f64 {
+        Some(largest.max(self.typical)).filter(|&size| size > 0.0).unwrap_or(1.0)
+    }
+
+    fn is_sound(&self) -> bool {
+        let Promise { precision, rms, typical } = *self;
+        let is_size = |x: f64| x.is_finite() && x >= 0.0;
+        precision > 0.0 && is_size(rms) && is_size(typical)
+    }
 }
 
 /// Slots that follow each other.
@@ -46,9 +76,9 @@ impl SlotRun {
 }
 
 impl Expected {
-    /// Bounds of an output in so many ciphertexts of whose slots and coefficients nothing is known.
+    /// Bounds of an output in so many ciphertexts of whose slots, coefficients and precision nothing is known.
     pub fn of_error(error: f64, n_cts: usize) -> Expected {
-        Expected { error, coefficient: f64::INFINITY, zeros: vec![Vec::new(); n_cts] }
+        Expected { error, coefficient: f64::INFINITY, zeros: vec![Vec::new(); n_cts], promise: Promise::NONE }
     }
 
     /// Slots of a ciphertext that are zero, ascending.
@@ -58,9 +88,12 @@ impl Expected {
 
     /// What makes it no expectation of an output with this layout, if anything.
     pub(super) fn problem(&self, layout: &Layout) -> Option<String> {
-        let Expected { error, coefficient, zeros } = self;
+        let Expected { error, coefficient, zeros, promise } = self;
         if !(error.is_finite() && *error > 0.0 && *coefficient > 0.0) {
             return Some(format!("an error of {error} and coefficients of {coefficient} are no bounds"));
+        }
+        if !promise.is_sound() {
+            return Some(format!("{promise:?} is no precision"));
         }
         if zeros.len() != layout.n_cts {
             return Some(format!("zeros of {} ciphertexts, not {}", zeros.len(), layout.n_cts));
