@@ -448,9 +448,9 @@ fn finish(
     };
     let Fit { scheduled: Scheduled { circuit, prediction, promise, guard_bits, cost_ns }, margin_bits } = fit;
     let leveled = verified("schedule", circuit);
-    let served = match options.range_bound {
-        true => calibration.bounded(),
-        false => calibration.served(&leveled, &promise, options.headroom_bits, guard_bits),
+    let (served, promise) = match options.range_bound {
+        true => (calibration.bounded(), promise),
+        false => calibration.served(&leveled, promise, options.headroom_bits, guard_bits),
     };
     let outlooks = match options.range_bound {
         true => schedule::bounded_outlooks(&leveled, served.declared, margin_bits, promise),

@@ -20,7 +20,7 @@ pub use outputs::{Evidence, Outputs, first_infinite, fits_input};
 pub use params::{ParamsError, Request, Scheduled, choose};
 pub use place::{Policy, place_rescales};
 pub use predict::Prediction;
-pub use predict::keeps;
+pub use predict::extend;
 pub use typing::{Chain, type_circuit};
 
 use rayon::prelude::*;

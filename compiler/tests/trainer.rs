@@ -8,14 +8,20 @@ use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
 
+/// Held by each test: while a program is written no other test may start one, for that has the file open as well until it runs
+/// something else, and what is open for writing cannot be run.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 /// A folder with the command in `bin/`, away from any trainer, and `path/` for the path.
-struct Folder(TempDir);
+struct Folder(TempDir, #[expect(dead_code, reason = "it is held")] MutexGuard<'static, ()>);
 
 impl Folder {
     fn new() -> Folder {
-        let folder = Folder(tempfile::tempdir().unwrap());
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = Folder(tempfile::tempdir().unwrap(), turn);
         fs::create_dir(folder.0.path().join("bin")).unwrap();
         fs::create_dir(folder.0.path().join("path")).unwrap();
         fs::copy(env!("CARGO_BIN_EXE_hecc"), folder.0.path().join("bin/hecc")).unwrap();

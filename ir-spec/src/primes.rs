@@ -5,7 +5,8 @@
 /// factor of two.
 pub fn nearest_ntt_prime(log2: f64, ring_degree: usize, max_bits: u32, taken: &[u64]) -> Option<u64> {
     let order = 2 * ring_degree as u64;
-    let target = log2.exp2();
+    // Nothing between the bound and what exceeds it need be looked at.
+    let target = log2.min(f64::from(max_bits)).exp2();
     let start = (target / order as f64).round() as u64;
     let bounds = (target / 2.0) as u64..=((target * 2.0) as u64).min(1 << max_bits);
     let pairs = (0..=start).map(|k| [start + k, start - k].map(|multiple| multiple * order + 1));

@@ -83,7 +83,10 @@ impl Calibration {
     /// Inputs of what is served for sure, unlike the samples, on which the program is to be precise as well: extreme ones, drawn
     /// ones, and one with a single element that is not at the low end.
     pub fn others(&self, is_bounded: bool) -> Vec<Vec<f64>> {
-        let range = if is_bounded { finite(self.declared) } else { self.spanned };
+        self.others_of(if is_bounded { finite(self.declared) } else { self.spanned })
+    }
+
+    fn others_of(&self, range: Range) -> Vec<Vec<f64>> {
         let n = self.samples[0].len();
         let mut single = vec![range.0; n];
         single[n / 2] = range.1;
@@ -117,27 +120,27 @@ impl Calibration {
         found
     }
 
-    /// What a scheduled circuit serves that keeps its promise there, when its base has room for samples, perhaps for extreme
-    /// inputs, and `guard_bits` for nothing.
+    /// What a scheduled circuit serves and promises there, when its base has room for samples, perhaps for extreme inputs, and
+    /// `guard_bits` for nothing.
     pub fn served(
         &self,
         leveled: &Circuit,
-        promise: &Promise,
+        promise: Promise,
         headroom_bits: f64,
         guard_bits: f64,
-    ) -> Served {
+    ) -> (Served, Promise) {
         let bits_left = |outputs: &Outputs| outputs.bits_left(leveled) - guard_bits;
-        let fits = |range: Range| {
-            let stretched = self.samples.iter().take(N_STRETCHED).map(|sample| self.stretched(sample, range));
-            let inputs: Vec<Vec<f64>> = self.extremes_of(range).into_iter().chain(stretched).collect();
-            let has_room = |input: &Vec<f64>| {
-                let outputs = Outputs::on(leveled, std::slice::from_ref(input));
-                schedule::fits_input(leveled, input)
-                    && outputs.is_finite()
-                    && bits_left(&outputs) >= headroom_bits / 2.0
-            };
-            inputs.iter().all(has_room) && schedule::keeps(leveled, promise, &inputs)
+        let has_room = |input: &Vec<f64>| {
+            let outputs = Outputs::on(leveled, std::slice::from_ref(input));
+            let outputs_fit = outputs.is_finite() && bits_left(&outputs) >= headroom_bits / 2.0;
+            outputs_fit && schedule::fits_input(leveled, input)
         };
+        let promised = |range: Range| {
+            let stretched = self.samples.iter().take(N_STRETCHED).map(|sample| self.stretched(sample, range));
+            let inputs: Vec<Vec<f64>> = self.others_of(range).into_iter().chain(stretched).collect();
+            inputs.iter().all(has_room).then(|| schedule::extend(leveled, promise, &inputs)).flatten()
+        };
+        let fits = |range: Range| promised(range).is_some();
         let (declared, spanned) = (finite(self.declared), self.spanned);
         let range = match self.is_drawn {
             // Nobody vouches for drawn samples: what is served is what extreme inputs allow.
@@ -146,7 +149,8 @@ impl Calibration {
         };
         let extremes = Outputs::on(leveled, &self.extremes_of(range));
         let excess_bits = (-bits_left(&extremes)).max(0.0);
-        Served { range, declared: self.declared, basis: RangeBasis::Samples, excess_bits }
+        let served = Served { range, declared: self.declared, basis: RangeBasis::Samples, excess_bits };
+        (served, promised(range).unwrap_or(promise))
     }
 
     /// What shows how large values become on what is served: samples, as they are and stretched, and extreme inputs if there is room

@@ -97,13 +97,13 @@ pub struct Evidence<'a> {
     pub outputs: Outputs,
     /// How many of them are samples; the others follow.
     pub n_samples: usize,
-    /// Largest element of the output of the middle one of all samples.
+    /// Largest element of the output of the middle one of all samples; of the other inputs, where that is zero, and one, where
+    /// that is zero too.
     pub typical: f64,
     /// Bound of the coefficients of all inputs, in slot units.
     pub input: f64,
     /// What the errors of each input are relative to, times its [`Evidence::allowance`]: its largest output, or
     /// [`Evidence::typical`] if that is larger, so that a small output by chance does not ask for more precision than others.
-    /// One, when both are zero.
     pub(super) references: Vec<f64>,
 }
 
@@ -113,13 +113,16 @@ impl<'a> Evidence<'a> {
         let of_samples = Outputs::on_each(circuit, samples);
         let of_others = Outputs::on_each(circuit, others);
         let outputs = of_samples.iter().copied().fold(Outputs::NONE, Outputs::or);
-        let typical = middle(of_samples.iter().map(|found| found.element));
         let shown = others.iter().zip(of_others).filter(|(_, found)| found.is_finite());
+        let elements_of_others = shown.clone().map(|(_, found)| found.element);
+        let typical = middle(of_samples.iter().map(|found| found.element))
+            .or_else(|| middle(elements_of_others))
+            .unwrap_or(1.0);
         let all = samples.iter().zip(of_samples).chain(shown);
-        let size = |found: Outputs| Some(found.element.max(typical)).filter(|&x| x > 0.0).unwrap_or(1.0);
-        let (inputs, sizes): (Vec<_>, _) = all.map(|(x, found)| (x.as_slice(), size(found))).unzip();
+        let (inputs, references): (Vec<_>, _) =
+            all.map(|(x, found)| (x.as_slice(), found.element.max(typical))).unzip();
         let input = inputs.iter().map(|input| largest_input(circuit, input)).fold(0.0, f64::max);
-        let (n_samples, references) = (samples.len(), sizes);
+        let n_samples = samples.len();
         let mut evidence = Evidence { inputs, n_samples, outputs, typical, input, references };
         for index in n_samples..evidence.inputs.len() {
             evidence.references[index] *= evidence.allowance(index);
@@ -157,11 +160,11 @@ pub fn fits_input(leveled: &Circuit, tensor: &[f64]) -> bool {
     largest_input(leveled, tensor).log2() < room
 }
 
-/// The middle one of some magnitudes.
-fn middle(magnitudes: impl Iterator<Item = f64>) -> f64 {
+/// The middle one of some magnitudes, unless it is zero.
+fn middle(magnitudes: impl Iterator<Item = f64>) -> Option<f64> {
     let mut sorted: Vec<f64> = magnitudes.collect();
     sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
+    sorted.get(sorted.len() / 2).copied().filter(|&x| x > 0.0)
 }
 
 /// The slots of an input whose elements lie in a range.

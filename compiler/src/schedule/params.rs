@@ -154,20 +154,30 @@ impl Needs {
         *known = log2.max(*known);
     }
 
-    /// Bits the base must have.
+    /// Bits the base must have, when all scales and rescale primes have `bits`.
     fn base_bits(&self, bits: f64, last_plain_bits: f64) -> f64 {
+        self.base_bits_of(|_| bits, |above| f64::from(above) * bits, last_plain_bits)
+    }
+
+    /// The same for the canonical scale, and the bits of the primes beyond the base, of each level above it.
+    fn base_bits_of(
+        &self,
+        scale: impl Fn(u32) -> f64,
+        beyond: impl Fn(u32) -> f64,
+        last_plain_bits: f64,
+    ) -> f64 {
         let sign = 1.0;
-        let factor = if self.terminal_squares { bits } else { last_plain_bits };
+        let factor = if self.terminal_squares { scale(0) } else { last_plain_bits };
         let needed = self.largest.iter().map(|(&(kind, above), &log2)| {
             let scale = match kind {
-                Kind::Clean => bits,
-                Kind::Raw => 2.0 * bits,
-                Kind::Terminal => bits + factor,
+                Kind::Clean => scale(above),
+                Kind::Raw => 2.0 * scale(above),
+                Kind::Terminal => scale(0) + factor,
                 Kind::TerminalFactor => factor,
             };
-            scale + log2 + sign - f64::from(above) * bits
+            scale + log2 + sign - beyond(above)
         });
-        needed.fold(bits, f64::max)
+        needed.fold(scale(0), f64::max)
     }
 }
 
@@ -183,6 +193,8 @@ impl Kind {
 
 /// With its sign a coefficient counts at least a tenth of a bit beyond its scale: no scale exceeds its modulus.
 const LEAST_LOG2: f64 = -0.9;
+/// Bits that a base may lack of what is needed, for primes are not quite as wide as asked for; less than [`LEAST_LOG2`] leaves.
+const MAX_LACKING_BITS: f64 = 0.05;
 /// Bits beyond plaintexts, for primes that are not quite as wide as asked for.
 const PLAIN_MARGIN_BITS: f64 = 0.5;
 /// Room for the error of a key switch: bits of the special primes beyond the
@@ -362,7 +374,7 @@ fn chains<'a>(
     let depth = levels.depth();
     let needs = Needs::of(circuit, &levels, outputs, input, request);
     let found = candidates(depth, &needs, request, ring, budget).into_iter();
-    let built = found.filter_map(|candidate| build(candidate, depth, ring.ring_degree, request));
+    let built = found.filter_map(|candidate| build(candidate, depth, &needs, ring.ring_degree, request));
     let price_chain = |chain: Chain| {
         let levels = assign_levels(circuit, Level(chain.params.max_level().0 - depth));
         let cost_ns = price(circuit, |value| levels.of(value), &OpCost { ring, params: &chain.params });
@@ -440,9 +452,19 @@ fn widest(shape: Shape, depth: u32, needs: &Needs, budget: f64) -> Option<Candid
     })
 }
 
+fn log2(prime: u64) -> f64 {
+    (prime as f64).log2()
+}
+
 /// Finds the primes of a candidate; each rescale prime is the nearest to the
-/// scale it has to divide, so scales hardly drift.
-fn build(candidate: Candidate, depth: u32, ring_degree: usize, request: &Request) -> Option<Chain> {
+/// scale it has to divide, so scales hardly drift; the base follows them.
+fn build(
+    candidate: Candidate,
+    depth: u32,
+    needs: &Needs,
+    ring_degree: usize,
+    request: &Request,
+) -> Option<Chain> {
     let mut taken = Vec::new();
     let mut next = |log2: f64| {
         let prime = nearest_ntt_prime(log2, ring_degree, request.max_prime_bits, &taken)?;
@@ -461,8 +483,16 @@ fn build(candidate: Candidate, depth: u32, ring_degree: usize, request: &Request
     for _ in 1..candidate.base_limbs {
         canonical.push(scale);
     }
-    for _ in 0..candidate.base_limbs {
-        q.push(next(candidate.base_bits / candidate.base_limbs as f64)?);
+    let beyond = |above: u32| q.iter().rev().take(above as usize).map(|&q| log2(q)).sum();
+    let clean = |above: u32| canonical[(depth - above) as usize].log2();
+    let mut lacking = needs.base_bits_of(clean, beyond, candidate.last_plain_bits);
+    for limb in 0..candidate.base_limbs {
+        let prime = next(lacking / (candidate.base_limbs - limb) as f64)?;
+        lacking -= log2(prime);
+        q.push(prime);
+    }
+    if lacking > MAX_LACKING_BITS {
+        return None;
     }
     let special = candidate.special_bits / candidate.special_limbs as f64;
     let p = (0..candidate.special_limbs).map(|_| next(special)).collect::<Option<Vec<u64>>>()?;

@@ -81,14 +81,15 @@ pub(super) fn predict(circuit: &Circuit, own_errors: &[f64], sample: &[f64]) -> 
     Errors { max_error, rms, max_output }
 }
 
-/// Whether a leveled circuit keeps a promise on inputs.
-pub fn keeps(circuit: &Circuit, promise: &Promise, inputs: &[Vec<f64>]) -> bool {
+/// A promise for more inputs than it was made for, if a leveled circuit is as precise on these.
+pub fn extend(circuit: &Circuit, promise: Promise, inputs: &[Vec<f64>]) -> Option<Promise> {
     let own = own_errors(circuit);
-    let is_precise = |input: &Vec<f64>| {
-        let Errors { max_error, max_output, .. } = predict(circuit, &own, input);
-        max_error <= promise.precision * promise.size(max_output)
-    };
-    over_samples(inputs, is_precise).into_iter().all(|is_precise| is_precise)
+    let found = over_samples(inputs, |input| predict(circuit, &own, input));
+    found.into_iter().try_fold(promise, |promise, Errors { max_error, rms, max_output }| {
+        let size = promise.size(max_output);
+        let is_kept = max_error <= promise.precision * size;
+        is_kept.then_some(Promise { rms: promise.rms.max(rms / size), ..promise })
+    })
 }
 
 /// The largest standard deviation that the error of a slot of each output may have, in slot units, where no slot of a

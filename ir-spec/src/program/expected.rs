@@ -28,24 +28,22 @@ pub struct Promise {
     pub precision: f64,
     /// Root mean square of the errors of all slots of a ciphertext, as predicted where it is largest.
     pub rms: f64,
-    /// Magnitude of the largest element for a typical input.
+    /// Magnitude of the largest element for a typical input, not zero.
     pub typical: f64,
 }
 
 impl Promise {
     /// No promise.
-    pub const NONE: Promise = Promise { precision: f64::INFINITY, rms: 0.0, typical: 0.0 };
+    pub const NONE: Promise = Promise { precision: f64::INFINITY, rms: 0.0, typical: 1.0 };
 
-    /// What errors of an output with this largest magnitude are relative to: that, or the typical one if that is larger;
-    /// one, where both are zero.
+    /// What errors are relative to when the results of a run have this largest magnitude: that, or the typical one if that is larger.
     pub fn size(&self, largest: f64) -> f64 {
-        Some(largest.max(self.typical)).filter(|&size| size > 0.0).unwrap_or(1.0)
+        largest.max(self.typical)
     }
 
     fn is_sound(&self) -> bool {
         let Promise { precision, rms, typical } = *self;
-        let is_size = |x: f64| x.is_finite() && x >= 0.0;
-        precision > 0.0 && is_size(rms) && is_size(typical)
+        precision > 0.0 && rms >= 0.0 && typical > 0.0 && rms.is_finite() && typical.is_finite()
     }
 }
 

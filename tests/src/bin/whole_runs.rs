@@ -3,7 +3,7 @@
 //!
 //! Every run draws a network, a declared range, a calibration, an input, a packing and a precision.
 //! It may be refused at compilation or encryption, flagged at decryption, or answered; an answer is
-//! compared with plain evaluation. The program fails if one is further off than promised.
+//! compared with plain evaluation. The program fails if one is further off than promised, or if anything panics.
 
 use clap::Parser;
 use fastrand::Rng;
@@ -50,6 +50,14 @@ enum Outcome {
     Flagged,
     /// The answer is further off than promised, and nothing says so.
     Wrong,
+    /// Something panicked.
+    Panicked,
+}
+
+impl Outcome {
+    fn is_defect(&self) -> bool {
+        matches!(self, Outcome::Wrong | Outcome::Panicked)
+    }
 }
 
 /// How inputs are drawn within a range.
@@ -200,10 +208,10 @@ fn judge(model: &Model, compiled: &Compiled, inputs: &[Tensor], found: &[Vec<f64
     let expectations = compiled.program.manifest.outputs[0].expected.as_ref();
     let promise = expectations.expect("outputs have expectations").promise;
     let largest = |values: &[f64]| values.iter().fold(0.0, |max: f64, x| max.max(x.abs()));
-    let is_right = |(input, found): (&Tensor, &Vec<f64>)| {
-        let expected = model.logits(input.values());
-        let size = promise.size(largest(&expected));
-        let error: Vec<f64> = found.iter().zip(&expected).map(|(a, b)| a - b).collect();
+    let expected: Vec<Vec<f64>> = inputs.iter().map(|input| model.logits(input.values())).collect();
+    let size = promise.size(largest(&expected.concat()));
+    let is_right = |(expected, found): (&Vec<f64>, &Vec<f64>)| {
+        let error: Vec<f64> = found.iter().zip(expected).map(|(a, b)| a - b).collect();
         let (off, promised) = (largest(&error), promise.precision * size);
         // Also false for what is no number.
         let is_right = off <= TOLERANCE * promised && found.iter().all(|x| x.is_finite());
@@ -212,7 +220,7 @@ fn judge(model: &Model, compiled: &Compiled, inputs: &[Tensor], found: &[Vec<f64
         }
         is_right
     };
-    match inputs.iter().zip(found).all(is_right) {
+    match expected.iter().zip(found).all(is_right) {
         true => Outcome::Right,
         false => Outcome::Wrong,
     }
@@ -222,16 +230,16 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let mut counts: BTreeMap<Outcome, u64> = BTreeMap::new();
     for number in args.first..args.first + args.runs {
-        let outcome = run(number, args.secure);
-        if outcome == Outcome::Wrong {
-            println!("run {number} is wrong without a word");
+        let outcome = std::panic::catch_unwind(|| run(number, args.secure)).unwrap_or(Outcome::Panicked);
+        if outcome.is_defect() {
+            println!("run {number}: {outcome:?}");
         }
         *counts.entry(outcome).or_default() += 1;
     }
     for (outcome, count) in &counts {
         println!("{count:8}  {outcome:?}");
     }
-    match counts.contains_key(&Outcome::Wrong) {
+    match counts.keys().any(Outcome::is_defect) {
         false => ExitCode::SUCCESS,
         true => ExitCode::FAILURE,
     }
