@@ -3,18 +3,20 @@
 use super::proto;
 use crate::diag::{Code, Diagnostic, Label, list};
 use crate::front::weights::{ElementType, Tensor, all_finite, n_elements};
-use crate::front::{file, read_bounded};
+use crate::front::{Room, file};
 use indexmap::IndexMap;
+use indexmap::map::Entry;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-/// Reads constants; keeps the files it has read for further tensors.
+/// Reads constants; keeps the files it has opened for further tensors.
 pub(super) struct TensorReader<'a> {
     /// Path of the model as the user gave it.
     pub path: &'a Path,
     /// The same, for messages.
     pub shown: &'a str,
-    external: IndexMap<PathBuf, Arc<Vec<u8>>>,
+    external: IndexMap<PathBuf, File>,
 }
 
 impl<'a> TensorReader<'a> {
@@ -77,22 +79,28 @@ impl<'a> TensorReader<'a> {
         if stated != length {
             return Err(unusable(format!("states {stated} bytes, its shape needs {length}")));
         }
-        let bytes = self.external_file(&file).map_err(unusable)?;
-        let range = offset..offset.saturating_add(length);
-        let found = bytes.get(range).ok_or_else(|| {
-            let size = bytes.len();
-            unusable(format!("`{location}` has {size} bytes, {length} from {offset} are needed"))
-        })?;
-        Ok(element.decode(found, false).collect())
+        let file = self.external_file(file).map_err(|refused| unusable(refused.title))?;
+        let size = file.metadata().map_err(|error| unusable(error.to_string()))?.len();
+        if (offset as u64).saturating_add(length as u64) > size {
+            return Err(unusable(format!(
+                "`{location}` has {size} bytes, {length} from {offset} are needed"
+            )));
+        }
+        Room::default().take(Label::item(shown, format!("tensor `{name}`"), ""), length as u64)?;
+        let mut found = vec![0; length];
+        let read = file.seek(SeekFrom::Start(offset as u64)).and_then(|_| file.read_exact(&mut found));
+        read.map_err(|error| unusable(error.to_string()))?;
+        Ok(element.decode(&found, false).collect())
     }
 
-    fn external_file(&mut self, path: &Path) -> Result<Arc<Vec<u8>>, String> {
-        if let Some(bytes) = self.external.get(path) {
-            return Ok(bytes.clone());
-        }
-        let bytes = Arc::new(read_bounded(path).map_err(|refused| refused.title)?);
-        self.external.insert(path.to_owned(), bytes.clone());
-        Ok(bytes)
+    fn external_file(&mut self, path: PathBuf) -> Result<&mut File, Diagnostic> {
+        Ok(match self.external.entry(path) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let file = file::open_plain(place.key())?;
+                place.insert(file)
+            }
+        })
     }
 
     /// The files that were read beside the model.
