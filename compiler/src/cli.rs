@@ -68,7 +68,7 @@ pub fn run<C: Parser>(
     let common = form(&arguments);
     let form = common.form();
     bound_process(common.memory.unwrap_or_default());
-    match limit_instructions().and_then(|()| command(&arguments, form)) {
+    match limit_instructions().and_then(|()| command(&arguments, form)).and_then(|()| form::written()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(diagnostics) => {
             form.diagnostics(&with_next_steps(diagnostics));

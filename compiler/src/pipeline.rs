@@ -206,7 +206,7 @@ pub fn compile(model: &Model, options: &Options) -> Result<Compiled, CompileErro
         return Err(CompileError::NotHeFriendly { layer: layer.name.clone() });
     }
     has_room(model)?;
-    of_model(&model.clone().narrowed(), options, |job| job.compile())
+    of_model(&model.clone().narrowed(), options, |job| job.compile())?.validated(model, options)
 }
 
 /// Bytes that a weight other than zero takes at least until there is a program: in the model and without its
@@ -235,7 +235,7 @@ pub fn compile_network(
     network: &Network,
     options: &Options,
 ) -> Result<Compiled, CompileError> {
-    Job { model, network, options, composes: false }.compile()
+    Job { model, network, options, composes: false }.compile()?.validated(model, options)
 }
 
 /// Packs a model as [`compile`] does for a ring, without regard to whether it carries
@@ -474,7 +474,7 @@ fn finish(
         without_bound: None,
         validation: Duration::ZERO,
     };
-    Ok(Ok(if options.validate { compiled.validated()? } else { compiled }))
+    Ok(Ok(compiled))
 }
 
 /// A circuit with levels, and by how many bits its outputs may grow.
@@ -549,11 +549,13 @@ impl Compiled {
     }
 
     /// Compares the program with the model on inputs of the served range.
-    fn validated(self) -> Result<Compiled, CompileError> {
+    fn validated(self, model: &Model, options: &Options) -> Result<Compiled, CompileError> {
+        if !options.validate {
+            return Ok(self);
+        }
         let started = Instant::now();
         let stages = Stages { lowered: &self.lowered, rewritten: &self.rewritten, leveled: &self.leveled };
-        validate_program(&self.model, stages, &self.program, &self.prediction)
-            .map_err(CompileError::Mismatch)?;
+        validate_program(model, stages, &self.program, &self.prediction).map_err(CompileError::Mismatch)?;
         Ok(Compiled { validation: started.elapsed(), ..self })
     }
 

@@ -237,6 +237,29 @@ fn files_of_other_kinds_are_not_replaced_by_accident() {
 }
 
 #[test]
+fn keys_are_lost_to_nothing_else() {
+    let folder = Folder::deployed();
+    for line in [
+        "eval small.hecp -o small.hecs --force",
+        "eval small.hecp -o small.heck --force",
+        "keygen small.hecm --secret new.hecs --eval-keys small.hecs --force",
+    ] {
+        folder.refuses_with(if line.contains("small.heck") { "H091" } else { "H092" }, line);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_standard_output_does_not_take_is_told() {
+    let folder = Folder::new();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = folder.command("compile small.hec").stdout(full).output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("error[H070]: cannot write to standard output"), "{message}");
+}
+
+#[test]
 fn outputs_go_through_links_pipes_and_devices() {
     let folder = Folder::deployed();
     fs::create_dir(folder.path("there")).unwrap();

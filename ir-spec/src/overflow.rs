@@ -18,7 +18,9 @@ use crate::params::Params;
 /// The mean magnitude over lanes that share a ciphertext is no larger than that of the largest
 /// lane, so what holds for each lane alone holds for all together.
 pub fn coefficient_bound(slots: &[f64]) -> f64 {
-    slots.iter().map(|x| x.abs()).sum::<f64>() / slots.len().max(1) as f64
+    // Divided first, so that the sum of large numbers stays finite.
+    let share = 1.0 / slots.len().max(1) as f64;
+    slots.iter().map(|x| x.abs() * share).sum::<f64>()
 }
 
 /// Base-2 logarithm of the largest coefficient, in slot units, that fits the modulus at the level of
@@ -40,6 +42,7 @@ mod tests {
     #[test]
     fn coefficients_are_bounded_by_mean_magnitudes() {
         assert_eq!(coefficient_bound(&[1.0, -3.0, 0.0, 0.0]), 1.0);
+        assert_eq!(coefficient_bound(&[f64::MAX; 4]), f64::MAX);
     }
 
     #[test]

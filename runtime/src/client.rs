@@ -248,11 +248,17 @@ impl Client {
         self.decrypt_batch(bundle, question.n_samples)
     }
 
-    /// Decrypts a bundle of results to values that may be shared, of its first sample.
+    /// Decrypts the results of a single sample to values that may be shared.
     ///
     /// # Errors
-    /// As [`Client::decrypt`] and [`Sharing::loss`], and when the system gives no randomness.
+    /// As [`Client::decrypt`] and [`Sharing::loss`], when a value is too large for the steps, when the bundle holds results of
+    /// several samples, and when the system gives no randomness.
     pub fn decrypt_to_share(&self, bundle: &[u8], sharing: Sharing) -> Result<Shared, Error> {
+        if Question::answered(bundle)?.n_samples > 1 {
+            return Err(Error::Sharing(
+                "results of several samples cannot be shared: encrypt one sample alone",
+            ));
+        }
         sharing.apply(Zeroizing::new(self.decrypt(bundle)?))
     }
 

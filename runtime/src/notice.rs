@@ -7,8 +7,10 @@
 //! encoding of real slots is symmetric and wraps symmetrically, but it shows in zero slots and in coefficients
 //! near the modulus.
 //!
-//! Inputs unlike those that a program was compiled on may have errors that are small and still larger than promised. What
-//! zero slots, lanes and imaginary parts hold is such an error, so that it shows there.
+//! Inputs unlike those that a program was compiled on may have errors that are small and still larger than promised. Zero slots,
+//! lanes and imaginary parts show those of encryption and key switching. Those of rounded plaintexts are real, and none where a
+//! plaintext is one number, so that they show in zero slots or lanes, or not at all: precision on inputs unlike the samples is
+//! first of all a matter of compilation.
 //!
 //! # False alarms
 //!
@@ -246,7 +248,7 @@ impl Bounds {
         let log_modulus = NoiseModel::new(&manifest.params).log_modulus(port.ty.level);
         let modulus = (log_modulus - port.ty.scale.log2()).exp2();
         let error = (EXCESS * expected.error).min(LARGEST_ERROR_SHARE * modulus);
-        let coefficient = (expected.coefficient + error).min(LARGEST_SHARE * modulus);
+        let coefficient = expected.coefficient.min(LARGEST_SHARE * modulus);
         let promise = expected.promise;
         let promised = promise.size(largest) * promise.precision.max(EXCESS * promise.rms);
         Bounds { error, promised, coefficient, range: (port.range.0 - error, port.range.1 + error) }

@@ -588,6 +588,8 @@ fn lanes_that_repeat_a_sample_have_its_result() {
     let lanes = |bundle: &[u8]| client.evidence(bundle).unwrap().remove(0).lanes;
     assert!(lanes(&sent).is_some_and(|difference| difference < 1e-6));
     assert_eq!(lanes(&full), None);
+    let sharing = Sharing::Round { error: 1e-6, bits: 4 };
+    assert!(matches!(client.decrypt_to_share(&sent, sharing), Err(Error::Sharing(_))));
     // Full results that say that they are of fewer samples.
     let mut claimed = full;
     claimed[HEADER + 16..HEADER + 24].copy_from_slice(&3u64.to_le_bytes());

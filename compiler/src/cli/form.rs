@@ -1,9 +1,10 @@
 //! The two forms of what commands print: text for people, JSON for scripts.
 
 use super::files::Written;
-use hecc::diag::Diagnostics;
+use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use serde_json::Value;
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
 
 /// How results and diagnostics are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +45,30 @@ impl Form {
     }
 }
 
-/// Writes to standard output. A reader that has gone away is no error of ours.
+/// Why something could not be written to standard output, if anything.
+static UNWRITTEN: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Writes to standard output. A reader that has gone away is no error of ours; [`written`] tells of others.
 pub fn output(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let mut out = io::stdout().lock();
+    let result = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if let Err(error) = result
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        *UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+}
+
+/// # Errors
+/// [`Code::UnwritableFile`] when standard output did not take all that was to be written there, say on a full disk.
+pub fn written() -> Result<(), Diagnostics> {
+    match UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        None => Ok(()),
+        Some(error) => Err(Diagnostic::error(Code::UnwritableFile, "cannot write to standard output")
+            .label(Label::file("standard output", error.to_string()))
+            .help("make room where it leads, or let it lead elsewhere")
+            .into()),
+    }
 }
 
 /// Writes to standard error, which may be a file on the disk that is full.

@@ -126,12 +126,14 @@ impl Grid {
     pub fn strided(&self, stride: [usize; 2]) -> Option<Grid> {
         let mut grid = *self;
         for axis in [0, 1] {
-            let (phases, step) = (self.phases[axis], stride[axis]);
+            let (phases, step) = (self.phases[axis], stride[axis].max(1));
             if phases % step == 0 {
                 grid.phases[axis] = phases / step;
             } else if step % phases == 0 {
                 grid.phases[axis] = 1;
-                grid.stride[axis] *= step / phases;
+                // Beyond the plane there is a single pixel, however far the next one would be.
+                grid.stride[axis] =
+                    grid.stride[axis].saturating_mul(step / phases).min(self.base[axis].max(1));
             } else {
                 return None;
             }

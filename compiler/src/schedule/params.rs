@@ -10,7 +10,7 @@ use super::expect::{Zeros, zero_slots};
 use super::levels::{Levels, assign_levels};
 use super::outputs::{Evidence, Outputs};
 use super::over_samples;
-use super::predict::{Prediction, own_errors, predict};
+use super::predict::{Prediction, commonness, own_errors, predict};
 use super::typing::{Chain, has_terminal_squares, rescaled_values, type_circuit};
 use crate::cost::price;
 use hecc_ir::circuit::{Circuit, Op, Plain};
@@ -298,8 +298,10 @@ impl<'a> Trials<'a> {
             return None;
         }
         // The hardest input alone can say no.
-        if self.relative(typed, &own, self.hardest) <= self.precision {
-            let worst = self.worst(typed, &own);
+        let relative = self.relative(typed, &own, self.hardest);
+        let common = if relative <= self.precision { self.common(typed, &own) } else { 1.0 };
+        if common * relative <= self.precision {
+            let worst = self.worst(typed, &own, common);
             if worst.0.relative <= self.precision {
                 return Some(worst);
             }
@@ -324,7 +326,9 @@ impl<'a> Trials<'a> {
     fn reached(&mut self, priced: &[Priced]) -> f64 {
         let mut error = |chain: &Priced| {
             let typed = chain.typed();
-            self.worst(&typed, &own_errors(&typed)).0.relative
+            let own = own_errors(&typed);
+            let common = self.common(&typed, &own);
+            self.worst(&typed, &own, common).0.relative
         };
         finest(priced).map(&mut error).fold(f64::INFINITY, f64::min)
     }
@@ -333,16 +337,22 @@ impl<'a> Trials<'a> {
         predict(typed, own, self.evidence.inputs[input]).max_error / self.evidence.references[input]
     }
 
-    /// What is predicted for all inputs, and what can be promised for it.
-    fn worst(&mut self, typed: &Circuit, own: &[f64]) -> (Prediction, Promise) {
+    /// How many times larger errors are for what they have in common.
+    fn common(&self, typed: &Circuit, own: &[f64]) -> f64 {
+        commonness(typed, own, self.evidence.inputs[self.hardest])
+    }
+
+    /// What is predicted for all inputs, and what can be promised for it, when errors are so many times larger for what they have
+    /// in common.
+    fn worst(&mut self, typed: &Circuit, own: &[f64], common: f64) -> (Prediction, Promise) {
         let &Evidence { ref inputs, n_samples, typical, .. } = self.evidence;
         let found = over_samples(inputs, |input| predict(typed, own, input));
-        let share = |index: usize| found[index].max_error / self.evidence.references[index];
+        let share = |index: usize| common * found[index].max_error / self.evidence.references[index];
         let hardest = (0..found.len()).max_by(|&a, &b| share(a).total_cmp(&share(b)));
         self.hardest = hardest.expect("there is a sample");
         let largest = |count: usize, of: &dyn Fn(usize) -> f64| (0..count).map(of).fold(0.0, f64::max);
         let prediction = Prediction {
-            max_error: largest(n_samples, &|index| found[index].max_error),
+            max_error: largest(n_samples, &|index| common * found[index].max_error),
             max_output: largest(n_samples, &|index| found[index].max_output),
             relative: share(self.hardest),
         };

@@ -53,7 +53,7 @@ impl Axis {
 
     /// This window over means of `tile` pixels each, in pixels.
     fn over(self, tile: Axis) -> Axis {
-        let times = |n: usize| n * tile.stride;
+        let times = |n: usize| n.saturating_mul(tile.stride);
         Axis {
             kernel: times(self.kernel),
             stride: times(self.stride),

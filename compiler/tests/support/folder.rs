@@ -77,7 +77,7 @@ impl Folder {
         self.command(line).output().unwrap()
     }
 
-    fn command(&self, line: &str) -> Command {
+    pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hecc"));
         command.current_dir(self.0.path()).env("NO_COLOR", "1").args(line.split_whitespace());
         command

@@ -151,6 +151,15 @@ impl Grid {
             Some(gaussian) => gaussian.sample(values.len())?,
             None => Zeroizing::new(vec![0; values.len()]),
         };
+        // No branch for one value: whether one of them is too large tells little, and is told anyway.
+        let is_too_large =
+            values.iter().fold(false, |any, value| any | !((value / self.step).abs() < MOST_STEPS));
+        if is_too_large {
+            noise.zeroize();
+            return Err(Error::Sharing(
+                "a value is too large to be shared in steps so small: state a larger error",
+            ));
+        }
         for (value, noise) in values.iter_mut().zip(noise.iter()) {
             *value = nearest(*value / self.step).saturating_add(*noise) as f64 * self.step;
         }
@@ -158,6 +167,9 @@ impl Grid {
         Ok(())
     }
 }
+
+/// Values may be as many steps: with noise on them they are still integers that a word holds.
+const MOST_STEPS: f64 = (1u64 << 62) as f64;
 
 /// The nearest integer, without branches; the last one for values beyond it.
 fn nearest(x: f64) -> i64 {
@@ -172,6 +184,16 @@ mod tests {
 
     fn shared(sharing: Sharing, values: Vec<f64>) -> Shared {
         sharing.apply(Zeroizing::new(vec![values])).unwrap()
+    }
+
+    #[test]
+    fn values_too_large_for_the_steps_are_refused() {
+        let round = Sharing::Round { error: 1e-15, bits: 1 };
+        for sharing in [round, Sharing::Flood { error: 1e-18, bits: 30, releases: 1 }] {
+            let shared = |value: f64| sharing.apply(Zeroizing::new(vec![vec![value, 1e-9]]));
+            assert!(shared(1e-6).is_ok());
+            assert!([1e6, -1e6, f64::NAN].into_iter().all(|value| shared(value).is_err()));
+        }
     }
 
     #[test]

@@ -97,6 +97,7 @@ impl Outputs {
             return Err(own_input(path, input));
         }
         match &place {
+            Place::Taken(end, _) if holds_other_keys(end, kind) => Err(keys_in_the_way(path, kind)),
             Place::Taken(..) if self.force => Ok(place),
             Place::Taken(..) if kind.is_kept() => Err(exists(path, kind)),
             Place::Taken(end, _) => match Kind::of(end).filter(|found| *found != kind) {
@@ -277,6 +278,19 @@ fn exists(path: &Path, kind: Kind) -> Diagnostic {
     Diagnostic::error(Code::KeyExists, format!("`{shown}` exists, and {kind} are not replaced"))
         .label(Label::file(shown, there))
         .help("choose other files with --secret and --eval-keys, or make new keys with --force, which keeps the old ones beside them")
+}
+
+/// Whether there is a secret key, or evaluation keys, at a path that something else is to be written to.
+fn holds_other_keys(path: &Path, kind: Kind) -> bool {
+    Kind::of(path).is_some_and(|found| found.is_kept() && found != kind)
+}
+
+/// Keys are lost to no other kind of file, whatever else may be replaced.
+fn keys_in_the_way(path: &Path, kind: Kind) -> Diagnostic {
+    let shown = path.display().to_string();
+    Diagnostic::error(Code::OtherContents, format!("`{shown}` holds keys, not {kind}"))
+        .label(Label::file(shown, "would be lost"))
+        .help("choose another file: --force replaces no keys by something else")
 }
 
 fn in_the_way(path: &Path, kind: Kind, found: Kind) -> Diagnostic {
