@@ -6,6 +6,7 @@
 //! in [`choose`] tries prime chains of one ring and takes the cheapest whose
 //! predicted error meets the requested precision.
 
+mod draws;
 mod expect;
 mod levels;
 mod outputs;
@@ -14,6 +15,7 @@ mod place;
 mod predict;
 mod typing;
 
+pub use draws::Draws;
 pub use expect::{Outlook, bounded_outlooks, outlooks};
 pub use levels::{Levels, assign_levels};
 pub use outputs::{Evidence, Outputs, first_infinite, fits_input};

@@ -3,8 +3,8 @@
 //! Runs the circuit on plain slots and carries, slot by slot, the variance of
 //! the error each ciphertext would have, in slot units.
 
+use super::draws::Draws;
 use super::over_samples;
-use crate::validate::Draws;
 use hecc_ir::Position;
 use hecc_ir::circuit::{Circuit, Const, Op, Output, Value};
 use hecc_ir::noise::NoiseModel;

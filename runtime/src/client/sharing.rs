@@ -152,9 +152,8 @@ impl Grid {
             None => Zeroizing::new(vec![0; values.len()]),
         };
         // No branch for one value: whether one of them is too large tells little, and is told anyway.
-        let is_too_large =
-            values.iter().fold(false, |any, value| any | !((value / self.step).abs() < MOST_STEPS));
-        if is_too_large {
+        let fits = values.iter().fold(true, |all, value| all & ((value / self.step).abs() < MOST_STEPS));
+        if !fits {
             noise.zeroize();
             return Err(Error::Sharing(
                 "a value is too large to be shared in steps so small: state a larger error",
