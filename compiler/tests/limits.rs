@@ -212,3 +212,23 @@ fn shapes_cost_nothing_until_they_are_allowed() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(took < MOMENT && said.contains("error[H0"), "{took:?} {said}");
 }
+
+#[test]
+fn strides_far_beyond_an_image_leave_one_pixel() {
+    let folder = Folder::new();
+    folder.write(
+        "far.hec",
+        "model far {
+  weights random(seed = 1)
+  input image: [1, 4, 4] in 0..1
+  a = conv(image, out_channels = 2, kernel = 3, stride = 4294967295)
+  b = avg_pool(image, kernel = 2, stride = 65536, padding = 1)
+  c = conv(b, out_channels = 2, kernel = 1, stride = 65536)
+  d = add(a, c)
+  f = flatten(d)
+  output f
+}
+",
+    );
+    folder.prints("check far.hec --data data.npz --count 1 --backend clear");
+}
