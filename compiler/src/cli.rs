@@ -31,6 +31,7 @@ pub mod session;
 pub mod show;
 mod simulate;
 pub mod summary;
+pub mod threads;
 
 use args::{Cli, Command, ExplainArgs, FormArgs};
 use clap::Parser;
@@ -68,7 +69,17 @@ pub fn run<C: Parser>(
     let common = form(&arguments);
     let form = common.form();
     bound_process(common.memory.unwrap_or_default());
-    match limit_instructions().and_then(|()| command(&arguments, form)).and_then(|()| form::written()) {
+    let _alone = threads::start();
+    let done = memory::has_room_to_start()
+        .and_then(|()| limit_instructions())
+        .and_then(|()| command(&arguments, form))
+        .and_then(|()| form::written());
+    end(done, form)
+}
+
+/// The status of a command that ended so; refusals are printed.
+fn end(done: Result<(), Diagnostics>, form: Form) -> ExitCode {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(diagnostics) => {
             form.diagnostics(&with_next_steps(diagnostics));
@@ -96,7 +107,7 @@ fn refuse_arguments(error: &clap::Error) -> ExitCode {
     let form = if std::env::args_os().any(|word| word == "--json") { Form::Json } else { Form::Text };
     if !error.use_stderr() {
         output(&error.to_string());
-        return ExitCode::SUCCESS;
+        return end(form::written(), form);
     }
     form.diagnostics(&problems::arguments(error));
     ExitCode::from(USAGE_FAILURE)

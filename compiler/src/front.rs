@@ -14,7 +14,7 @@ pub mod weights;
 
 use crate::diag::{Code, Diagnostic, Diagnostics, Label};
 use crate::model::Model;
-use hecc_ir::machine::{Bound, Excess, free_memory};
+use hecc_ir::machine::{Bound, Excess, Tally, free_memory};
 use std::path::{Path, PathBuf};
 
 /// Largest file, and most bytes of tensors after unpacking, that is read, however much memory is free.
@@ -22,20 +22,25 @@ pub const MAX_BYTES: u64 = 4 << 30;
 
 /// What is left of [`MAX_BYTES`] for the tensors of a file.
 #[derive(Debug)]
-pub(crate) struct Room(u64);
+pub(crate) struct Room {
+    left: u64,
+    /// Counts pieces that are too small to ask for what is free.
+    tally: Tally,
+}
 
 impl Default for Room {
     fn default() -> Room {
-        Room(MAX_BYTES)
+        Room { left: MAX_BYTES, tally: Tally::default() }
     }
 }
 
 impl Room {
     /// Takes bytes for what is at a place, before they are allocated.
     pub fn take(&mut self, place: Label, bytes: u64) -> Result<(), Diagnostic> {
-        self.0 = self.0.checked_sub(bytes).ok_or_else(|| large(place.clone(), None))?;
+        self.left = self.left.checked_sub(bytes).ok_or_else(|| large(place.clone(), None))?;
         let needed = usize::try_from(bytes).unwrap_or(usize::MAX);
-        Bound::Free.check(needed).map_err(|excess| large(place, Some(excess)))
+        let fits = Bound::Free.check(needed).and_then(|()| self.tally.take(needed));
+        fits.map_err(|excess| large(place, Some(excess)))
     }
 }
 

@@ -142,6 +142,15 @@ pub enum CompileError {
         /// Its largest secure modulus, bits.
         max_log_qp: u32,
     },
+    /// Values are too large for every ring of the target.
+    TooLarge {
+        /// Largest ring degree tried.
+        ring_degree: usize,
+        /// Largest element of the output.
+        largest: f64,
+        /// Bits of modulus that it takes at least to hold values.
+        base_bits: f64,
+    },
     /// No ring of the target is precise enough.
     TooCoarse {
         /// Relative error asked for.
@@ -330,7 +339,11 @@ impl Job<'_> {
                 let without_bound = without.as_ref().ok().map(Compiled::likeness);
                 Ok(Compiled { without_bound, ..compiled })
             }
-            Err(cause @ (CompileError::TooDeep { .. } | CompileError::TooCoarse { .. })) => {
+            Err(
+                cause @ (CompileError::TooDeep { .. }
+                | CompileError::TooLarge { .. }
+                | CompileError::TooCoarse { .. }),
+            ) => {
                 let bound = |compiled: &Compiled| Outputs::at_most(&compiled.leveled, range).element;
                 let without_bound = without.ok().map(|compiled| (compiled.likeness(), bound(&compiled)));
                 Err(CompileError::BoundTooLarge { cause: Box::new(cause), without_bound })
@@ -581,6 +594,9 @@ fn explain(refusal: Refusal, ring: &RingCost, options: &Options) -> CompileError
     match refusal {
         Refusal::Params(ParamsError::TooDeep { depth, max_log_qp }) => {
             CompileError::TooDeep { depth, ring_degree: ring.ring_degree, max_log_qp }
+        }
+        Refusal::Params(ParamsError::TooLarge { largest, base_bits }) => {
+            CompileError::TooLarge { ring_degree: ring.ring_degree, largest, base_bits }
         }
         Refusal::Params(ParamsError::TooCoarse { reached }) => {
             CompileError::TooCoarse { requested: options.precision, reached }

@@ -112,7 +112,10 @@ fn secrets_go_to_new_plain_files_alone() {
         }
     }
     folder.write("note", "not a key");
-    folder.refuses_with("H090", "keygen small.hecm --secret note --eval-keys new");
+    folder.refuses_with("H092", "keygen small.hecm --secret note --eval-keys new");
+    folder.write("profile.json", "{}");
+    let refused = folder.refuses("keygen small.hecm --secret profile.json --eval-keys new");
+    assert!(refused.contains("`profile.json` holds a profile or labels, not a secret key"), "{refused}");
     folder.prints("keygen small.hecm --secret note --eval-keys new --force");
     assert_eq!(folder.read("note.1"), b"not a key");
     folder.refuses_with("H091", "keygen small.hecm --secret new.hecs --eval-keys new.hecs");
@@ -228,10 +231,13 @@ fn files_of_other_kinds_are_not_replaced_by_accident() {
         }
     }
     folder.refuses_with("H092", "eval small.hecp -o build/../data.npz");
-    for name in ["empty", "notes.txt", "result.hect", "result.hect"] {
+    for name in ["empty", "result.hect", "result.hect"] {
         folder.prints(&format!("eval small.hecp -o {name}"));
         assert!(folder.decrypts_right("small.hecs", name));
     }
+    folder.refuses_with("H092", "eval small.hecp -o notes.txt");
+    folder.prints("eval small.hecp -o notes.txt --force");
+    assert!(folder.decrypts_right("small.hecs", "notes.txt"));
     folder.prints("eval small.hecp -o build/small.hecp --force");
     assert!(folder.decrypts_right("small.hecs", "build/small.hecp"));
 }
@@ -252,11 +258,45 @@ fn keys_are_lost_to_nothing_else() {
 #[test]
 fn what_standard_output_does_not_take_is_told() {
     let folder = Folder::new();
-    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let output = folder.command("compile small.hec").stdout(full).output().unwrap();
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{message}");
-    assert!(message.contains("error[H070]: cannot write to standard output"), "{message}");
+    for line in [
+        "compile small.hec",
+        "--help",
+        "--version",
+        "help eval",
+        "compile --help",
+        "prepare train --help",
+        "explain all",
+        "explain small.hec",
+        "inspect small.hecm",
+        "inspect small.hec --explain",
+        "run small.hec --data data.npz --count 1",
+        "check small.hec --data data.npz --count 1 --backend clear",
+        "keygen small.hecm",
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = folder.command(line).stdout(full).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{line}\n{message}");
+        assert!(message.contains("error[H070]: cannot write to standard output"), "{line}\n{message}");
+    }
+}
+
+/// What a file is that something else was wanted for.
+#[test]
+fn files_of_other_kinds_are_named() {
+    let folder = Folder::deployed();
+    for (line, said) in [
+        (
+            "encrypt small.hecm --secret small.hecm --data data.npz -o new.hect",
+            "holds a manifest, not a secret key",
+        ),
+        ("eval small.hecp --eval-keys data.npz", "holds weights or samples, not evaluation keys"),
+        ("eval small.heck", "holds evaluation keys, not a program"),
+        ("keygen small.hec --secret new.hecs --eval-keys new.heck", "holds a model, not a manifest"),
+    ] {
+        let refused = folder.refuses(line);
+        assert!(refused.contains(said), "{refused}");
+    }
 }
 
 #[test]

@@ -160,6 +160,7 @@ fn long_evaluations_are_refused_by_a_time_limit() {
     let folder = Folder::deployed();
     let said = refused_here(&folder, "eval small.hecp --time-limit 10ms");
     assert!(said.contains("error[H044]") && said.contains("--time-limit"), "{said}");
+    assert!(said.contains("10.0ms are allowed"), "{said}");
     folder.prints("eval small.hecp --time-limit 1h");
 }
 

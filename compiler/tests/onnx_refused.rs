@@ -3,9 +3,11 @@
 #[path = "support/onnx.rs"]
 mod support;
 
-use hecc::diag::Diagnostics;
+use hecc::diag::{Code, Diagnostics};
 use hecc::front::{LoadOptions, onnx};
+use prost::encoding::{WireType, encode_key, encode_varint};
 use std::path::Path;
+use std::time::Instant;
 use support::{Tensor, float, int, ints, model, model_in, node, node_of, node_with, text};
 
 fn refused(bytes: &[u8]) -> String {
@@ -249,6 +251,18 @@ fn mistakes_in_the_graph_are_reported() {
     insta::assert_snapshot!(refused(&model(&no_output, &[], &[1, 4, -1], "y")));
 }
 
+/// Nothing is encrypted of a network whose input is a constant.
+#[test]
+fn models_without_inputs_are_told_to_have_one() {
+    let constants = [Tensor::new("x", &[1, 4]), Tensor::new("w", &[4, 2])];
+    let said = refused(&model(&[node("MatMul", "fc", &["x", "w"], "y")], &constants, &[1, 4], "y"));
+    assert!(said.contains("the model has 0 inputs"), "{said}");
+    assert!(
+        said.contains("export the network with its input as one of the graph, not as a constant"),
+        "{said}"
+    );
+}
+
 #[test]
 fn wrong_shapes_and_settings_are_reported() {
     let nodes = [
@@ -290,4 +304,84 @@ fn damaged_constants_are_reported() {
     absent.location = Some("net.onnx.data".to_owned());
     insta::assert_snapshot!(refused(&model(&nodes, &[outside, absent], &[1, 4], "y")));
     insta::assert_snapshot!(refused(b"\x08\x07not a model"));
+}
+
+/// The code of the first refusal.
+fn code(bytes: &[u8]) -> Code {
+    let mut diagnostics = Diagnostics::new();
+    let model = onnx::import(Path::new("net.onnx"), bytes, &LoadOptions::default(), &mut diagnostics);
+    assert!(model.is_none(), "the model should be refused");
+    diagnostics.iter().next().expect("there is a refusal").code
+}
+
+/// Extents of a tensor without elements whose other extents have more elements than can be counted.
+const UNCOUNTABLE: [i64; 3] = [0, 1 << 40, 1 << 40];
+
+#[test]
+fn extents_that_cannot_be_counted_are_refused() {
+    let turned = [node("Transpose", "t", &["c"], "t"), node("Add", "a", &["x", "t"], "y")];
+    let flat = [node("Flatten", "f", &["c"], "f"), node("Add", "a", &["x", "f"], "y")];
+    for constant in [Tensor::new("c", &UNCOUNTABLE), Tensor::new("c", &[1 << 40, 0, 1 << 40])] {
+        for nodes in [&turned, &flat] {
+            let bytes = model(nodes, std::slice::from_ref(&constant), &[1, 4], "y");
+            assert_eq!(code(&bytes), Code::MalformedFile);
+        }
+    }
+    let filled = [
+        node("ConstantOfShape", "c", &["s"], "c"),
+        node("Transpose", "t", &["c"], "t"),
+        node("Add", "a", &["x", "t"], "y"),
+    ];
+    let shape = Tensor::list("s", &UNCOUNTABLE);
+    assert_eq!(code(&model(&filled, std::slice::from_ref(&shape), &[1, 4], "y")), Code::UnsupportedOp);
+    let reshaped = [
+        node_with("Reshape", "r", &["c", "s"], "r", &[int("allowzero", 1)]),
+        node("Transpose", "t", &["r"], "t"),
+        node("Add", "a", &["x", "t"], "y"),
+    ];
+    let constants = [Tensor::new("c", &[0]), shape];
+    assert_eq!(code(&model(&reshaped, &constants, &[1, 4], "y")), Code::ShapeMismatch);
+}
+
+/// A row for each of very many outputs has no elements, but a bias for each would have.
+#[test]
+fn weights_without_elements_have_no_outputs() {
+    let nodes = [node("Gemm", "fc", &["x", "w", "b"], "y")];
+    let constants = [Tensor::new("w", &[0, 1 << 40]), Tensor::new("b", &[])];
+    assert_eq!(code(&model(&nodes, &constants, &[1, 4], "y")), Code::ShapeMismatch);
+}
+
+/// A file whose one node has so many settings without content.
+fn hollow(n_settings: usize) -> Vec<u8> {
+    let mut file = Vec::new();
+    let settings = [0x2a, 0].repeat(n_settings);
+    let mut header = Vec::new();
+    encode_key(1, WireType::LengthDelimited, &mut header);
+    encode_varint(settings.len() as u64, &mut header);
+    encode_key(7, WireType::LengthDelimited, &mut file);
+    encode_varint((header.len() + settings.len()) as u64, &mut file);
+    [file, header, settings].concat()
+}
+
+#[test]
+fn messages_without_content_are_counted_before_they_are_read() {
+    assert_eq!(code(&hollow(8_000_000)), Code::FileTooLarge);
+    // Few are read, and found to make no model.
+    assert_eq!(code(&hollow(10)), Code::OnnxVersion);
+}
+
+#[test]
+fn high_powers_of_many_constants_are_refused_at_once() {
+    const N: i64 = 1 << 22;
+    let mut exponent = Tensor::new("e", &[]);
+    exponent.values = vec![31.0];
+    let nodes = [
+        node("Mul", "square", &["x", "x"], "s"),
+        node("Mul", "scale", &["s", "c"], "m"),
+        node("Pow", "power", &["m", "e"], "y"),
+    ];
+    let bytes = model(&nodes, &[Tensor::new("c", &[1, N]), exponent], &[1, N], "y");
+    let start = Instant::now();
+    assert_eq!(code(&bytes), Code::TensorTooLarge);
+    assert!(start.elapsed().as_secs() < 20, "took {:?}", start.elapsed());
 }

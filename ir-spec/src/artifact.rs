@@ -15,6 +15,8 @@
 //! of our own.
 
 use crate::limits::{MAX_MANIFEST_BYTES, MAX_PROGRAM_BYTES};
+use crate::machine::Excess;
+use crate::plain::take_lacked;
 use crate::program::{Manifest, Program, ProgramError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -118,6 +120,9 @@ pub enum ArtifactError {
     /// The contents are damaged.
     #[error("the checksum does not match, the file is damaged; copy or download it again")]
     Checksum,
+    /// The contents, most often weights, take more memory than may be taken.
+    #[error("for its contents, {0}")]
+    Memory(Excess),
     /// The contents do not decode.
     #[error("the contents do not decode ({0}); the file was not written by hecc, compile the model again")]
     Undecodable(String),
@@ -197,7 +202,11 @@ fn checksum(header: &[u8], payload: &[u8]) -> u32 {
 
 fn read<T: DeserializeOwned>(expected: Kind, bytes: &[u8]) -> Result<T, ArtifactError> {
     let payload = payload(expected, bytes)?;
-    let undecodable = |error: postcard::Error| ArtifactError::Undecodable(error.to_string());
+    // Nothing is left of what was read before.
+    take_lacked();
+    let undecodable = |error: postcard::Error| {
+        take_lacked().map_or_else(|| ArtifactError::Undecodable(error.to_string()), ArtifactError::Memory)
+    };
     match postcard::take_from_bytes(payload).map_err(undecodable)? {
         (contents, []) => Ok(contents),
         (_, rest) => Err(ArtifactError::TrailingBytes(rest.len() as u64)),

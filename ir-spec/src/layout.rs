@@ -11,17 +11,25 @@ use thiserror::Error;
 
 /// Extents of a tensor, outermost first (`[channels, height, width]` for images).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Shape(pub Vec<usize>);
+pub struct Shape(#[serde(deserialize_with = "crate::limits::list::bounded")] pub Vec<usize>);
 
 impl Shape {
-    /// Number of elements.
+    /// Number of elements. Expects a shape for which [`Shape::checked_elements`] has one.
     pub fn n_elements(&self) -> usize {
         self.0.iter().product()
     }
 
-    /// Number of elements, or `None` when it exceeds what can be counted.
+    /// Number of elements, or `None` when it exceeds what can be counted: see [`Shape::count`].
     pub fn checked_elements(&self) -> Option<usize> {
-        self.0.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent))
+        Shape::count(&self.0)
+    }
+
+    /// Number of elements along some extents. `None` when it, or the product of those extents that are not zero,
+    /// exceeds what can be counted: so the product of any of the extents can be counted where there is a number.
+    pub fn count(extents: &[usize]) -> Option<usize> {
+        let of_others =
+            extents.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent.max(1)))?;
+        Some(if extents.contains(&0) { 0 } else { of_others })
     }
 }
 
@@ -51,9 +59,11 @@ pub struct Layout {
     /// Logical shape of the tensor.
     pub shape: Shape,
     /// First position of each element, in row-major element order.
+    #[serde(deserialize_with = "crate::limits::list::bounded")]
     pub home: Vec<Position>,
     /// Every element sits also at `home + offset` (same ciphertext, modulo
     /// `n_slots`) for each offset here. Zero is implied and not listed.
+    #[serde(deserialize_with = "crate::limits::list::bounded")]
     pub replicas: Vec<u32>,
     /// Slots that hold no element may hold anything, not only zero.
     pub dirty: bool,
@@ -206,5 +216,20 @@ impl Layout {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Shape;
+
+    #[test]
+    fn extents_are_counted_with_their_parts() {
+        assert_eq!(Shape::count(&[]), Some(1));
+        assert_eq!(Shape::count(&[3, 4]), Some(12));
+        assert_eq!(Shape::count(&[0, 5]), Some(0));
+        for extents in [[0, 1 << 40, 1 << 40], [1 << 40, 1 << 40, 0], [1 << 40, 1 << 40, 1]] {
+            assert_eq!(Shape::count(&extents), None);
+        }
     }
 }

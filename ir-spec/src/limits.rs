@@ -1,6 +1,10 @@
 //! Bounds every circuit, program and file must keep, so that data from outside
 //! cannot ask for more memory than a model that could run would need.
 
+pub(crate) mod list;
+
+pub use hecc_security::MAX_ENCODED_BITS;
+
 /// Most slots per ciphertext: the largest ring of the security table, halved
 /// for complex packing.
 pub const MAX_SLOTS: usize = 1 << 16;
@@ -16,6 +20,9 @@ pub const PLAIN_OVERHEAD: usize = 128;
 
 /// Most bytes of memory that the plaintexts of a file may take, each with its overhead.
 pub const MAX_PLAIN_BYTES: usize = 1 << 31;
+
+/// Most bytes of memory that any list of a file may take, with what its elements hold.
+pub const MAX_LIST_BYTES: usize = 1 << 31;
 
 /// Most primes of one chain; keeps every scale below it exact in `f64`.
 pub const MAX_PRIMES: usize = 96;

@@ -4,6 +4,7 @@
 //! free; where no system tells, only bounds that somebody set hold.
 
 use std::fs::read_to_string;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use thiserror::Error;
@@ -30,8 +31,8 @@ pub struct Excess {
     pub available: usize,
 }
 
-/// Less than this is taken without asking the system for what is free.
-const SMALL: usize = 1 << 24;
+/// Less than this is taken without asking the system for what is free, unless a bound was set for the process.
+const SMALL: usize = 1 << 20;
 
 impl Bound {
     /// Bytes that may be taken now; `None` without a bound, and where the system does not tell what is free.
@@ -48,13 +49,36 @@ impl Bound {
     /// # Errors
     /// [`Excess`].
     pub fn check(self, needed: usize) -> Result<(), Excess> {
-        if self == Bound::Free && needed < SMALL {
+        let is_unbounded = self == Bound::Free && process_bound() == Bound::Free;
+        if is_unbounded && needed < SMALL {
             return Ok(());
         }
         match self.available() {
             Some(available) if available < needed => Err(Excess { needed, available }),
             Some(_) | None => Ok(()),
         }
+    }
+}
+
+/// Memory that is taken in pieces on behalf of data from outside, none of which need be large.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Bytes counted since the system was asked last.
+    unchecked: usize,
+}
+
+impl Tally {
+    /// Counts bytes before they are taken. Asks for what is free as soon as those that were counted since it asked
+    /// last are no longer few, so that many small pieces cost little time.
+    ///
+    /// # Errors
+    /// [`Excess`].
+    pub fn take(&mut self, bytes: usize) -> Result<(), Excess> {
+        self.unchecked = self.unchecked.saturating_add(bytes);
+        if self.unchecked < SMALL {
+            return Ok(());
+        }
+        Bound::Free.check(std::mem::take(&mut self.unchecked))
     }
 }
 
@@ -84,13 +108,19 @@ pub fn process_bound() -> Bound {
 }
 
 /// Bytes of memory that this process may still take, if that is known: by [`bound_process`], or else what the
-/// kernel calls available, or what a container or a limit of the process leaves if that is less.
+/// kernel calls available, or what a container leaves if that is less; and never more than [`left_by_limits`].
 pub fn free_memory() -> Option<usize> {
-    match PROCESS.load(Ordering::Relaxed) {
+    let free = match PROCESS.load(Ordering::Relaxed) {
         AS_FREE => free_in_system(),
         UNBOUNDED => None,
-        bytes => Some(bytes.saturating_sub(of_process("VmRSS:").unwrap_or(0))),
-    }
+        bytes => Some(bytes.saturating_sub(held_memory().unwrap_or(0))),
+    };
+    free.into_iter().chain(left_by_limits()).min()
+}
+
+/// Bytes of memory that this process holds, where the system tells.
+pub fn held_memory() -> Option<usize> {
+    of_process("VmRSS:")
 }
 
 /// Most bytes of memory that this process ever held, where the system tells.
@@ -101,12 +131,36 @@ pub fn peak_memory() -> Option<usize> {
 fn free_in_system() -> Option<usize> {
     let available = kilobytes(&read_to_string("/proc/meminfo").ok()?, "MemAvailable:")?;
     let memberships = read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let of_groups = groups(&memberships).into_iter().filter_map(|group| group.left());
-    let limits = read_to_string("/proc/self/limits").unwrap_or_default();
-    let of_limits = [("Max address space", "VmSize:"), ("Max data size", "VmData:")]
-        .into_iter()
-        .filter_map(|(limit, held)| Some(soft_limit(&limits, limit)?.saturating_sub(of_process(held)?)));
-    of_groups.chain(of_limits).chain([available]).min()
+    groups(&memberships).into_iter().filter_map(|group| group.left()).chain([available]).min()
+}
+
+/// A limit of a process, and what it has taken of it.
+type Limited = (&'static str, &'static str);
+const ADDRESS_SPACE: Limited = ("Max address space", "VmSize:");
+const DATA: Limited = ("Max data size", "VmData:");
+/// What is left free of a limit, for what nobody counts: stacks, scratch memory, what allocators set aside.
+const UNCOUNTED: usize = 32 << 20;
+/// Address space of a thread in each of two pools: stacks, and what an allocator reserves for their threads.
+const PER_THREAD: usize = 160 << 20;
+
+/// Bytes that the limits of this process on its address space and data leave, if there are any. Beyond them
+/// memory is not refused but the process ends, so that some are kept back for what nobody counts.
+pub fn left_by_limits() -> Option<usize> {
+    let left = [ADDRESS_SPACE, DATA].into_iter().filter_map(left_of).min()?;
+    Some(left.saturating_sub(UNCOUNTED))
+}
+
+/// Threads that have room where the address space of this process is limited: no more than the machine has cores,
+/// and one at least. `None` without a limit.
+pub fn fitting_threads() -> Option<usize> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    Some((left_of(ADDRESS_SPACE)? / PER_THREAD).clamp(1, cores))
+}
+
+/// What a limit of this process leaves, if there is one.
+fn left_of((limit, held): Limited) -> Option<usize> {
+    let limits = read_to_string("/proc/self/limits").ok()?;
+    Some(soft_limit(&limits, limit)?.saturating_sub(of_process(held)?))
 }
 
 /// A quantity of this process.
@@ -233,10 +287,18 @@ mod tests {
         assert_eq!(Bound::All.check(usize::MAX), Ok(()));
     }
 
+    #[test]
+    fn small_pieces_are_counted_together() {
+        let mut tally = Tally::default();
+        assert_eq!((tally.take(SMALL / 2), tally.take(SMALL / 4)), (Ok(()), Ok(())));
+        assert_eq!(tally.unchecked, SMALL / 2 + SMALL / 4);
+        assert_eq!((tally.take(SMALL / 4), tally.unchecked), (Ok(()), 0));
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn the_system_tells_what_is_free() {
-        let free = free_in_system().expect("Linux tells");
+        let free = free_memory().expect("Linux tells");
         assert!((1 << 20..1 << 50).contains(&free), "{free}");
         assert!(matches!(Bound::Free.check(1 << 60), Err(Excess { needed, .. }) if needed == 1 << 60));
     }

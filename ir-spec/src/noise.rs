@@ -11,6 +11,11 @@
 use crate::params::Params;
 use crate::scale::Level;
 
+/// The larger of two errors, and NaN if one is: comparisons alone would lose it.
+pub fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+}
+
 /// Width of the error distribution of fresh encryptions and keys.
 pub const SIGMA: f64 = 3.2;
 

@@ -11,6 +11,7 @@
 //! one sign reaches it.
 
 use crate::circuit::CtType;
+use crate::limits::MAX_ENCODED_BITS;
 use crate::params::Params;
 
 /// The largest magnitude that a coefficient of slots can have, in slot units, whatever their signs.
@@ -33,6 +34,15 @@ pub fn room_bits(params: &Params, ty: CtType) -> f64 {
     log_q - 1.0 - ty.scale.log2()
 }
 
+/// Base-2 logarithm of the largest coefficient, in slot units, that can be encoded for a type: it fits the modulus, and an
+/// integer of [`MAX_ENCODED_BITS`].
+///
+/// # Panics
+/// As [`room_bits`].
+pub fn encodable_bits(params: &Params, ty: CtType) -> f64 {
+    room_bits(params, ty).min(MAX_ENCODED_BITS - 1.0 - ty.scale.log2())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +61,9 @@ mod tests {
         let params = Params { ring_degree: 16, q, p, digit_limbs: 1, security };
         let ty = CtType { level: Level(0), scale: Scale::from_log2(10.0), degree: 1 };
         assert!((room_bits(&params, ty) - 5.0).abs() < 1e-4);
+        assert_eq!(encodable_bits(&params, ty), room_bits(&params, ty));
+        let wide = Params { q: vec![(1 << 61) - 1; 3], ..params };
+        let ty = CtType { level: Level(2), scale: Scale::from_log2(100.0), degree: 1 };
+        assert_eq!(encodable_bits(&wide, ty), MAX_ENCODED_BITS - 101.0);
     }
 }

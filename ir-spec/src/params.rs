@@ -14,8 +14,10 @@ pub struct Params {
     /// Ring degree N, a power of two; a ciphertext has N/2 slots.
     pub ring_degree: usize,
     /// Ciphertext primes; `q[0]` is dropped last. A level-`l` ciphertext holds `q[..=l]`.
+    #[serde(deserialize_with = "crate::limits::list::bounded")]
     pub q: Vec<u64>,
     /// Special primes of hybrid key switching.
+    #[serde(deserialize_with = "crate::limits::list::bounded")]
     pub p: Vec<u64>,
     /// Ciphertext primes per key-switching digit.
     pub digit_limbs: usize,

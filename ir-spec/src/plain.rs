@@ -1,10 +1,11 @@
 //! Plaintext operands and their compact serialised form.
 
 use crate::limits::{MAX_PLAIN_BYTES, MAX_SLOTS, PLAIN_OVERHEAD};
-use crate::machine::free_memory;
+use crate::machine::{Excess, free_memory};
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Arc, LazyLock};
@@ -300,7 +301,11 @@ enum Stored {
     /// One period.
     Dense(Vec<f64>),
     /// Runs, each after a number of zeros; zeros fill up the period.
-    Sparse { period: u32, runs: Vec<(u32, Vec<f64>)> },
+    Sparse {
+        period: u32,
+        #[serde(deserialize_with = "crate::limits::list::bounded")]
+        runs: Vec<(u32, Vec<f64>)>,
+    },
     /// Values, and which of them each slot of a period holds.
     Listed { list: Vec<f64>, places: Vec<u8> },
 }
@@ -379,6 +384,21 @@ fn unfold(period: usize, runs: &[(u32, Vec<f64>)]) -> Result<Vec<f64>, PlainErro
     Ok(values)
 }
 
+thread_local! {
+    /// What the arena lacked that was read last on this thread: errors of formats carry no data.
+    static LACKED: Cell<Option<Excess>> = const { Cell::new(None) };
+}
+
+/// Notes what a list lacked that is being read on this thread.
+pub(crate) fn lack(excess: Excess) {
+    LACKED.set(Some(excess));
+}
+
+/// Takes what the arena lacked that was read last on this thread, if it was refused for want of memory.
+pub(crate) fn take_lacked() -> Option<Excess> {
+    LACKED.take()
+}
+
 /// Reads a plaintext arena of at most [`MAX_PLAIN_BYTES`] bytes in all, and no more than are free.
 pub(crate) fn bounded_arena<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Plain>, D::Error> {
     deserializer.deserialize_seq(ArenaVisitor)
@@ -395,13 +415,18 @@ impl<'de> Visitor<'de> for ArenaVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<Plain>, A::Error> {
         let (mut arena, mut total) = (Vec::new(), 0);
-        let most = free_memory().map_or(MAX_PLAIN_BYTES, |free| free.min(MAX_PLAIN_BYTES));
+        let available = free_memory().unwrap_or(usize::MAX);
         while let Some(plain) = seq.next_element::<Plain>()? {
             total += PLAIN_OVERHEAD + plain.n_bytes();
-            if total > most {
+            if total > MAX_PLAIN_BYTES {
                 return Err(A::Error::custom(format_args!(
-                    "its weights take more than {most} bytes of memory"
+                    "its weights take more than {MAX_PLAIN_BYTES} bytes of memory"
                 )));
+            }
+            if total > available {
+                let excess = Excess { needed: total, available };
+                LACKED.set(Some(excess));
+                return Err(A::Error::custom(excess));
             }
             arena.push(plain);
         }

@@ -59,6 +59,7 @@ pub enum Instr {
         /// Register all of them read.
         src: Reg,
         /// Steps and the registers they write.
+        #[serde(deserialize_with = "crate::limits::list::bounded")]
         outs: Vec<(Step, Reg)>,
     },
     /// Sum of products with plaintexts ([`Program::plains`]).
@@ -66,6 +67,7 @@ pub enum Instr {
         /// Register it writes.
         dst: Reg,
         /// Registers and their plaintexts, indices into [`Program::plains`].
+        #[serde(deserialize_with = "crate::limits::list::bounded")]
         terms: Vec<(Reg, u32)>,
     },
     /// Sum of ciphertexts.
@@ -73,6 +75,7 @@ pub enum Instr {
         /// Register it writes.
         dst: Reg,
         /// Registers to add.
+        #[serde(deserialize_with = "crate::limits::list::bounded")]
         terms: Vec<Reg>,
     },
     /// Difference of two ciphertexts.
@@ -228,8 +231,10 @@ pub struct Manifest {
     /// Ring parameters.
     pub params: Params,
     /// Inputs to encrypt.
+    #[serde(deserialize_with = "crate::limits::list::bounded")]
     pub inputs: Vec<Port>,
     /// Outputs to decrypt.
+    #[serde(deserialize_with = "crate::limits::list::bounded")]
     pub outputs: Vec<Port>,
     /// Evaluation keys to make.
     pub keys: KeyPlan,
@@ -267,15 +272,21 @@ pub struct Program {
     #[serde(deserialize_with = "crate::plain::bounded_arena")]
     pub consts: Vec<Plain>,
     /// Plaintexts to encode.
+    #[serde(deserialize_with = "crate::limits::list::bounded")]
     pub plains: Vec<PlainUse>,
     /// Type of each register.
+    #[serde(deserialize_with = "crate::limits::list::bounded")]
     pub types: Vec<CtType>,
     /// Instructions; a register is written before it is read.
+    #[serde(deserialize_with = "crate::limits::list::bounded")]
     pub instrs: Vec<Instr>,
     /// Model layer of each instruction, an index into `sources`.
+    #[serde(deserialize_with = "crate::limits::list::bounded")]
     pub source_of: Vec<u32>,
     /// Names of model layers.
+    #[serde(deserialize_with = "crate::limits::list::bounded")]
     pub sources: Vec<String>,
     /// Registers of each output's ciphertexts.
+    #[serde(deserialize_with = "crate::limits::list::bounded_lists")]
     pub outputs: Vec<Vec<Reg>>,
 }

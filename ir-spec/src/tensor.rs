@@ -157,6 +157,7 @@ mod tests {
         assert!(Tensor::new([2, 3], vec![0.0; 6]).is_ok());
         assert!(Tensor::new([2, 3], vec![0.0; 5]).is_err());
         assert!(Tensor::new([usize::MAX, 2], Vec::new()).is_err());
+        assert!(Tensor::new([0, usize::MAX, 2], Vec::new()).is_err());
         assert_eq!(Tensor::from(vec![1.0, 2.0]).shape(), &Shape(vec![2]));
     }
 }

@@ -7,8 +7,10 @@
 //! Micciancio, "On the Security of Homomorphic Encryption on Approximate
 //! Numbers", 2021). [`Client::decrypt_to_share`] is for values that others see.
 
+mod answer;
 mod sharing;
 
+pub use answer::{promised_error, standing_out};
 pub use sharing::{Loss, Shared, Sharing};
 
 use crate::backend::ckks::{self, CkksCt};
@@ -251,7 +253,8 @@ impl Client {
     /// Decrypts the results of a single sample to values that may be shared.
     ///
     /// # Errors
-    /// As [`Client::decrypt`] and [`Sharing::loss`], when a value is too large for the steps, when the bundle holds results of
+    /// As [`Client::decrypt`] and [`Sharing::loss`], [`Error::SharedError`] when the bound of the error is smaller than the
+    /// error that the manifest promises, when a value is too large for the steps, when the bundle holds results of
     /// several samples, and when the system gives no randomness.
     pub fn decrypt_to_share(&self, bundle: &[u8], sharing: Sharing) -> Result<Shared, Error> {
         if Question::answered(bundle)?.n_samples > 1 {
@@ -259,7 +262,23 @@ impl Client {
                 "results of several samples cannot be shared: encrypt one sample alone",
             ));
         }
-        sharing.apply(Zeroizing::new(self.decrypt(bundle)?))
+        sharing.loss(self.manifest.outputs.iter().map(|port| port.layout.home.len()).sum())?;
+        let results = Zeroizing::new(self.decrypt(bundle)?);
+        self.check_bound(sharing.error(), &results)?;
+        sharing.apply(results)
+    }
+
+    /// Refuses a bound of the error of results that the manifest does not promise to hold.
+    fn check_bound(&self, stated: f64, results: &[Vec<f64>]) -> Result<(), Error> {
+        let ports = self.manifest.outputs.iter().zip(results);
+        let promised = ports.map(|(port, values)| promised_error(port, values));
+        // Where nothing is promised, the bound is the caller's alone.
+        match promised.filter(|error| error.is_finite()).reduce(f64::max) {
+            Some(promised) if stated < promised => {
+                Err(Error::SharedError { stated, least: two_digits_up(promised) })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Refuses ciphertexts that take more memory than they may, with their slots and the bundle they travel in.
@@ -304,6 +323,13 @@ impl Client {
 struct Opened {
     question: Question,
     outputs: Vec<Vec<Decoded>>,
+}
+
+/// A positive number or a slightly larger one, with two digits that are not leading zeros.
+fn two_digits_up(x: f64) -> f64 {
+    let unit = 10f64.powf(x.log10().floor() - 1.0);
+    let rounded = (x / unit).ceil() * unit;
+    if rounded.is_finite() { rounded.max(x) } else { x }
 }
 
 /// The slots, for the caller to wipe.

@@ -202,9 +202,9 @@ pub enum Error {
     },
     /// A run would take longer than [`Limits::time`](crate::Limits::time) allows.
     #[error(
-        "a run is predicted to take {:.1} s, {:.1} s are allowed; `Limits::with_time` allows more",
-        .predicted.as_secs_f64(),
-        .limit.as_secs_f64()
+        "a run is predicted to take {:.1?}, {:.1?} are allowed; `Limits::with_time` allows more",
+        .predicted,
+        .limit
     )]
     Time {
         /// Time of a run.
@@ -224,6 +224,17 @@ pub enum Error {
     /// Decrypted values cannot be hidden as asked for.
     #[error("results cannot be shared like this: {0}")]
     Sharing(&'static str),
+    /// A bound of the error in decrypted values that is smaller than what their manifest promises: what it hides would be too little.
+    #[error(
+        "results cannot be shared like this: the error of this result may be {least:.1e}, \
+         {stated:.1e} is no bound of it"
+    )]
+    SharedError {
+        /// The bound given.
+        stated: f64,
+        /// The smallest bound that is taken, rounded up to two digits.
+        least: f64,
+    },
     /// Worker threads could not be started.
     #[error("cannot start worker threads: {0}")]
     Threads(String),

@@ -16,10 +16,15 @@ use crate::memory::{Overflow, PlainBytes, PlainMemory};
 use crate::report::{RunCost, RunReport};
 use crate::schedule::{Schedule, position};
 use crate::{Backend, Cancel, Error, forecast};
+use hecc_ir::machine::fitting_threads;
 use hecc_ir::{CtType, Manifest, Program, Reg};
 use plains::Plains;
+use rayon::ThreadPool;
 use rayon::prelude::*;
+use std::iter::successors;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
+use std::thread::available_parallelism;
 
 /// Is told how many steps are done, and of how many; called from any thread.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
@@ -30,7 +35,7 @@ pub fn silent(_done: usize, _total: usize) {}
 /// The threads that programs run on, where their plaintexts are, and what they may take.
 #[derive(Clone, Debug)]
 pub struct Executor {
-    pool: Arc<rayon::ThreadPool>,
+    pool: Arc<ThreadPool>,
     memory: PlainMemory,
     limits: Limits,
 }
@@ -46,16 +51,14 @@ struct Encodings<'a> {
 }
 
 impl Executor {
-    /// As many threads as the machine has cores, or `n_threads`, with default [`PlainMemory`] and
-    /// [`Limits`]: both no more than is free.
+    /// As many threads as the machine has cores, or as the system gives if those are fewer, or `n_threads`; with
+    /// default [`PlainMemory`] and [`Limits`]: both no more than is free.
     ///
     /// # Errors
-    /// When the system does not give the threads.
+    /// [`Error::Threads`] when the system does not give `n_threads`, or none.
     pub fn new(n_threads: Option<usize>) -> Result<Executor, Error> {
-        let threads = rayon::ThreadPoolBuilder::new().num_threads(n_threads.unwrap_or(0));
-        let named = threads.thread_name(|i| format!("hecc-{i}"));
-        let pool = named.build().map_err(|e| Error::Threads(e.to_string()))?;
-        Ok(Executor { pool: Arc::new(pool), memory: PlainMemory::default(), limits: Limits::default() })
+        let pool = Arc::new(n_threads.map_or_else(most_threads, threads)?);
+        Ok(Executor { pool, memory: PlainMemory::default(), limits: Limits::default() })
     }
 
     /// The same threads, with another way to keep plaintexts. It holds for every
@@ -135,6 +138,23 @@ impl Executor {
     pub fn prepare<B: Backend>(&self, program: Arc<Program>, backend: B) -> Result<Prepared<B>, Error> {
         self.encode(program, &backend, &silent)?.bind(backend)
     }
+}
+
+/// So many threads, or for zero as many as there are cores.
+fn threads(n_threads: usize) -> Result<ThreadPool, Error> {
+    let named = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("hecc-{i}"));
+    named.num_threads(n_threads).build().map_err(|e| Error::Threads(e.to_string()))
+}
+
+/// As many threads as there are cores, or half as many, and so on, as far as the system gives them.
+fn most_threads() -> Result<ThreadPool, Error> {
+    let refused = match threads(fitting_threads().unwrap_or(0)) {
+        Ok(pool) => return Ok(pool),
+        Err(refused) => refused,
+    };
+    let cores = available_parallelism().map_or(1, NonZeroUsize::get);
+    let mut fewer = successors(Some(cores / 2), |n| Some(n / 2)).take_while(|&n| n > 0);
+    fewer.find_map(|n| threads(n).ok()).ok_or(refused)
 }
 
 /// A verified program and its plaintexts, for any client's keys.

@@ -12,12 +12,19 @@
 //! plaintext is one number, so that they show in zero slots or lanes, or not at all: precision on inputs unlike the samples is
 //! first of all a matter of compilation.
 //!
+//! # Samples
+//!
+//! Samples of a batch have slots of their own, and errors of their own size. So every sample is judged by its own slots, within
+//! one ciphertext, and by the size of its own results: a coarse one does not hide among precise ones. Samples with fewer than
+//! [`MIN_TESTED_SLOTS`] slots in a ciphertext are pooled with their neighbours until they have as many. Slots of several
+//! ciphertexts are never pooled: errors at the same slot have the same factor in common, which follows from the secret key.
+//!
 //! # False alarms
 //!
 //! The error of a slot is Gaussian once the secret key is given. Averaged over keys, its variance is at
 //! most σ², the square of [`Expected::error`]; for one key, the slot's variance is that times e²/2 at worst, where e, the squared
 //! magnitude of the secret at that slot, has the exponential distribution. (For most errors it is e; errors of ciphertexts of
-//! degree two have e².) A test looks at the root mean square of k slots, [`MIN_TESTED_SLOTS`] or more, and gives
+//! degree two have e².) A test looks at the root mean square of k different slots, [`MIN_TESTED_SLOTS`] or more, and gives
 //! a false alarm beyond [`EXCESS`]·σ. Then either the mean of e²/2 exceeds v = [`EXCESS`], which has
 //! probability at most
 //!
@@ -25,17 +32,23 @@
 //!
 //! since the mean of e² is at most that of e times the largest e (Chernoff's bound for sums of
 //! exponential variables); or a Gaussian vector has a square more than r = [`EXCESS`]²/v times its mean, which
-//! has probability at most exp(-(r - 1 - ln r)/2), however its elements are correlated. With L = 36 + ln k the sum
-//! is below 2^-51, and below 2^-40 for the tests of a thousand ciphertexts. A test of this module computes it.
+//! has probability at most exp(-(r - 1 - ln r)/2), however its elements are correlated. With L = 44 + ln k the sum
+//! is below 2^-62.7, and below 2^-40 for all tests of a thousand ciphertexts of 2^15 slots, however these are divided among samples. A
+//! test of this module computes it.
 //!
-//! The precision that is promised is tested alike, with the root mean square that is predicted for it in place of σ.
+//! Lanes of one sample are compared with their mean: their distances from it are no larger, in their sum of squares, than their errors.
+//!
+//! The precision that is promised is tested alike, with the root mean square that is predicted for it in place of σ and errors
+//! relative to the size of their own sample's results.
 
 use crate::Error;
 use hecc_ckks::Decoded;
-use hecc_ir::noise::NoiseModel;
+use hecc_ir::Manifest;
+use hecc_ir::noise::{NoiseModel, larger};
 use hecc_ir::program::{Expected, MIN_TESTED_SLOTS, Port};
-use hecc_ir::{Manifest, Position};
 use std::fmt;
+use std::iter::StepBy;
+use std::ops::Range;
 
 /// Errors may be as many times as large as their largest standard deviation.
 pub const EXCESS: f64 = 128.0;
@@ -46,18 +59,22 @@ const LARGEST_SHARE: f64 = 7.0 / 16.0;
 /// Errors above this share of the modulus hide what wraps around, whatever was predicted.
 const LARGEST_ERROR_SHARE: f64 = 1.0 / 32.0;
 
-/// A decrypted output as far as it tells whether it is a result. All numbers are in slot units; they
-/// are for the client alone, as the result is.
+/// A decrypted output as far as it tells whether it is a result. Numbers are in slot units unless they say otherwise; they
+/// are for the client alone, as the result is. Root mean squares are those of the sample, or of the few that are looked at
+/// together, and of the ciphertext where they are largest; they are NaN where any slot that they are of is no number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
     /// Name of the output.
     pub output: String,
-    /// Root mean square of the imaginary parts in the ciphertext where it is largest.
+    /// Root mean square of the imaginary parts.
     pub imaginary: f64,
-    /// The same of slots that are zero in every result; none where there are fewer than [`MIN_TESTED_SLOTS`].
+    /// Root mean square of slots that are zero in every result; none where there are fewer than [`MIN_TESTED_SLOTS`].
     pub zeros: Option<f64>,
-    /// Root mean square of the differences between lanes that hold the same sample, if some do.
+    /// Root mean square of the distances of lanes that hold the same sample from their mean; none where there are fewer than
+    /// [`MIN_TESTED_SLOTS`] slots in such lanes.
     pub lanes: Option<f64>,
+    /// The largest of the three when errors are relative to the [size](hecc_ir::program::Promise::size) of their own sample's results.
+    pub relative: f64,
     /// Largest magnitude of a coefficient.
     pub coefficient: f64,
     /// The element that is farthest from the middle of the output's range.
@@ -77,12 +94,12 @@ pub struct Element {
     pub value: f64,
 }
 
-/// What is allowed for an output, in slot units.
+/// What is allowed for an output, in slot units unless it is said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bounds {
     /// For root mean squares of errors.
     pub error: f64,
-    /// For the same, in an output that is as precise as promised.
+    /// For the same in an output that is as precise as promised, relative to the size of results.
     pub promised: f64,
     /// For coefficients.
     pub coefficient: f64,
@@ -116,7 +133,7 @@ pub enum Notice {
     },
     /// Errors are larger than the precision that was promised.
     Coarse {
-        /// Their root mean square.
+        /// Their root mean square, relative to the size of their sample's results.
         found: f64,
         /// The largest that is allowed.
         allowed: f64,
@@ -150,7 +167,7 @@ impl fmt::Display for Notice {
                 write!(f, "copies of a sample differ by {found:.1e} where errors are at most {allowed:.1e}")
             }
             Notice::Coarse { found, allowed } => {
-                write!(f, "its errors are {found:.1e} where {allowed:.1e} is promised")
+                write!(f, "its errors are {found:.1e} of its size where {allowed:.1e} is promised")
             }
             Notice::Range { element: Element { index, value, .. }, range: (min, max) } => {
                 write!(f, "element {index} is {value:.4e}, outside the expected {min:.4e} to {max:.4e}")
@@ -208,76 +225,170 @@ impl Evidence {
         let imaginary = beyond(Some(self.imaginary)).map(|found| Notice::Imaginary { found, allowed });
         let zeros = beyond(self.zeros).map(|found| Notice::Zeros { found, allowed });
         let lanes = beyond(self.lanes).map(|found| Notice::Lanes { found, allowed });
-        let is_inside = (range.0..=range.1).contains(&self.farthest.value);
+        let value = self.farthest.value;
+        let is_inside = value.is_finite() && (range.0..=range.1).contains(&value);
         let outside = (!is_inside).then_some(Notice::Range { element: self.farthest, range });
         let near = exceeds(self.coefficient, coefficient)
             .then_some(Notice::Coefficient { found: self.coefficient, allowed: coefficient });
         let seen: Vec<Notice> = [imaginary, zeros, lanes, outside, near].into_iter().flatten().collect();
-        let shown = [Some(self.imaginary), self.zeros, self.lanes].into_iter().flatten();
-        let found = shown.fold(0.0, f64::max);
-        let coarse = seen.is_empty() && exceeds(found, promised);
-        seen.into_iter().chain(coarse.then_some(Notice::Coarse { found, allowed: promised })).collect()
+        let coarse = seen.is_empty() && exceeds(self.relative, promised);
+        let coarse = coarse.then_some(Notice::Coarse { found: self.relative, allowed: promised });
+        seen.into_iter().chain(coarse).collect()
     }
 
     /// Looks at the ciphertexts of an output, in which so many lanes hold samples.
     pub(crate) fn of(manifest: &Manifest, port: &Port, cts: &[Decoded], n_samples: usize) -> Evidence {
         let lanes = manifest.lanes();
         let expected = port.expected.as_ref().expect("outputs of a manifest that verifies have expectations");
-        let largest = |of: fn(&Decoded) -> f64| cts.iter().map(of).fold(0.0, f64::max);
         let elements = || elements(port, cts, lanes, n_samples);
+        let batch = Batch { lanes, n_samples, sizes: sizes(expected, elements(), n_samples) };
+        let imaginary = batch.imaginary(cts);
+        let (zeros, differences) = (batch.zeros(expected, cts), batch.differences(port, cts));
+        let errors = [zeros, differences].into_iter().flatten().fold(imaginary, Errors::or);
         Evidence {
             output: port.name.clone(),
-            imaginary: largest(|ct| rms(ct.imaginary.iter().copied())),
-            zeros: zeros(expected, cts, lanes),
-            lanes: (n_samples < lanes).then(|| differences(port, cts, lanes, n_samples)),
-            coefficient: largest(|ct| ct.largest_coefficient),
+            imaginary: imaginary.absolute,
+            zeros: zeros.map(|errors| errors.absolute),
+            lanes: differences.map(|errors| errors.absolute),
+            relative: errors.relative,
+            coefficient: cts.iter().map(|ct| ct.largest_coefficient).fold(0.0, larger),
             farthest: farthest(port, elements()),
-            bounds: Bounds::of(
-                manifest,
-                port,
-                expected,
-                elements().map(|e| e.value.abs()).fold(0.0, f64::max),
-            ),
+            bounds: Bounds::of(manifest, port, expected),
         }
     }
 }
 
 impl Bounds {
-    /// Of an output with this largest magnitude.
-    fn of(manifest: &Manifest, port: &Port, expected: &Expected, largest: f64) -> Bounds {
+    fn of(manifest: &Manifest, port: &Port, expected: &Expected) -> Bounds {
         let log_modulus = NoiseModel::new(&manifest.params).log_modulus(port.ty.level);
         let modulus = (log_modulus - port.ty.scale.log2()).exp2();
         let error = (EXCESS * expected.error).min(LARGEST_ERROR_SHARE * modulus);
         let coefficient = expected.coefficient.min(LARGEST_SHARE * modulus);
-        let promise = expected.promise;
-        let promised = promise.size(largest) * promise.precision.max(EXCESS * promise.rms);
+        let promised = expected.promise.precision.max(EXCESS * expected.promise.rms);
         Bounds { error, promised, coefficient, range: (port.range.0 - error, port.range.1 + error) }
     }
 }
 
-fn rms(values: impl ExactSizeIterator<Item = f64>) -> f64 {
-    let n = values.len() as f64;
-    (values.map(|x| x * x).sum::<f64>() / n.max(1.0)).sqrt()
+/// Root mean squares of the errors in some slots.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Errors {
+    /// In slot units.
+    absolute: f64,
+    /// Relative to the size of the sample that each slot belongs to.
+    relative: f64,
 }
 
-/// The root mean square of what empty slots hold, in the ciphertext where it is largest.
-fn zeros(expected: &Expected, cts: &[Decoded], lanes: usize) -> Option<f64> {
-    let of_ct = |(index, ct): (usize, &Decoded)| {
-        let blocks = expected.zero_slots(index).map(|slot| &ct.real[slot * lanes..(slot + 1) * lanes]);
-        let values: Vec<f64> = blocks.flatten().copied().collect();
-        (values.len() >= MIN_TESTED_SLOTS).then(|| rms(values.iter().copied()))
-    };
-    cts.iter().enumerate().filter_map(of_ct).reduce(f64::max)
+impl Errors {
+    const NONE: Errors = Errors { absolute: 0.0, relative: 0.0 };
+
+    /// The larger of both.
+    fn or(self, other: Errors) -> Errors {
+        let absolute = larger(self.absolute, other.absolute);
+        Errors { absolute, relative: larger(self.relative, other.relative) }
+    }
 }
 
-/// The root mean square of the differences between what lanes without a sample of their own hold and what they repeat.
-fn differences(port: &Port, cts: &[Decoded], lanes: usize, n_samples: usize) -> f64 {
-    let of_place = |p: &Position| {
-        let lane = &cts[p.ct as usize].real[p.slot as usize * lanes..][..lanes];
-        (n_samples..lanes).map(move |i| lane[i] - lane[i % n_samples])
-    };
-    let differences: Vec<f64> = port.layout.home.iter().flat_map(of_place).collect();
-    rms(differences.iter().copied()) / std::f64::consts::SQRT_2
+/// The samples that share the slots of ciphertexts.
+struct Batch {
+    /// Lanes, of which each sample has one or more.
+    lanes: usize,
+    n_samples: usize,
+    /// What the errors of each sample are relative to.
+    sizes: Vec<f64>,
+}
+
+impl Batch {
+    /// The lanes that hold a sample: its own, and those that repeat it.
+    fn lanes_of(&self, sample: usize) -> StepBy<Range<usize>> {
+        (sample..self.lanes).step_by(self.n_samples)
+    }
+
+    /// Errors in the imaginary parts of all slots.
+    fn imaginary(&self, cts: &[Decoded]) -> Errors {
+        let of_ct = |ct: &Decoded| {
+            let slots: Vec<usize> = (0..ct.imaginary.len() / self.lanes).collect();
+            self.largest(&ct.imaginary, &slots)
+        };
+        cts.iter().map(of_ct).fold(Errors::NONE, Errors::or)
+    }
+
+    /// Errors in slots that hold nothing.
+    fn zeros(&self, expected: &Expected, cts: &[Decoded]) -> Option<Errors> {
+        let of_ct = |(index, ct): (usize, &Decoded)| {
+            let slots: Vec<usize> = expected.zero_slots(index).collect();
+            (slots.len() * self.lanes >= MIN_TESTED_SLOTS).then(|| self.largest(&ct.real, &slots))
+        };
+        cts.iter().enumerate().filter_map(of_ct).reduce(Errors::or)
+    }
+
+    /// Distances of lanes that hold the same sample from their mean, in all slots with elements.
+    fn differences(&self, port: &Port, cts: &[Decoded]) -> Option<Errors> {
+        let of_ct = |(index, ct): (usize, &Decoded)| {
+            let homes = port.layout.home.iter().filter(|home| home.ct as usize == index);
+            self.largest_difference(&ct.real, &homes.map(|home| home.slot as usize).collect::<Vec<_>>())
+        };
+        cts.iter().enumerate().filter_map(of_ct).reduce(Errors::or)
+    }
+
+    /// The largest errors of a pool of samples, of the ring's slots, where these slots of the circuit hold nothing else.
+    fn largest(&self, values: &[f64], slots: &[usize]) -> Errors {
+        let of_sample = |sample: usize| {
+            slots.iter().flat_map(move |slot| self.held(&values[slot * self.lanes..], sample))
+        };
+        let pools = pools(self.n_samples, slots.len() * (self.lanes / self.n_samples));
+        pools.map(|pool| self.errors(pool.flat_map(of_sample))).fold(Errors::NONE, Errors::or)
+    }
+
+    /// The same for distances from the mean. The first samples alone have more than one lane where not all have.
+    fn largest_difference(&self, values: &[f64], slots: &[usize]) -> Option<Errors> {
+        let n_repeated = self.n_samples.min(self.lanes - self.n_samples);
+        let n_lanes: usize = (0..n_repeated).map(|sample| self.lanes_of(sample).len()).sum();
+        if slots.len() * n_lanes < MIN_TESTED_SLOTS {
+            return None;
+        }
+        let of_sample = |sample: usize| {
+            slots.iter().flat_map(move |slot| self.distances(&values[slot * self.lanes..], sample))
+        };
+        let pools = pools(n_repeated, slots.len() * (self.lanes / self.n_samples).max(2));
+        Some(pools.map(|pool| self.errors(pool.flat_map(of_sample))).fold(Errors::NONE, Errors::or))
+    }
+
+    /// A sample with what each of its lanes holds in a slot of the circuit, given all lanes.
+    fn held(&self, lanes: &[f64], sample: usize) -> impl Iterator<Item = (usize, f64)> {
+        self.lanes_of(sample).map(move |i| (sample, lanes[i]))
+    }
+
+    /// The same for how far they are from their mean.
+    fn distances(&self, lanes: &[f64], sample: usize) -> impl Iterator<Item = (usize, f64)> {
+        let mean = self.held(lanes, sample).map(|(_, x)| x).sum::<f64>() / self.lanes_of(sample).len() as f64;
+        self.held(lanes, sample).map(move |(sample, x)| (sample, x - mean))
+    }
+
+    /// Root mean squares of errors, each with the sample that it belongs to.
+    fn errors(&self, errors: impl Iterator<Item = (usize, f64)>) -> Errors {
+        let (mut n, mut absolute, mut relative) = (0usize, 0.0, 0.0);
+        for (sample, error) in errors {
+            n += 1;
+            absolute += error * error;
+            relative += (error / self.sizes[sample]).powi(2);
+        }
+        let root = |squares: f64| (squares / n.max(1) as f64).sqrt();
+        Errors { absolute: root(absolute), relative: root(relative) }
+    }
+}
+
+/// Divides samples, each of so many slots or more, into pools of [`MIN_TESTED_SLOTS`] or more; one where all of them have fewer.
+fn pools(n_samples: usize, n_slots: usize) -> impl Iterator<Item = Range<usize>> {
+    let together = MIN_TESTED_SLOTS.div_ceil(n_slots.max(1));
+    let n_pools = (n_samples / together).max(1);
+    (0..n_pools).map(move |i| i * n_samples / n_pools..(i + 1) * n_samples / n_pools)
+}
+
+/// What the errors of each sample are relative to.
+fn sizes(expected: &Expected, elements: impl Iterator<Item = Element>, n_samples: usize) -> Vec<f64> {
+    let mut largest = vec![0.0f64; n_samples];
+    elements.for_each(|Element { sample, value, .. }| largest[sample] = largest[sample].max(value.abs()));
+    largest.into_iter().map(|largest| expected.promise.size(largest)).collect()
 }
 
 /// All elements of an output.
@@ -313,7 +424,7 @@ mod tests {
 
     /// Bound of the probability that a test of k slots gives a false alarm.
     fn false_alarm(k: f64) -> f64 {
-        let (variance, l) = (EXCESS, 36.0 + k.ln());
+        let (variance, l) = (EXCESS, 44.0 + k.ln());
         let c = 2.0 * variance / l;
         let r = EXCESS * EXCESS / variance;
         let of_key = k * (-l).exp() + (-k * (c - 1.0 - c.ln())).exp();
@@ -322,10 +433,10 @@ mod tests {
 
     #[test]
     fn false_alarms_are_rarer_than_one_in_two_to_the_forty() {
-        let (tests, cts) = (3.0, 1024.0);
+        let (tests, slots) = (3.0, 1024.0 * 32768.0);
         for k in [MIN_TESTED_SLOTS, 64, 512, 8192, 32768] {
-            let bound = false_alarm(k as f64);
-            assert!(bound < (-51f64).exp2() && tests * cts * bound < (-40f64).exp2(), "{k}: {bound:e}");
+            let (bound, pools) = (false_alarm(k as f64), slots / k as f64);
+            assert!(bound < (-62.7f64).exp2() && tests * pools * bound < (-40f64).exp2(), "{k}: {bound:e}");
         }
         // Of fewer slots nothing like it can be said.
         assert!(false_alarm(4.0) > (-40f64).exp2());
@@ -335,20 +446,23 @@ mod tests {
         let bounds = Bounds { error: 1.0, promised: 0.75, coefficient: 10.0, range: (-5.0, 5.0) };
         let farthest = Element { sample: 0, index: 2, value: -4.0 };
         let (output, imaginary, coefficient) = (String::from("y"), 0.5, 3.0);
-        Evidence { output, imaginary, zeros: Some(0.5), lanes: None, coefficient, farthest, bounds }
+        let (zeros, lanes, relative) = (Some(0.5), None, 0.5);
+        Evidence { output, imaginary, zeros, lanes, relative, coefficient, farthest, bounds }
     }
 
     #[test]
     fn each_bound_is_held() {
         type Change = fn(&mut Evidence);
         assert_eq!(evidence().notices(), []);
-        let changes: [(Change, &str); 9] = [
-            (|e| e.imaginary = 0.8, "its errors are 8.0e-1 where 7.5e-1 is promised"),
-            (|e| e.zeros = Some(0.8), "its errors are 8.0e-1 where 7.5e-1 is promised"),
+        let changes: [(Change, &str); 11] = [
+            (|e| e.relative = 0.8, "its errors are 8.0e-1 of its size where 7.5e-1 is promised"),
+            (|e| e.relative = f64::NAN, "its errors are NaN of its size where 7.5e-1 is promised"),
             (|e| e.imaginary = 2.0, "its imaginary parts are 2.0e0 where errors are at most 1.0e0"),
             (|e| e.imaginary = f64::NAN, "its imaginary parts are NaN where errors are at most 1.0e0"),
             (|e| e.zeros = Some(2.0), "its empty slots hold 2.0e0 where errors are at most 1.0e0"),
+            (|e| e.zeros = Some(f64::NAN), "its empty slots hold NaN where errors are at most 1.0e0"),
             (|e| e.lanes = Some(2.0), "copies of a sample differ by 2.0e0 where errors are at most 1.0e0"),
+            (|e| e.coefficient = f64::NAN, "its largest coefficient is NaN where 1.0e1 is expected at most"),
             (|e| e.coefficient = 11.0, "its largest coefficient is 1.1e1 where 1.0e1 is expected at most"),
             (|e| e.farthest.value = 6.0, "element 2 is 6.0000e0, outside the expected -5.0000e0 to 5.0000e0"),
             (|e| e.farthest.value = f64::NAN, "element 2 is NaN, outside the expected -5.0000e0 to 5.0000e0"),
@@ -364,6 +478,77 @@ mod tests {
                 _ => Cause::Overflow,
             };
             assert_eq!(Cause::of(&notices), cause, "{message}");
+        }
+    }
+
+    /// An element that is infinite is no result, even where nobody knows a range.
+    #[test]
+    fn results_are_finite() {
+        let mut unbounded = evidence();
+        unbounded.bounds.range = (f64::NEG_INFINITY, f64::INFINITY);
+        assert_eq!(unbounded.notices(), []);
+        unbounded.farthest.value = f64::INFINITY;
+        assert!(matches!(unbounded.notices()[..], [Notice::Range { .. }]));
+    }
+
+    /// So many samples in so many lanes, with results of these sizes.
+    fn batch(lanes: usize, sizes: &[f64]) -> Batch {
+        Batch { lanes, n_samples: sizes.len(), sizes: sizes.to_vec() }
+    }
+
+    /// What the slots of a circuit hold in every lane: what `of` says of each lane.
+    fn slots(n_slots: usize, lanes: usize, of: impl Fn(usize) -> f64) -> Vec<f64> {
+        (0..n_slots * lanes).map(|i| of(i % lanes)).collect()
+    }
+
+    #[test]
+    fn samples_are_judged_each_by_itself() {
+        let sizes = [1.0, 100.0, 1e-3, 1.0];
+        let values = slots(32, 4, |lane| [1e-6, 1e-6, 1e-6, 0.5][lane]);
+        let found = batch(4, &sizes).largest(&values, &(0..32).collect::<Vec<usize>>());
+        assert_eq!(found.absolute, 0.5);
+        let values = slots(32, 4, |_| 1e-6);
+        let found = batch(4, &sizes).largest(&values, &(0..32).collect::<Vec<usize>>());
+        assert!((found.absolute / 1e-6 - 1.0).abs() < 1e-9 && (found.relative / 1e-3 - 1.0).abs() < 1e-9);
+        // The third sample is in lanes 2 and 6, which differ.
+        let values = slots(16, 8, |lane| if lane == 6 { 3.0 } else { (lane % 4) as f64 });
+        let found = batch(8, &sizes).largest_difference(&values, &(0..16).collect::<Vec<usize>>());
+        assert_eq!(found, Some(Errors { absolute: 0.5, relative: 500.0 }));
+    }
+
+    #[test]
+    fn pools_hold_every_sample_once_and_enough_slots() {
+        for (n_samples, n_slots) in [(1, 1), (1, 64), (3, 5), (7, 16), (8, 15), (40, 1), (100, 3), (5, 0)] {
+            let found: Vec<Range<usize>> = pools(n_samples, n_slots).collect();
+            assert!(found.iter().cloned().flatten().eq(0..n_samples));
+            let enough = |pool: &Range<usize>| pool.len() * n_slots >= MIN_TESTED_SLOTS;
+            assert!(found.iter().all(enough) || found.len() == 1, "{found:?}");
+            let has_most = |pool: &Range<usize>| (pool.len() / 2) * n_slots < MIN_TESTED_SLOTS;
+            assert!(found.iter().all(has_most), "{found:?}");
+        }
+    }
+
+    /// Of a few lanes alone nothing can be said.
+    #[test]
+    fn few_slots_are_not_tested_alone() {
+        let large = slots(2, 8, |lane| lane as f64);
+        assert_eq!(batch(8, &[1.0; 7]).largest_difference(&large, &[0, 1]), None);
+        assert!(batch(8, &[1.0; 4]).largest_difference(&large, &[0, 1]).is_some());
+        // Eight lanes of two slots are one pool.
+        let one = slots(2, 8, |lane| if lane == 3 { 4.0 } else { 0.0 });
+        let found = batch(8, &[1.0; 8]).largest(&one, &[0, 1]);
+        assert_eq!(found.absolute, 2f64.sqrt());
+    }
+
+    #[test]
+    fn a_slot_that_is_no_number_is_not_lost() {
+        for nan in 0..4 {
+            let values = slots(16, 4, |lane| if lane == nan { f64::NAN } else { 0.0 });
+            let found = batch(4, &[1.0; 4]).largest(&values, &(0..16).collect::<Vec<usize>>());
+            assert!(found.absolute.is_nan() && found.relative.is_nan());
+            for errors in [found.or(Errors::NONE), Errors::NONE.or(found)] {
+                assert!(errors.absolute.is_nan() && errors.relative.is_nan());
+            }
         }
     }
 }

@@ -507,7 +507,11 @@ fn results_of_other_inputs_are_refused() {
 /// 2000 x, whose modulus holds numbers up to 512, for inputs up to 0.1; only the first half of the slots
 /// hold elements.
 fn narrow_program(zeros: Vec<SlotRun>) -> Program {
-    let mut draft = Draft::with_lanes(&params(1024, 1, 1), 1);
+    narrow_program_with_lanes(1, zeros)
+}
+
+fn narrow_program_with_lanes(lanes: usize, zeros: Vec<SlotRun>) -> Program {
+    let mut draft = Draft::with_lanes(&params(1024, 1, 1), lanes);
     let x = draft.input();
     let product = draft.inner_product(vec![(x, vec![2000.0])]);
     let rescaled = draft.rescale(product);
@@ -515,7 +519,7 @@ fn narrow_program(zeros: Vec<SlotRun>) -> Program {
     let mut program = draft.finish();
     let Manifest { inputs, outputs, .. } = &mut program.manifest;
     for port in [&mut inputs[0], &mut outputs[0]] {
-        port.layout = Layout::contiguous(Shape(vec![256]), 512);
+        port.layout = Layout::contiguous(Shape(vec![256 / lanes]), 512 / lanes);
     }
     outputs[0].range = (-200.0, 200.0);
     outputs[0].expected =
@@ -523,14 +527,26 @@ fn narrow_program(zeros: Vec<SlotRun>) -> Program {
     program
 }
 
-/// What a result of equal numbers shows.
-fn shown(program: &Program, x: f64) -> Vec<Notice> {
+/// The result of samples of equal numbers each, and who may decrypt it.
+fn answered(program: &Program, samples: &[f64]) -> (Client, Vec<u8>) {
     let client = Client::generate_insecure(&program.manifest).unwrap();
     let session = serve(program).session(&client.eval_keys().unwrap()).unwrap();
-    let result = session.eval(&client.encrypt(&[vec![x; 256].into()]).unwrap()).unwrap().bundle;
+    let n = program.manifest.inputs[0].layout.home.len();
+    let batch: Vec<[Tensor; 1]> = samples.iter().map(|&x| [vec![x; n].into()]).collect();
+    let result = session.eval(&client.encrypt_batch(&batch).unwrap()).unwrap().bundle;
+    (client, result)
+}
+
+/// What such a result shows.
+fn shown_of(program: &Program, samples: &[f64]) -> Vec<Notice> {
+    let (client, result) = answered(program, samples);
     let [evidence] = &client.evidence(&result).unwrap()[..] else { panic!("one output") };
-    assert_eq!(evidence.notices().is_empty(), client.decrypt(&result).is_ok());
+    assert_eq!(evidence.notices().is_empty(), client.decrypt_batch(&result, samples.len()).is_ok());
     evidence.notices()
+}
+
+fn shown(program: &Program, x: f64) -> Vec<Notice> {
+    shown_of(program, &[x])
 }
 
 #[test]
@@ -562,6 +578,41 @@ fn results_are_as_precise_as_promised() {
     // Small results are measured by the typical one.
     assert_eq!(of(fine, 0.0), [""; 0]);
     assert_eq!(of(Promise { typical: 1e-6, ..fine }, 0.0), ["coarse"]);
+}
+
+#[test]
+fn a_coarse_sample_does_not_hide_among_precise_ones() {
+    let mut program = narrow_program_with_lanes(4, vec![SlotRun { start: 64, len: 64 }]);
+    let promise = Promise { precision: 1e-5, rms: 1e-9, typical: 1e-6 };
+    program.manifest.outputs[0].expected.as_mut().unwrap().promise = promise;
+    let of = |samples: &[f64]| shown_of(&program, samples).iter().map(name).collect::<Vec<_>>();
+    assert_eq!(of(&[0.1, 0.05, 0.1, 0.02]), [""; 0]);
+    // Errors are as large for a sample whose results are next to nothing.
+    assert_eq!(of(&[0.1, 0.05, 0.0, 0.02]), ["coarse"]);
+    assert_eq!(of(&[0.1, 0.0]), ["coarse"]);
+}
+
+#[test]
+fn results_are_shared_with_a_bound_that_their_manifest_promises() {
+    let mut program = narrow_program(vec![SlotRun { start: 256, len: 256 }]);
+    let promise = Promise { precision: 1e-5, rms: 1e-9, typical: 1.0 };
+    program.manifest.outputs[0].expected.as_mut().unwrap().promise = promise;
+    let (client, result) = answered(&program, &[0.1]);
+    for sharing in
+        [Sharing::Round { error: 1e-3, bits: 4 }, Sharing::Flood { error: 1e-3, bits: 4, releases: 1 }]
+    {
+        // Values are 200.
+        let refused = client.decrypt_to_share(&result, sharing).unwrap_err();
+        let Error::SharedError { stated, least } = refused else { panic!("{refused}") };
+        assert!(stated == 1e-3 && (2e-3..2.2e-3).contains(&least), "{stated} {least}");
+        assert!(client.decrypt_to_share(&result, Sharing::Round { error: least, bits: 4 }).is_ok());
+    }
+    // What is no result is called that, whatever the bound.
+    let (client, result) = answered(&program, &[0.9]);
+    let sharing = Sharing::Round { error: 1e-3, bits: 4 };
+    assert!(
+        notices(client.decrypt_to_share(&result, sharing).unwrap_err()).iter().any(|n| name(n) == "zeros")
+    );
 }
 
 fn name(notice: &Notice) -> &'static str {

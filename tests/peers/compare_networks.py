@@ -9,6 +9,7 @@ hecc's median each of the others takes. `networks.sh` makes the environments.
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -40,6 +41,15 @@ def hecc(args, network, instructions):
     return result["latency_s"], result["max_abs_err"]
 
 
+def reason(done):
+    """Why a process failed: its last line, or the signal that ended it."""
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        return name + (", most often for want of memory" if name == "SIGKILL" else "")
+    lines = done.stderr.replace("\r", "\n").split("\n")
+    return next((line for line in reversed(lines) if line.strip()), "it says nothing")
+
+
 def other(args, system, network):
     """What `networks.py` prints, or nothing where the system does not finish."""
     python = args.environments / f"venv-{system}/bin/python"
@@ -51,7 +61,7 @@ def other(args, system, network):
         print(f"{system} takes longer than {args.time_limit} s for {network}", file=sys.stderr)
         return None
     if done.returncode:
-        print(f"{system} fails at {network}: {done.stderr[-300:]}", file=sys.stderr)
+        print(f"{system} fails at {network}: {reason(done)}", file=sys.stderr)
         return None
     result = json.loads(done.stdout.splitlines()[-1])
     return result["latency_s"], result["largest_error"]

@@ -2,6 +2,7 @@
 //! weights, permute axes.
 
 use crate::{Conv, Dense, Layer, LayerId, LayerKind, Model};
+use hecc_ir::Shape;
 
 impl LayerKind {
     /// Weights of a convolution or dense layer, row-major.
@@ -128,12 +129,19 @@ impl Layer {
 
 /// Source element of each element of a tensor of shape `old` with its axes in
 /// the given order.
+///
+/// # Panics
+/// If there are elements, but more than can be counted.
 pub fn permuted(old: &[usize], order: &[usize]) -> Vec<usize> {
+    // The other extents of a tensor without elements may be anything.
+    if old.contains(&0) {
+        return Vec::new();
+    }
+    let n = Shape::count(old).expect("tensors have elements that can be counted");
     let mut strides = vec![1; old.len()];
     for axis in (1..old.len()).rev() {
         strides[axis - 1] = strides[axis] * old[axis];
     }
-    let n = old.iter().product();
     let source = |mut at: usize| {
         let mut index = 0;
         for &axis in order.iter().rev() {
@@ -147,6 +155,7 @@ pub fn permuted(old: &[usize], order: &[usize]) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::permuted;
     use crate::{Conv, LayerId, LayerKind, Model, ModelBuilder};
     use hecc_ir::Shape;
 
@@ -185,6 +194,14 @@ mod tests {
         }
         assert_eq!(folded.layers.len(), model.layers.len());
         matches!(folded.layer(LayerId(index)).kind, LayerKind::Move { .. })
+    }
+
+    #[test]
+    fn axes_are_permuted_even_of_nothing() {
+        assert_eq!(permuted(&[2, 3], &[1, 0]), [0, 3, 1, 4, 2, 5]);
+        for extents in [[0, 1 << 40, 1 << 40], [1 << 40, 0, 1 << 40], [1 << 40, 1 << 40, 0]] {
+            assert!(permuted(&extents, &[2, 0, 1]).is_empty());
+        }
     }
 
     #[test]

@@ -152,8 +152,7 @@ pub fn within_limits(shape: &Shape) -> Result<(), ShapeError> {
     if shape.0.contains(&0) {
         return Err(ShapeError::Parameter { what: "extent", value: 0 });
     }
-    let product = shape.0.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-    match product {
+    match shape.checked_elements() {
         Some(n) if n <= MAX_ELEMENTS => Ok(()),
         Some(_) | None => Err(ShapeError::TooLarge(shape.clone())),
     }

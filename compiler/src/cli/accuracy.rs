@@ -4,6 +4,7 @@ use super::session::Built;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::data::{DataSet, Labels};
 use hecc::model::Model;
+use hecc_runtime::client;
 use serde::Serialize;
 
 /// What a network's outputs are for.
@@ -90,10 +91,10 @@ impl<'a> Judge<'a> {
         if error == 0.0 { 0.0 } else { error / largest }
     }
 
-    /// The class that a result names.
-    pub fn class(&self, outputs: &[f64]) -> Option<usize> {
+    /// The class that stands out in a result whose values have an error up to `error`.
+    pub fn class(&self, outputs: &[f64], error: f64) -> Option<usize> {
         match self.task {
-            Task::Classify => argmax(outputs),
+            Task::Classify => client::standing_out(outputs, error),
             Task::Regress => None,
         }
     }
@@ -191,8 +192,13 @@ impl Accuracy {
     }
 }
 
+/// A class for people to read, or that there is none.
+pub fn class_name(class: Option<usize>) -> String {
+    class.map_or_else(|| String::from("no class stands out"), |class| class.to_string())
+}
+
 /// Index of the largest element, the first of several.
-pub fn argmax(values: &[f64]) -> Option<usize> {
+fn argmax(values: &[f64]) -> Option<usize> {
     let largest = values.iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(b.1));
     largest.map(|(index, _)| index)
 }

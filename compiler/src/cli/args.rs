@@ -2,7 +2,7 @@
 
 use super::accuracy::Task;
 use super::form::Form;
-use super::memory::{parse_memory, parse_time};
+use super::memory::{parse_memory, parse_most_memory, parse_time};
 use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
 use hecc_ir::machine::Bound;
 use std::num::NonZeroUsize;
@@ -29,7 +29,7 @@ pub struct FormArgs {
     pub json: bool,
     /// Most memory to take: 512M, 16G, `all`; what is free when not given. What is known to take more is refused
     /// before it is begun.
-    #[arg(long, global = true, value_name = "SIZE", value_parser = parse_memory)]
+    #[arg(long, global = true, value_name = "SIZE", value_parser = parse_most_memory)]
     pub memory: Option<Bound>,
 }
 

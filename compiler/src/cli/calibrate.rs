@@ -56,7 +56,7 @@ pub fn calibrate(args: &CalibrateArgs, form: Form) -> Result<(), Diagnostics> {
     outputs.check(&[(&args.output, Kind::Json)])?;
     let failed = |e: Error| problems::engine(&args.output, &e);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-    let pool = pool.map_err(|e| problems::threads(&args.output, &e.to_string()))?;
+    let pool = pool.map_err(|e| problems::no_thread(&args.output, &e.to_string()))?;
     let bar = progress::bar("measuring", RING_DEGREES.len());
     let mut rings = Vec::new();
     for ring_degree in RING_DEGREES {

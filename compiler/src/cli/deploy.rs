@@ -1,7 +1,7 @@
 //! The commands a deployment runs on two machines: `keygen`, `encrypt` and
 //! `decrypt` on the client, `eval` on the server.
 
-use super::accuracy::{Task, argmax};
+use super::accuracy::{Task, class_name};
 use super::args::{DecryptArgs, EncryptArgs, EvalArgs, KeygenArgs, ShareArg};
 use super::files::{self, Kind, Output, Outputs, names};
 use super::form::Form;
@@ -12,9 +12,10 @@ use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::MAX_BYTES;
 use hecc::front::data::{DataSet, Part};
 use hecc::front::file::read_at_most;
+use hecc_ir::program::Port;
 use hecc_ir::{Manifest, Program, artifact};
 use hecc_runtime::bundle::{BundleError, Question};
-use hecc_runtime::client::{Client, Loss, Sharing};
+use hecc_runtime::client::{Client, Loss, Sharing, promised_error, standing_out};
 use hecc_runtime::server::Server;
 use hecc_runtime::{Error, bundle};
 use serde::Serialize;
@@ -117,7 +118,7 @@ pub fn eval(args: &EvalArgs, form: Form) -> Result<(), Diagnostics> {
     let keys_refused = |e: Error| problems::bundle(bundle::Kind::EvalKeys, &keys_path, &e);
     let session = server.session(&eval_keys).map_err(keys_refused)?;
     let forecast = server.forecast();
-    let bar = progress::bar(format!("evaluating, about {:.1} s", forecast.wall.as_secs_f64()), 0);
+    let bar = progress::bar(format!("evaluating, about {:.1?}", forecast.wall), 0);
     let on_instr = |done: usize, total: usize| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
@@ -185,7 +186,7 @@ pub fn decrypt(args: &DecryptArgs, form: Form) -> Result<(), Diagnostics> {
     };
     for tensors in &samples {
         for (port, tensor) in client.manifest().outputs.iter().zip(tensors) {
-            show_tensor(&port.name, tensor, (args.task, loss), form);
+            show_output(port, tensor, (args.task, loss), form);
         }
     }
     Ok(())
@@ -223,6 +224,17 @@ fn decrypt_refused(args: &DecryptArgs, error: &Error) -> Diagnostics {
             .label(Label::file("command line", *reason))
             .help("take --error from `hecc check --backend sim`, and fewer --releases, or round with --share")
             .into(),
+        Error::SharedError { stated, least } => {
+            let said = format!(
+                "--error is {stated:.1e}, but by the manifest the error of this result may be {least:.1e}"
+            );
+            Diagnostic::error(Code::BadSharing, Code::BadSharing.title())
+                .label(Label::file("command line", said))
+                .help(format!(
+                    "state --error {least:.1e} or more, or compile with a smaller `hecc compile --precision`"
+                ))
+                .into()
+        }
         Error::Batch { .. } | Error::Samples { .. } => {
             Diagnostic::error(Code::BadArguments, error.to_string())
                 .label(Label::file("command line", "--count"))
@@ -233,20 +245,25 @@ fn decrypt_refused(args: &DecryptArgs, error: &Error) -> Diagnostics {
     }
 }
 
-fn show_tensor(name: &str, tensor: &[f64], (task, loss): (Task, Option<Loss>), form: Form) {
-    let class = argmax(tensor).filter(|_| task == Task::Classify && tensor.len() > 1);
-    let mut report = json!({ "output": name, "values": tensor, "prediction": class });
+/// Prints an output with its error, which is what the manifest promises and what was added to share it.
+fn show_output(port: &Port, values: &[f64], (task, loss): (Task, Option<Loss>), form: Form) {
+    let error = promised_error(port, values) + loss.map_or(0.0, |loss| loss.error());
+    let is_classified = task == Task::Classify && values.len() > 1;
+    let class = standing_out(values, error).filter(|_| is_classified);
+    let mut report = json!({ "output": port.name, "values": values, "error": error, "prediction": class });
     if let Some(Loss { step, noise_std }) = loss {
         report["shared"] = json!({ "step": step, "noise_std": noise_std });
     }
     form.result(&report, || {
-        let show = |&value: &f64| {
-            loss.map_or_else(|| digits::alone(value), |loss| digits::with_error(value, loss.step))
-        };
-        let values: Vec<String> = tensor.iter().map(show).collect();
+        let shown: Vec<String> = values.iter().map(|&value| digits::with_error(value, error)).collect();
+        let (shown, error) = (shown.join(", "), digits::plus_minus(error));
         let shared = loss.map_or(String::new(), show_loss);
-        let class = class.map_or(String::new(), |class| format!("prediction {class}\n"));
-        format!("{name} = [{}]\n{shared}{class}", values.join(", "))
+        let class = match (is_classified, class) {
+            (false, _) => String::new(),
+            (true, Some(_)) => format!("prediction {}\n", class_name(class)),
+            (true, None) => format!("{}\n", class_name(class)),
+        };
+        format!("{} = [{shown}]{error}\n{shared}{class}", port.name)
     });
 }
 

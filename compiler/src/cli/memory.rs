@@ -1,7 +1,9 @@
 //! Memory and time of commands: what the user allows, and what runs took.
 
 use super::args::MachineArgs;
-use hecc_ir::machine::{Bound, peak_memory};
+use super::problems;
+use hecc::diag::Diagnostics;
+use hecc_ir::machine::{Bound, Excess, held_memory, left_by_limits, peak_memory, process_bound};
 use hecc_runtime::limits::{Held, Limits};
 use hecc_runtime::{Error, Executor, Overflow, PlainMemory, RunMemory};
 use serde::Serialize;
@@ -23,6 +25,14 @@ pub fn parse_memory(text: &str) -> Result<Bound, String> {
     };
     let bytes = unit.and_then(|unit| digits.parse::<usize>().ok()?.checked_mul(1 << unit));
     bytes.map(Bound::Bytes).ok_or_else(|| String::from("a size such as 512M or 2G, or `all`"))
+}
+
+/// As [`parse_memory`], of memory that a command needs some of.
+pub fn parse_most_memory(text: &str) -> Result<Bound, String> {
+    match parse_memory(text)? {
+        Bound::Bytes(0) => Err(String::from("more than 0, such as 512M or 2G, or `all`")),
+        bound => Ok(bound),
+    }
 }
 
 /// Reads a time: a number of seconds, or of minutes, hours or milliseconds with `m`, `h` or `ms` behind it.
@@ -60,15 +70,25 @@ pub fn executor(args: &MachineArgs) -> Result<Executor, Error> {
     Ok(Executor::new(args.threads)?.with_plain_memory(memory).with_limits(limits))
 }
 
+/// Refuses to begin where a bound is below what the process holds already, or its limits leave nothing.
+pub fn has_room_to_start() -> Result<(), Diagnostics> {
+    match (process_bound(), held_memory()) {
+        (Bound::Bytes(available), Some(needed)) if needed >= available => {
+            Err(problems::no_memory_to_start(Excess { needed, available }))
+        }
+        (Bound::Free | Bound::Bytes(_) | Bound::All, _) if left_by_limits() == Some(0) => {
+            Err(problems::limited())
+        }
+        (Bound::Free | Bound::Bytes(_) | Bound::All, _) => Ok(()),
+    }
+}
+
 /// Whether ciphertexts of so many bytes have room in runs.
 ///
 /// # Errors
 /// [`Error::Memory`].
 pub fn has_room(needed: usize) -> Result<(), Error> {
-    let refused = |excess: hecc_ir::machine::Excess| {
-        let (needed, available) = (excess.needed, excess.available);
-        Error::Memory { what: Held::Ciphertexts, needed, available }
-    };
+    let refused = |Excess { needed, available }| Error::Memory { what: Held::Ciphertexts, needed, available };
     Bound::Free.check(needed).map_err(refused)
 }
 
@@ -140,6 +160,8 @@ mod tests {
         for refused in ["", "G", "-1", "1.5G", "2GB", "all of it", "99999999T"] {
             assert_eq!(read(refused), None, "{refused}");
         }
+        let most = |text| parse_most_memory(text).ok();
+        assert_eq!((most("0"), most("0G"), most("1")), (None, None, Some(Bound::Bytes(1))));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use hecc_runtime::limits::Held;
 use hecc_runtime::notice::Cause;
 use hecc_runtime::{Error, bundle};
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
 
@@ -36,6 +37,21 @@ pub fn compile(args: &ModelArgs, error: CompileError) -> Diagnostics {
                 .help(match args.ring {
                     Some(_) => "lower the degree of activations, remove layers, or leave --ring out",
                     None => "lower the degree of activations, or remove layers: there is no larger ring",
+                })
+        }
+        CompileError::TooLarge { ring_degree, largest, base_bits } => {
+            let title = format!("values are too large for ring degree {ring_degree}");
+            let message = match largest.is_finite() {
+                true => format!(
+                    "results reach {largest:.1e}: holding values takes {base_bits:.0} bits of modulus"
+                ),
+                false => String::from("there is no bound of its results"),
+            };
+            Diagnostic::error(Code::Overflow, title)
+                .label(Label::item(&file, "the whole network", message))
+                .help(match args.ring {
+                    Some(_) => "scale weights down, narrow the range with --input-range, or leave --ring out",
+                    None => "scale weights down, or narrow the range with --input-range",
                 })
         }
         CompileError::TooCoarse { requested, reached } => {
@@ -64,8 +80,7 @@ pub fn compile(args: &ModelArgs, error: CompileError) -> Diagnostics {
             Diagnostic::error(Code::DataMismatch, title).label(Label::file(&file, ""))
         }
         CompileError::NoMemory(Excess { needed, available }) => {
-            let megabytes = |bytes: usize| bytes as f64 / 1e6;
-            let (needed, available) = (megabytes(needed), megabytes(available));
+            let [needed, available] = [needed, available].map(megabytes);
             let said =
                 format!("compiling its weights takes at least {needed:.1} MB, {available:.1} MB are free");
             Diagnostic::error(Code::NoMemory, Code::NoMemory.title())
@@ -223,6 +238,8 @@ fn rounded_up(x: f64) -> f64 {
 /// A file or value that the runtime refused.
 pub fn runtime(code: Code, file: &Path, error: &Error, help: &str) -> Diagnostics {
     match error {
+        Error::Artifact(ArtifactError::Memory(excess)) => return no_memory_to_read(file, *excess),
+        Error::Threads(cause) => return no_threads(file, cause),
         Error::Spill { folder, cause } => return spill(folder, cause),
         Error::Unmappable => return unmappable(),
         Error::Memory { what, needed, available } => return no_memory(file, *what, *needed, *available),
@@ -299,12 +316,17 @@ pub fn artifact(file: &Path, error: ArtifactError) -> Diagnostics {
 
 /// A bundle of some kind that the runtime refused.
 pub fn bundle(kind: bundle::Kind, file: &Path, error: &Error) -> Diagnostics {
-    let (code, help) = match kind {
+    let (code, help) = of_bundle(kind);
+    runtime(code, file, error, help)
+}
+
+/// The code of what is wrong with a bundle of some kind, and the next step.
+pub fn of_bundle(kind: bundle::Kind) -> (Code, &'static str) {
+    match kind {
         bundle::Kind::EvalKeys | bundle::Kind::SecretKey => (Code::BadKeys, KEYS_AGAIN),
         bundle::Kind::Inputs => (Code::BadCiphertext, ENCRYPT_AGAIN),
         bundle::Kind::Results => (Code::BadCiphertext, EVALUATE_AGAIN),
-    };
-    runtime(code, file, error, help)
+    }
 }
 
 /// A manifest that promises less than a client demands.
@@ -357,9 +379,6 @@ pub fn no_page(title: &str, help: &str) -> Diagnostics {
 
 /// Work that would hold more bytes than may be taken.
 fn no_memory(file: &Path, what: Held, needed: usize, available: usize) -> Diagnostics {
-    let megabytes = |bytes: usize| bytes as f64 / 1e6;
-    let (needed, available) = (megabytes(needed), megabytes(available));
-    let said = format!("{what} take at least {needed:.1} MB, {available:.1} MB are free");
     let help = match what {
         Held::Ciphertexts => {
             "compile with a packing other than `batch`, `hecc compile --optimize memory`, or for fewer inputs at once \
@@ -369,16 +388,50 @@ fn no_memory(file: &Path, what: Held, needed: usize, available: usize) -> Diagno
             "compile with `hecc compile --optimize memory`; `--memory SIZE` allows more, `--memory all` any"
         }
     };
+    lacking(file, &what.to_string(), Excess { needed, available }, help)
+}
+
+/// A file whose contents, most often weights, take more memory than may be taken.
+fn no_memory_to_read(file: &Path, excess: Excess) -> Diagnostics {
+    lacking(file, "its contents", excess, "`--memory SIZE` allows more, `--memory all` any")
+}
+
+/// Something in a file that takes more bytes than there are.
+fn lacking(file: &Path, what: &str, Excess { needed, available }: Excess, help: &str) -> Diagnostics {
+    let [needed, available] = [needed, available].map(megabytes);
+    let said = format!("{what} take at least {needed:.1} MB, {available:.1} MB are free");
     Diagnostic::error(Code::NoMemory, Code::NoMemory.title())
         .label(Label::file(file.display().to_string(), said))
         .help(help)
         .into()
 }
 
+fn megabytes(bytes: usize) -> f64 {
+    bytes as f64 / 1e6
+}
+
+/// A bound on memory below what the command takes before it has begun.
+pub fn no_memory_to_start(Excess { needed, available }: Excess) -> Diagnostics {
+    let [needed, available] = [needed, available].map(megabytes);
+    let said = format!("--memory: the command itself takes {needed:.1} MB, {available:.1} MB are allowed");
+    Diagnostic::error(Code::NoMemory, Code::NoMemory.title())
+        .label(Label::file("command line", said))
+        .help("allow more with --memory")
+        .into()
+}
+
+/// Limits of the process that leave no memory to work with.
+pub fn limited() -> Diagnostics {
+    let said = "the limits on its address space or data leave too little to begin";
+    Diagnostic::error(Code::NoMemory, Code::NoMemory.title())
+        .label(Label::file("this process", said))
+        .help("raise them (`ulimit -v`, `ulimit -d`)")
+        .into()
+}
+
 /// A run that would take longer than it may.
 fn no_time(file: &Path, predicted: Duration, limit: Duration) -> Diagnostics {
-    let (predicted, limit) = (predicted.as_secs_f64(), limit.as_secs_f64());
-    let said = format!("about {predicted:.1} s are predicted, {limit:.1} s are allowed");
+    let said = format!("about {predicted:.1?} are predicted, {limit:.1?} are allowed");
     Diagnostic::error(Code::TooLong, Code::TooLong.title())
         .label(Label::file(file.display().to_string(), said))
         .help("allow more with --time-limit, or use more --threads")
@@ -402,13 +455,34 @@ pub fn interrupted() -> Diagnostics {
 
 /// An operation that the encryption engine refused.
 pub fn engine(file: &Path, error: &hecc_ckks::Error) -> Diagnostics {
-    threads(file, &error.to_string())
+    let place = Label::file(file.display().to_string(), error.to_string());
+    Diagnostic::error(Code::RunFailed, Code::RunFailed.title()).label(place).into()
 }
 
-/// Work that could not run at all.
-pub fn threads(file: &Path, cause: &str) -> Diagnostics {
+/// Threads that the system does not give to a command that is told how many to start.
+fn no_threads(file: &Path, cause: &str) -> Diagnostics {
+    let help = "ask for fewer with --threads, or raise the limits on processes and memory (`ulimit -u`, `ulimit -v`)";
+    without_threads(file, cause).help(help).into()
+}
+
+/// A thread that the system does not give.
+pub fn no_thread(file: &Path, cause: &str) -> Diagnostics {
+    let help = "raise the limits on processes and memory (`ulimit -u`, `ulimit -v`)";
+    without_threads(file, cause).help(help).into()
+}
+
+fn without_threads(file: &Path, cause: &str) -> Diagnostic {
     let place = Label::file(file.display().to_string(), cause);
-    Diagnostic::error(Code::RunFailed, Code::RunFailed.title()).label(place).into()
+    Diagnostic::error(Code::RunFailed, "the system gives no threads to compute on").label(place)
+}
+
+/// A file of a kind that was not asked for.
+pub fn other_kind(code: Code, file: &Path, [found, wanted]: [&dyn Display; 2], help: &str) -> Diagnostics {
+    let said = format!("holds {found}, not {wanted}");
+    Diagnostic::error(code, code.title())
+        .label(Label::file(file.display().to_string(), said))
+        .help(help)
+        .into()
 }
 
 /// Words on the command line that make no command.

@@ -1,7 +1,7 @@
 //! `hecc run`: predictions sample by sample, for people. Also the terminal's
 //! tables and pictures.
 
-use super::accuracy::{Judge, Task, max_difference};
+use super::accuracy::{Judge, Task, class_name, max_difference};
 use super::args::DataArgs;
 use super::form::{Form, output};
 use super::session::{self, Built, Deployment, Outcome};
@@ -11,6 +11,7 @@ use hecc::diag::Diagnostics;
 use hecc::front::data::Labels;
 use hecc_ir::params::{Params, SecurityLevel, Strength};
 use hecc_runtime::RunCost;
+use hecc_runtime::client::promised_error;
 use serde_json::{Value, json};
 
 /// Runs the command.
@@ -22,15 +23,16 @@ pub fn run(args: &DataArgs, form: Form) -> Result<(), Diagnostics> {
         output(&headline(&built));
     }
     let deployment = Deployment::start(args, &built.compiled.program)?;
-    let path = &args.model.model;
+    let (path, port) = (&args.model.model, &built.compiled.program.manifest.outputs[0]);
     let rows = session::each_batch(path, data.samples.len(), deployment.lanes(), |first| {
         let Outcome { logits, cost, .. } = deployment.predict(path, &data, first)?;
         let n_together = logits.len();
-        let row = |(i, logits)| {
+        let row = |(i, logits): (usize, Vec<f64>)| {
             let index = first + i;
             Row {
                 index,
                 plain: built.model.logits(&data.samples[index]),
+                promised: promised_error(port, &logits),
                 logits,
                 n_together,
                 cost: cost.clone(),
@@ -39,7 +41,7 @@ pub fn run(args: &DataArgs, form: Form) -> Result<(), Diagnostics> {
         let rows: Vec<Row> = logits.into_iter().enumerate().map(row).collect();
         if form == Form::Text {
             rows.iter().for_each(|row| {
-                let facts = row.describe(&judge, built.compiled.prediction.max_error);
+                let facts = row.describe(&judge);
                 output(&beside(&picture(&data.shape.0, &data.samples[row.index]), &facts));
             });
         }
@@ -57,6 +59,8 @@ struct Row {
     index: usize,
     plain: Vec<f64>,
     logits: Vec<f64>,
+    /// The error that the manifest promises of them.
+    promised: f64,
     /// Samples of the run that it was in.
     n_together: usize,
     /// What that run cost.
@@ -72,8 +76,13 @@ impl Row {
         self.cost.wall.as_secs_f64() * 1e3
     }
 
-    fn describe(&self, judge: &Judge, expected_error: f64) -> Vec<String> {
-        let verdict = if judge.agrees(&self.plain, &self.logits) { "same" } else { "DIFFERENT" };
+    /// The class that stands out in the decrypted result.
+    fn class(&self, judge: &Judge) -> Option<usize> {
+        judge.class(&self.logits, self.promised)
+    }
+
+    fn describe(&self, judge: &Judge) -> Vec<String> {
+        let verdict = if judge.agrees(&self.plain, &self.logits) { "   same" } else { "   DIFFERENT" };
         let label =
             judge.labels.map_or(String::new(), |labels| format!("   label {}", label(labels, self.index)));
         let together = match self.n_together {
@@ -82,15 +91,21 @@ impl Row {
         };
         let mut facts = vec![format!("sample {}{label}", self.index)];
         let relative = judge.relative(&self.plain, self.error());
-        match (judge.class(&self.plain), judge.class(&self.logits)) {
-            (Some(plain), Some(decrypted)) => facts.extend([
-                format!("plain prediction      {plain}"),
-                format!("decrypted prediction  {decrypted}   {verdict}"),
+        let promised = digits::plus_minus(self.promised);
+        let list = |outputs: &[f64]| digits::list(outputs, |value| digits::with_error(value, self.promised));
+        match judge.task {
+            Task::Classify => facts.extend([
+                format!("plain prediction      {}", class_name(judge.class(&self.plain, 0.0))),
+                match self.class(judge) {
+                    None => format!("decrypted prediction  {}", class_name(None)),
+                    class => format!("decrypted prediction  {}{verdict}", class_name(class)),
+                },
+                format!("decrypted logits      {}{promised}", list(&self.logits)),
                 format!("largest logit error   {:.1e}", self.error()),
             ]),
-            (_, _) => facts.extend([
-                format!("plain result          {}", values(&self.plain, expected_error)),
-                format!("decrypted result      {}   {verdict}", values(&self.logits, expected_error)),
+            Task::Regress => facts.extend([
+                format!("plain result          {}", list(&self.plain)),
+                format!("decrypted result      {}{promised}{verdict}", list(&self.logits)),
                 format!("largest error         {:.1e}, {relative:.1e} of the largest output", self.error()),
             ]),
         }
@@ -102,22 +117,18 @@ impl Row {
         json!({
             "index": self.index,
             "label": judge.labels.map(|labels| json_label(labels, self.index)),
-            "plain": judge.class(&self.plain),
-            "decrypted": judge.class(&self.logits),
+            "plain": judge.class(&self.plain, 0.0),
+            "decrypted": self.class(judge),
             "same": judge.agrees(&self.plain, &self.logits),
             "plain_logits": self.plain,
             "logits": self.logits,
+            "error": self.promised,
             "max_abs_err": self.error(),
             "relative_err": judge.relative(&self.plain, self.error()),
             "latency_s": self.cost.wall.as_secs_f64(),
             "peak_bytes": self.cost.memory.peak,
         })
     }
-}
-
-/// A result with the digits that the expected error leaves.
-fn values(outputs: &[f64], expected_error: f64) -> String {
-    digits::list(outputs, |value| digits::with_error(value, expected_error))
 }
 
 /// A class or one value as it is, several values as a list.
@@ -200,7 +211,11 @@ fn agreement(rows: &[Row], judge: &Judge) -> String {
             let correct = judge.n_correct(results());
             let labels =
                 correct.map_or(String::new(), |correct| format!(", {correct} of {n} equal the label"));
-            format!("{agree} of {n} encrypted predictions equal the plain ones{labels}")
+            let unclear = match rows.iter().filter(|row| row.class(judge).is_none()).count() {
+                0 => String::new(),
+                unclear => format!("; no class stands out in {unclear} of {n}"),
+            };
+            format!("{agree} of {n} encrypted predictions equal the plain ones{labels}{unclear}")
         }
         Task::Regress => {
             let of_plain = judge.label_error(rows.iter().map(|row| row.plain.as_slice()));

@@ -9,7 +9,7 @@ use comfy_table::Table;
 use hecc::diag::Diagnostics;
 use hecc::front::Loaded;
 use hecc::packing::{LayerSparsity, WeightGroups};
-use hecc::pipeline::{Compiled, Elsewhere, Likeness, Served};
+use hecc::pipeline::{Elsewhere, Likeness, Served};
 use hecc_ir::artifact;
 use hecc_ir::program::{OpCounts, Program, RangeBasis};
 use serde::Serialize;
@@ -157,22 +157,26 @@ fn facts(built: &Built) -> String {
         digits::alone(compiled.prediction.max_output),
         compiled.cost_ns * 1e-6,
         compiled.memory().total() as f64 / 1e6,
-    ) + &ranges(compiled)
+    ) + &ranges(built)
 }
 
 /// Which inputs are served, and what it costs to serve all.
-fn ranges(compiled: &Compiled) -> String {
-    let Served { range: (low, high), basis, excess_bits, .. } = compiled.served;
+fn ranges(built: &Built) -> String {
+    let Served { range: (low, high), basis, excess_bits, .. } = built.compiled.served;
+    let like = match built.options.samples.is_empty() {
+        true => "like random ones, for there were no samples (see --calibrate)",
+        false => "like the samples",
+    };
     match basis {
         RangeBasis::Samples if excess_bits > 0.0 => format!(
-            "serves inputs from {low} to {high} like the samples; extreme ones outgrow the modulus by {excess_bits:.1} bits \
+            "serves inputs from {low} to {high} {like}; extreme ones outgrow the modulus by {excess_bits:.1} bits \
              or more (see --range-bound)\n"
         ),
         RangeBasis::Samples => {
-            format!("serves inputs from {low} to {high} like the samples, and extreme ones that were tried\n")
+            format!("serves inputs from {low} to {high} {like}, and extreme ones that were tried\n")
         }
         RangeBasis::Bound => {
-            let without = compiled.without_bound.as_ref().map_or(String::new(), |without| {
+            let without = built.compiled.without_bound.as_ref().map_or(String::new(), |without| {
                 let Likeness { ring_degree, log_qp, cost_ns, .. } = without;
                 format!(
                     "; without --range-bound ring degree {ring_degree}, log2(QP) {log_qp:.1}, {:.0} ms",

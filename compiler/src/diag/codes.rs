@@ -106,7 +106,7 @@ codes! {
     UnknownRing = "H061", "ring degree not available",
         "The target profile has no measured costs for this ring degree.";
     Overflow = "H062", "values outgrow their numbers",
-        "Values inside the network became infinite on sample inputs.";
+        "Values inside the network became infinite on sample inputs, or so large that no modulus holds them. Check the weights and activation coefficients, or narrow the input range.";
     BadTarget = "H063", "target profile not usable",
         "A target profile is a JSON file with measured costs by ring degree.";
     Mismatch = "H064", "a pass changed the meaning of the circuit",
@@ -132,9 +132,9 @@ codes! {
     BadInput = "H074", "input cannot be encrypted",
         "Inputs must have the manifest's shape, be finite and lie within the range that the program serves.";
     RunFailed = "H075", "evaluation failed",
-        "The program could not be evaluated on these ciphertexts.";
+        "The program could not be evaluated on these ciphertexts, or the system gave no threads to do it.";
     BadSharing = "H076", "results cannot be shared like this",
-        "What hides the error in shared results follows from a bound of that error. The bound is no positive number, or so much was asked for that nothing of the results would be left.";
+        "What hides the error in shared results follows from a bound of that error. The bound is no positive number, or smaller than the error that the manifest promises, or so much was asked for that nothing of the results would be left.";
     Stopped = "H077", "work was stopped",
         "Ctrl-C stops a command at once and leaves no file half-written. It stops `hecc prepare` after the present step, and at once the second time; the same command goes on from the last checkpoint, if there is one, and gives the same result.";
     NoLayout = "H078", "no place for a layer in the packing asked for",
@@ -146,7 +146,7 @@ codes! {
     BadGroups = "H081", "convolution cannot be grouped like this",
         "`--groups LAYER=COUNT` names a convolution that is not grouped yet and a number of groups, 2 or more, that divides its input and its output channels.";
     NoMemory = "H082", "not enough memory",
-        "Keys and the ciphertexts of a run have to be in memory, while weights are encoded when needed where there is no room for them. What they take is counted before they are made, and held against what is free or `--memory` allows. Fewer inputs at once take less, and so do `--optimize memory` and layouts of other kinds.";
+        "Keys and the ciphertexts of a run have to be in memory, while weights are encoded when needed where there is no room for them. What they take is counted before they are made, and held against what is free, `--memory` allows and the limits of the process leave. Fewer inputs at once take less, and so do `--optimize memory` and layouts of other kinds.";
     BadChannels = "H083", "layer cannot have so many channels",
         "`--channels LAYER=COUNT` names a layer between two with weights and how many of its channels stay: no more than there are, and as many in each group where convolutions in groups compute or read them.";
     NoTrainer = "H084", "training is not installed",
@@ -164,7 +164,7 @@ codes! {
     OwnInput = "H091", "output would replace an input",
         "A file that the command reads, by whatever path or link, is none that it writes. Two outputs are never one file either.";
     OtherContents = "H092", "file of another kind in the way",
-        "The output would replace a file that holds something else, such as a program or a secret key. `--force` replaces it.";
+        "The output would replace a file that holds something else, such as a program, or something that hecc does not know. `--force` replaces it unless it holds keys.";
     BadDestination = "H093", "nothing is written there",
         "Secret keys are written to new plain files alone. Everything else is also written through links, pipes and devices, but not to folders and disks.";
     ServesLess = "H094", "less than the declared range is served",

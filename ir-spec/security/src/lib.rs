@@ -7,6 +7,10 @@
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
+/// Most bits of a coefficient of an encoded vector, its sign among them: engines compute coefficients as integers of 128 bits, and
+/// schedules choose scales with which none is wider. No matter of security, but a bound that both hold.
+pub const MAX_ENCODED_BITS: f64 = 126.0;
+
 /// What parameters promise against the best known classical attacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]

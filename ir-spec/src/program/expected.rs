@@ -16,6 +16,7 @@ pub struct Expected {
     /// Largest magnitude of a coefficient of the encoded slots; infinite where nobody knows.
     pub coefficient: f64,
     /// For each ciphertext, the slots that are zero whatever the input is.
+    #[serde(deserialize_with = "crate::limits::list::bounded_lists")]
     pub zeros: Vec<Vec<SlotRun>>,
     /// How precise results are.
     pub promise: Promise,

@@ -165,13 +165,14 @@ impl Resolver {
     fn limit_plains(&mut self, consts: &[At<Const<'_>>]) {
         let free = free_memory().map_or(usize::MAX, |free| free / size_of::<f64>());
         let (most, mut total) = (MAX_PLAIN_VALUES.min(free), 0usize);
+        let why = if free < MAX_PLAIN_VALUES { ", for which memory is free" } else { "" };
         for ast in consts {
             total = total.saturating_add(self.number(ast.node.period, "period"));
             if total > most {
                 return self.report(
                     code::LIMIT,
                     ast.span,
-                    format!("plaintexts unfold to more than {most} values"),
+                    format!("plaintexts unfold to more than {most} values{why}"),
                 );
             }
         }

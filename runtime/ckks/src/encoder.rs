@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::garner::Garner;
 use crate::kernels;
 use crate::modulus::Modulus;
+use hecc_security::MAX_ENCODED_BITS;
 use num_complex::Complex64;
 use rustfft::{Fft, FftPlanner};
 use std::fmt;
@@ -259,13 +260,10 @@ pub(crate) fn check_scale(scale: f64) -> Result<(), Error> {
     }
 }
 
-/// Coefficients are kept below this many bits.
-const MAX_BITS: f64 = 126.0;
-
 /// Refuses integers that a level's modulus cannot tell apart.
 pub(crate) fn check_fits(ctx: &Context, largest: f64, level: usize) -> Result<(), Error> {
     let needed = (largest + 1.0).log2() + 1.0;
-    let available = ctx.log_q(level).min(MAX_BITS);
+    let available = ctx.log_q(level).min(MAX_ENCODED_BITS);
     match needed <= available {
         true => Ok(()),
         false => Err(Error::Overflow { needed, available, level }),

@@ -64,6 +64,16 @@ pub struct Loss {
     pub noise_std: f64,
 }
 
+impl Loss {
+    /// The error that most shared values have at most, besides that of the exact ones: half a step and some standard deviations.
+    pub fn error(&self) -> f64 {
+        self.step / 2.0 + N_DEVIATIONS * self.noise_std
+    }
+}
+
+/// Noise is this many standard deviations or less in all but one of several hundred values.
+const N_DEVIATIONS: f64 = 3.0;
+
 /// Steps of flooded values are this much finer than the error, so that rounding
 /// to them costs next to nothing.
 const FINER_BITS: i32 = 10;
@@ -76,6 +86,13 @@ impl Sharing {
     /// zero, or so much is asked for that nothing of the values would be left.
     pub fn loss(&self, n_elements: usize) -> Result<Loss, Error> {
         Ok(self.grid(n_elements)?.loss())
+    }
+
+    /// The bound of the error that it hides, as it was given.
+    pub(crate) fn error(&self) -> f64 {
+        match *self {
+            Sharing::Flood { error, .. } | Sharing::Round { error, .. } => error,
+        }
     }
 
     /// Hides the errors of tensors, in place.
@@ -193,6 +210,16 @@ mod tests {
             assert!(shared(1e-6).is_ok());
             assert!([1e6, -1e6, f64::NAN].into_iter().all(|value| shared(value).is_err()));
         }
+    }
+
+    #[test]
+    fn loss_covers_what_is_added() {
+        for sharing in [FLOOD, Sharing::Round { error: 1e-6, bits: 10 }] {
+            let Shared { tensors, loss } = shared(sharing, vec![0.75; 10_000]);
+            let n_beyond = tensors[0].iter().filter(|value| (*value - 0.75).abs() > loss.error()).count();
+            assert!(n_beyond < 60, "{sharing:?}: {n_beyond}");
+        }
+        assert_eq!(Loss { step: 0.5, noise_std: 2.0 }.error(), 6.25);
     }
 
     #[test]

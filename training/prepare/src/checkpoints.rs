@@ -13,7 +13,7 @@
 
 use super::interrupt;
 use hecc::cli::files::{Kind, Output, Outputs};
-use hecc::cli::form::Form;
+use hecc::cli::form::{Form, notice};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::MAX_BYTES;
 use hecc::front::file::read_at_most;
@@ -107,7 +107,7 @@ impl Checkpoints {
         let place = parse(&bytes, &self.work).map_err(|cause| refused(&self.path, cause))?;
         self.is_there = true;
         if form == Form::Text {
-            eprintln!("going on from {}", self.path.display());
+            notice(&format!("going on from {}\n", self.path.display()));
         }
         Ok(Some(place))
     }

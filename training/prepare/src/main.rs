@@ -17,7 +17,7 @@ use clap::Parser;
 use data::Data;
 use hecc::cli::args::FormArgs;
 use hecc::cli::files::{Kind, Output, Outputs, names};
-use hecc::cli::form::Form;
+use hecc::cli::form::{Form, notice};
 use hecc::cli::prepare::{PrepareArgs, PrepareStep, TrainArgs};
 use hecc::cli::{problems, progress, session};
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
@@ -194,7 +194,7 @@ impl Bar {
     /// A line that stays, for people.
     fn say(&self, line: &str, form: Form) {
         if form == Form::Text {
-            self.0.suspend(|| eprintln!("{line}"));
+            self.0.suspend(|| notice(&format!("{line}\n")));
         }
     }
 

@@ -4,7 +4,7 @@ use hecc_ir::artifact;
 use hecc_runtime::bundle;
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 /// What a file holds.
@@ -26,19 +26,23 @@ pub enum Kind {
     Json,
     /// A plot.
     Plot,
+    /// Something else, which nobody here knows.
+    Other,
 }
 
 /// First bytes that tell.
-const STARTS: [(&[u8], Kind); 6] = [
+const STARTS: [(&[u8], Kind); 7] = [
     (b"HECT", Kind::Checkpoint),
     (b"PK\x03\x04", Kind::Arrays),
     (b"\x89PNG", Kind::Images),
     (b"\0\0\x08\x01", Kind::Images),
     (b"\0\0\x08\x03", Kind::Images),
     (b"<svg", Kind::Plot),
+    (b"{\n  \"", Kind::Json),
 ];
 /// Endings of names that tell where the first bytes do not.
-const ENDINGS: [(&str, Kind); 8] = [
+const ENDINGS: [(&str, Kind); 9] = [
+    ("checkpoint", Kind::Checkpoint),
     ("hec", Kind::Model),
     ("onnx", Kind::Model),
     ("data", Kind::Arrays),
@@ -50,12 +54,11 @@ const ENDINGS: [(&str, Kind); 8] = [
 ];
 
 impl Kind {
-    /// Of the plain file at a path, if it has contents that can be told.
+    /// Of the plain file at a path, if it has contents.
     pub fn of(path: &Path) -> Option<Kind> {
-        let mut start = Vec::new();
-        let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|found| found.is_file()))?;
-        file.take(bundle::HEADER as u64).read_to_end(&mut start).ok()?;
-        if start.is_empty() { None } else { Kind::of_start(&start).or_else(|| Kind::of_name(path)) }
+        path.metadata().ok().filter(|found| found.is_file() && found.len() > 0)?;
+        let start = start_of(path).unwrap_or_default();
+        Some(Kind::of_start(&start).or_else(|| Kind::of_name(path)).unwrap_or(Kind::Other))
     }
 
     fn of_start(start: &[u8]) -> Option<Kind> {
@@ -80,6 +83,13 @@ impl Kind {
     }
 }
 
+/// The first bytes of a file.
+fn start_of(path: &Path) -> io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    File::open(path)?.take(bundle::HEADER as u64).read_to_end(&mut start)?;
+    Ok(start)
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -91,6 +101,7 @@ impl fmt::Display for Kind {
             Kind::Images => f.write_str("images of a data set"),
             Kind::Json => f.write_str("a profile or labels"),
             Kind::Plot => f.write_str("a plot"),
+            Kind::Other => f.write_str("contents that hecc does not know"),
         }
     }
 }
@@ -111,7 +122,8 @@ mod tests {
         assert_eq!(told("a.hect", b"PK\x03\x04"), Some(Kind::Arrays));
         assert_eq!(told("a.HEC", b"model"), Some(Kind::Model));
         assert_eq!(told("a.hec", b""), None);
-        assert_eq!(told("a.txt", b"notes"), None);
+        assert_eq!(told("a.txt", b"notes"), Some(Kind::Other));
+        assert_eq!(told("profile", b"{\n  \"name\": \"ckks-cpu\""), Some(Kind::Json));
         assert_eq!(Kind::of(folder.path()), None);
     }
 }

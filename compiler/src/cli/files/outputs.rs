@@ -53,12 +53,8 @@ impl Outputs {
         let places = planned.iter().filter_map(|&(path, kind)| Some((Place::of(path, kind).ok()?, kind)));
         let places: Vec<(Place, Kind)> = places.collect();
         places.iter().for_each(|(place, _)| sweep(&folder_of(place.path())));
-        let keys = places.iter().filter(|(_, kind)| kind.is_kept()).map(|(place, _)| place.path());
-        let keys: Vec<&Path> = keys.collect();
-        if let Some(last) = keys.last() {
-            let _lock = lock(&folder_of(last));
-            kept::restore(&keys).map_err(|error| unwritable(last, &error))?;
-        }
+        let places: Vec<(&Place, Kind)> = places.iter().map(|(place, kind)| (place, *kind)).collect();
+        let _locks = lock_keys(&places)?;
         self.places(planned).map(drop)
     }
 
@@ -71,7 +67,12 @@ impl Outputs {
         let places = self.places(&planned)?;
         let drafts = outputs.iter().zip(&places).map(|(output, place)| draft(output, place));
         let drafts: Vec<_> = drafts.collect::<Result<_, _>>()?;
-        let _lock = places.last().and_then(|place| lock(&folder_of(place.path())));
+        let kinds = outputs.iter().map(|output| output.kind);
+        let mut locks = lock_keys(&places.iter().zip(kinds).collect::<Vec<_>>())?;
+        if let (true, Some(last)) = (locks.is_empty(), places.last()) {
+            // Whoever started this command may hold the folder: what is no key is not worth waiting for.
+            locks.extend(lock(&folder_of(last.path())).ok().flatten());
+        }
         // It may have taken long enough for others to write there.
         let places = self.places(&planned)?;
         let on_standard_output = places.iter().any(Place::is_standard_output);
@@ -99,9 +100,9 @@ impl Outputs {
         match &place {
             Place::Taken(end, _) if holds_other_keys(end, kind) => Err(keys_in_the_way(path, kind)),
             Place::Taken(..) if self.force => Ok(place),
-            Place::Taken(..) if kind.is_kept() => Err(exists(path, kind)),
             Place::Taken(end, _) => match Kind::of(end).filter(|found| *found != kind) {
                 Some(found) => Err(in_the_way(path, kind, found)),
+                None if kind.is_kept() => Err(exists(path)),
                 None => Ok(place),
             },
             Place::New(_) | Place::Stream(_) => Ok(place),
@@ -109,19 +110,42 @@ impl Outputs {
     }
 }
 
-/// Keeps others from naming files in a folder, as long as the file is open. A folder that others hold
-/// for long is not waited for: it may be held by whoever started this command.
-fn lock(folder: &Path) -> Option<File> {
-    let file = File::open(folder).ok()?;
+/// Locks the folders of keys, so that those of two commands never mix, and undoes a replacement of them that was broken off. Locks
+/// nothing where no place is for keys.
+fn lock_keys(places: &[(&Place, Kind)]) -> Result<Vec<File>, Diagnostic> {
+    let keys = places.iter().filter(|(_, kind)| kind.is_kept()).map(|(place, _)| *place);
+    let files = keys.clone().filter(|place| !matches!(place, Place::Stream(_)));
+    let mut folders: Vec<(PathBuf, PathBuf)> = files
+        .map(|place| folder_of(place.path()))
+        .map(|folder| (folder.canonicalize().unwrap_or_default(), folder))
+        .collect();
+    // In one order for all, and none twice: a second lock would wait for the first.
+    folders.sort();
+    folders.dedup_by(|a, b| a.0 == b.0);
+    let locks = folders.iter().map(|(_, folder)| lock(folder).map_err(|_| busy(folder)));
+    let locks: Vec<Option<File>> = locks.collect::<Result<_, _>>()?;
+    let keys: Vec<&Path> = keys.map(Place::path).collect();
+    if let Some(last) = keys.last() {
+        kept::restore(&keys).map_err(|error| unwritable(last, &error))?;
+    }
+    Ok(locks.into_iter().flatten().collect())
+}
+
+/// Keeps others from naming files in a folder, as long as the file is open; none where the system has no such locks.
+///
+/// # Errors
+/// When others hold the folder for long.
+fn lock(folder: &Path) -> Result<Option<File>, fs::TryLockError> {
+    let Ok(file) = File::open(folder) else { return Ok(None) };
     let (times, pause) = WAIT;
     for _ in 0..times {
         match file.try_lock() {
-            Ok(()) => return Some(file),
+            Ok(()) => return Ok(Some(file)),
             Err(fs::TryLockError::WouldBlock) => std::thread::sleep(pause),
-            Err(fs::TryLockError::Error(_)) => return None,
+            Err(fs::TryLockError::Error(_)) => return Ok(None),
         }
     }
-    None
+    Err(fs::TryLockError::WouldBlock)
 }
 
 /// The contents on the disk, without a name yet; nothing for what goes through a stream.
@@ -257,6 +281,14 @@ fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {
         .help(help)
 }
 
+/// Keys that would mix with those of another command.
+fn busy(folder: &Path) -> Diagnostic {
+    let shown = folder.display().to_string();
+    Diagnostic::error(Code::UnwritableFile, format!("no keys are written to `{shown}` now"))
+        .label(Label::file(shown, "another command holds the folder's lock"))
+        .help("wait until it is done, and run this command again")
+}
+
 fn own_input(path: &Path, input: &Path) -> Diagnostic {
     let shown = path.display().to_string();
     Diagnostic::error(Code::OwnInput, format!("`{shown}` is an input of this command"))
@@ -271,11 +303,11 @@ fn twins(path: &Path, other: &Path) -> Diagnostic {
         .help("choose a file for each")
 }
 
-fn exists(path: &Path, kind: Kind) -> Diagnostic {
+fn exists(path: &Path) -> Diagnostic {
     let shown = path.display().to_string();
     let there =
         Kind::of(path).map_or_else(|| String::from("holds something"), |found| format!("holds {found}"));
-    Diagnostic::error(Code::KeyExists, format!("`{shown}` exists, and {kind} are not replaced"))
+    Diagnostic::error(Code::KeyExists, format!("`{shown}` exists, and keys are never replaced"))
         .label(Label::file(shown, there))
         .help("choose other files with --secret and --eval-keys, or make new keys with --force, which keeps the old ones beside them")
 }

@@ -4,13 +4,14 @@
 //! first bytes; nothing is set aside for bytes that do not come.
 
 use super::super::problems;
+use super::Kind;
 use crate::front::large;
 use hecc::diag::{Code, Diagnostic, Diagnostics, Label};
 use hecc::front::file;
 use hecc_ir::machine::Bound;
-use hecc_ir::{Manifest, artifact};
+use hecc_ir::{ArtifactError, Manifest, artifact};
 use hecc_runtime::Error;
-use hecc_runtime::bundle::{self, Fingerprint};
+use hecc_runtime::bundle::{self, BundleError, Fingerprint};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -22,7 +23,13 @@ const MAX_TEXT: u64 = 1 << 28;
 
 /// The bytes of a program or a manifest; whoever parses them checks the rest.
 pub fn artifact(path: &Path, kind: artifact::Kind) -> Result<Vec<u8>, Diagnostics> {
-    let refused = |error| problems::artifact(path, error);
+    let refused = |error: ArtifactError| match known(path).filter(|_| error == ArtifactError::NotAnArtifact) {
+        Some(found) => {
+            let wanted = Kind::Artifact(kind);
+            problems::other_kind(Code::BadProgram, path, [&found, &wanted], problems::COMPILE_AGAIN)
+        }
+        None => problems::artifact(path, error),
+    };
     let announced = |start: &[u8]| artifact::announced(kind, start).map_err(refused);
     let absent = |error: io::Error| file::unreadable(path, &error).help(problems::COMPILE_AGAIN);
     Announced::open(path, artifact::HEADER, absent, announced)?.read(path, kind.max_bytes())
@@ -36,10 +43,21 @@ pub fn text(path: &Path) -> Result<Vec<u8>, Diagnostics> {
 /// The bytes of a bundle for a manifest that verifies; whoever parses them checks the rest.
 pub fn bundle(path: &Path, kind: bundle::Kind, manifest: &Manifest) -> Result<Vec<u8>, Diagnostics> {
     let fingerprint = Fingerprint::of(manifest);
-    let refused = |error| problems::bundle(kind, path, &Error::from(error));
+    let refused = |error: BundleError| match known(path).filter(|_| error == BundleError::Magic) {
+        Some(found) => {
+            let (code, help) = problems::of_bundle(kind);
+            problems::other_kind(code, path, [&found, &Kind::Bundle(kind)], help)
+        }
+        None => problems::bundle(kind, path, &Error::from(error)),
+    };
     let announced = |start: &[u8]| bundle::announced(start, kind, &fingerprint).map_err(refused);
     let absent = |error: io::Error| file::unreadable(path, &error).help(where_to_find(kind));
     Announced::open(path, bundle::HEADER, absent, announced)?.read(path, kind.max_bytes(manifest))
+}
+
+/// What a file holds, if it is one of the kinds there are.
+fn known(path: &Path) -> Option<Kind> {
+    Kind::of(path).filter(|&found| found != Kind::Other)
 }
 
 /// An open file whose first bytes say how long it is.

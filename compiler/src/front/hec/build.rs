@@ -118,6 +118,7 @@ impl Resolver<'_> {
             let expected = "expected [out, in / groups, rows, columns]";
             return Err(self.wrong_weight(arguments, &weight, expected));
         };
+        self.must_have_elements(arguments, &weight)?;
         let bias = self.bias(arguments, weight_shape[0])?;
         let stride = arguments.pair("stride")?.unwrap_or([1; 2]);
         let dilation = arguments.pair("dilation")?.unwrap_or([1; 2]);
@@ -132,6 +133,14 @@ impl Resolver<'_> {
         let span = arguments.get("weight").map_or(arguments.call.span.clone(), |a| a.value.span.clone());
         let label = Label::text(self.source, span, expected);
         Diagnostic::error(Code::ShapeMismatch, title).label(label)
+    }
+
+    /// Refuses weights without elements: as many outputs as one of their extents says need not have room.
+    fn must_have_elements(&self, arguments: &Arguments<'_, '_>, weight: &Tensor) -> Result<(), Diagnostic> {
+        match weight.values.is_empty() {
+            true => Err(self.wrong_weight(arguments, weight, "expected no extent of zero")),
+            false => Ok(()),
+        }
     }
 
     fn bias(&mut self, arguments: &Arguments<'_, '_>, outputs: usize) -> Result<Vec<f64>, Diagnostic> {
@@ -197,6 +206,7 @@ impl Resolver<'_> {
         let [outputs, inputs] = weight.shape[..] else {
             return Err(self.wrong_weight(arguments, &weight, "expected [out, in]"));
         };
+        self.must_have_elements(arguments, &weight)?;
         if x.0.len() == 1 && inputs != x.n_elements() {
             let expected = format!("expected [out, {}]", x.n_elements());
             return Err(self.wrong_weight(arguments, &weight, &expected));
@@ -291,8 +301,7 @@ fn stay(x: &Shape, shape: Vec<usize>) -> (LayerKind, Option<Shape>) {
 
 fn reshape(arguments: &Arguments<'_, '_>, x: &Shape) -> Built {
     let shape = arguments.sizes("shape")?.ok_or_else(|| arguments.missing("shape"))?;
-    let n = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-    if n != Some(x.n_elements()) || shape.is_empty() {
+    if Shape::count(&shape) != Some(x.n_elements()) || shape.is_empty() {
         let title = format!("a tensor of shape {x} cannot take shape {}", Shape(shape));
         let label = Label::text(arguments.source, arguments.call.span.clone(), "");
         return Err(Diagnostic::error(Code::ShapeMismatch, title).label(label));

@@ -8,6 +8,7 @@ use super::tensor::TensorReader;
 use crate::diag::{Code, Diagnostic};
 use crate::front::weights::Tensor;
 use crate::model::{MAX_ELEMENTS, permuted};
+use hecc_ir::Shape;
 use std::{path::Path, sync::Arc};
 
 /// The elements as integers.
@@ -257,8 +258,7 @@ fn constant_of_shape(node: Node<'_>, x: &Tensor) -> Result<Tensor, Failure> {
         None => Tensor { shape: vec![], values: vec![0.0], integral: false },
     };
     let extents: Option<Vec<usize>> = integers(x).iter().map(|&d| usize::try_from(d).ok()).collect();
-    let product = |shape: &Vec<usize>| shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-    let n = extents.as_ref().and_then(product).filter(|&n| n <= MAX_ELEMENTS);
+    let n = extents.as_deref().and_then(Shape::count).filter(|&n| n <= MAX_ELEMENTS);
     match (extents, n, &fill.values[..]) {
         (Some(shape), Some(n), &[value]) if x.shape.len() == 1 => {
             Ok(Tensor { shape, values: vec![value; n], integral: fill.integral })

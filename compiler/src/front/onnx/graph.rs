@@ -186,7 +186,10 @@ fn single<'a>(
     if found.is_empty() {
         diagnostic.labels.push(Label::file(file, ""));
     }
-    Err(diagnostic.help(format!("export a part of the network with a single {what}")))
+    Err(diagnostic.help(match found.is_empty() {
+        true => format!("export the network with its {what} as one of the graph, not as a constant"),
+        false => format!("export a part of the network with a single {what}"),
+    }))
 }
 
 /// Most samples per run of a graph.

@@ -16,7 +16,7 @@ use hecc_ir::Shape;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// Elements that constants and coefficients may take in all.
+/// Elements that constants and coefficients may take in all, those that are computed on the way to others among them.
 const BUDGET: usize = 1 << 27;
 /// Smaller ones are not counted.
 const UNCOUNTED: usize = 64;
@@ -273,11 +273,11 @@ impl<'a> Importer<'a> {
         flow.exclusive && self.uses.get(node.input(n)) == Some(&1)
     }
 
-    /// Takes a constant's or coefficient's elements from the budget.
+    /// Takes elements of constants or coefficients from the budget, before they are computed.
     pub fn spend(&mut self, node: Node<'a>, n_elements: usize) -> Result<(), Failure> {
         let counted = if n_elements > UNCOUNTED { n_elements } else { 0 };
         self.budget = self.budget.checked_sub(counted).ok_or_else(|| {
-            let title = format!("constants of this model take more than {BUDGET} elements");
+            let title = format!("constants and polynomials of this model take more than {BUDGET} elements");
             node.problem(Code::TensorTooLarge, title)
         })?;
         Ok(())

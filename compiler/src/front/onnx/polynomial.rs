@@ -27,10 +27,7 @@ impl Coefficient {
     /// elements; if neither divides the other, `n` blocks are used.
     fn zip(&self, other: &Coefficient, n: usize, f: impl Fn(f64, f64) -> f64) -> Coefficient {
         let (a, b) = (self.values.len(), other.values.len());
-        let blocks = match a.max(b) {
-            longest if longest % a == 0 && longest % b == 0 => longest,
-            _ => n,
-        };
+        let blocks = joint(a, b, n);
         let at = |i: usize| f(self.values[i / (blocks / a)], other.values[i / (blocks / b)]);
         Coefficient::blocks((0..blocks).map(at).collect())
     }
@@ -55,6 +52,14 @@ impl Coefficient {
     }
 }
 
+/// Blocks in which two tensors of `n` elements agree that have `a` and `b` blocks.
+fn joint(a: usize, b: usize, n: usize) -> usize {
+    match a.max(b) {
+        longest if longest.is_multiple_of(a) && longest.is_multiple_of(b) => longest,
+        _ => n,
+    }
+}
+
 /// `c0 + c1 x + c2 x^2 + ...`; the last coefficient is not zero unless it is
 /// the only one.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +77,11 @@ impl Polynomial {
     /// `scale x + shift`.
     pub fn affine(scale: Coefficient, shift: Coefficient) -> Polynomial {
         Polynomial { coefficients: vec![shift, scale] }.trimmed()
+    }
+
+    /// The same number or numbers for any `x`.
+    pub fn constant(value: Coefficient) -> Polynomial {
+        Polynomial { coefficients: vec![value] }
     }
 
     fn trimmed(mut self) -> Polynomial {
@@ -123,15 +133,29 @@ impl Polynomial {
         Polynomial { coefficients }.trimmed()
     }
 
-    /// Product with a constant.
-    pub fn scale(&self, factor: &Coefficient, n: usize) -> Polynomial {
-        let factor = Polynomial { coefficients: vec![factor.clone()] };
-        self.mul(&factor, n)
+    /// Numbers that [`Polynomial::add`] computes at most.
+    pub fn sum_work(&self, other: &Polynomial, n: usize) -> usize {
+        let blocks = |p: &Polynomial, power: usize| p.coefficients.get(power).map_or(1, |c| c.values.len());
+        let longest = self.coefficients.len().max(other.coefficients.len());
+        let sums = (0..longest).map(|power| joint(blocks(self, power), blocks(other, power), n));
+        sums.fold(0, usize::saturating_add)
     }
 
-    /// Sum with a constant.
-    pub fn shift(&self, summand: &Coefficient, n: usize) -> Polynomial {
-        self.add(&Polynomial { coefficients: vec![summand.clone()] }, n)
+    /// Products that [`Polynomial::mul`] computes at most, each followed by a sum.
+    pub fn product_work(&self, other: &Polynomial, n: usize) -> usize {
+        let powers = 0..=self.degree() + other.degree();
+        powers.map(|power| self.work_of_power(other, power, n)).fold(0, usize::saturating_add)
+    }
+
+    /// Those of one coefficient of the result: all pairs have the blocks in which all of them agree.
+    fn work_of_power(&self, other: &Polynomial, power: usize, n: usize) -> usize {
+        let first = power.saturating_sub(other.degree());
+        let pairs = first..=power.min(self.degree());
+        let n_pairs = pairs.clone().count();
+        let blocks = |i: usize| {
+            joint(self.coefficients[i].values.len(), other.coefficients[power - i].values.len(), n)
+        };
+        n_pairs.saturating_mul(pairs.map(blocks).fold(1, |all, of_pair| joint(all, of_pair, n)))
     }
 }
 
@@ -142,14 +166,30 @@ mod tests {
     #[test]
     fn trees_of_products_and_sums_become_coefficients() {
         let x = Polynomial::identity();
-        let half = x.scale(&Coefficient::uniform(0.5), 6);
-        let p = half.mul(&x, 6).add(&x, 6).shift(&Coefficient::uniform(3.0), 6);
+        let constant = |value: f64| Polynomial::constant(Coefficient::uniform(value));
+        let half = x.mul(&constant(0.5), 6);
+        let p = half.mul(&x, 6).add(&x, 6).add(&constant(3.0), 6);
         assert_eq!(p.as_uniform(), Some(vec![3.0, 1.0, 0.5]));
-        let by_channel = Coefficient::blocks(vec![1.0, 2.0]);
-        let by_row = Coefficient::blocks(vec![1.0, 2.0, 3.0]);
-        let both = x.scale(&by_channel, 6).scale(&by_row, 6);
+        let by_channel = Polynomial::constant(Coefficient::blocks(vec![1.0, 2.0]));
+        let by_row = Polynomial::constant(Coefficient::blocks(vec![1.0, 2.0, 3.0]));
+        let both = x.mul(&by_channel, 6).mul(&by_row, 6);
         assert_eq!(both.coefficients[1].values, [1.0, 1.0, 2.0, 4.0, 6.0, 6.0]);
-        let nothing = x.add(&x.scale(&Coefficient::uniform(-1.0), 6), 6);
+        let nothing = x.add(&x.mul(&constant(-1.0), 6), 6);
         assert_eq!(nothing.as_uniform(), Some(vec![0.0]));
+    }
+
+    #[test]
+    fn work_is_known_before_it_is_done() {
+        let by_channel = |degree: usize| Polynomial {
+            coefficients: vec![Coefficient::blocks(vec![1.0, 2.0]); degree + 1],
+        };
+        assert_eq!(by_channel(3).product_work(&by_channel(2), 6), 4 * 3 * 2);
+        assert_eq!(by_channel(3).sum_work(&by_channel(2), 6), 4 * 2);
+        // Blocks of two and three elements agree in single ones.
+        let by_row = Polynomial::constant(Coefficient::blocks(vec![1.0, 2.0, 3.0]));
+        assert_eq!(by_channel(3).product_work(&by_row, 6), 4 * 6);
+        assert_eq!(by_channel(3).sum_work(&by_row, 6), 6 + 3 * 2);
+        let x = Polynomial::identity();
+        assert_eq!((x.product_work(&x, 6), x.sum_work(&x, 6)), (4, 2));
     }
 }

@@ -101,8 +101,9 @@ impl<D: Doubles> Prime<D> {
         self.on.sub_mul(x, quotient, self.p)
     }
 
-    /// x · factor modulo p, less than p in magnitude for |x · factor| up to 2p² and |x| up to 4p: the quotient
-    /// is below 2^51 and off by less than 3/4, 1/2 for its own rounding and 1/4 for that of the ratio.
+    /// x · factor modulo p, less than p in magnitude for |x · factor| up to 2^51 p: the quotient is below 2^51 and off
+    /// by less than 3/4, 1/2 for its own rounding and 1/4 for that of the ratio. Factors are p/2 at most, so that
+    /// |x| may be 2^52; those that are not centred allow 2^51.
     #[inline(always)]
     fn scale(self, x: D::Four, factor: Scaler<D>) -> D::Four {
         let high = self.on.mul(x, factor.value);

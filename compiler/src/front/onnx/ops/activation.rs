@@ -81,7 +81,7 @@ fn gelu<'a>(
         return Ok(None);
     };
     let n = importer.builder.shape(flow.base).n_elements();
-    let polynomial = flow.polynomial.scale(&Coefficient::uniform(factor), n);
+    let polynomial = flow.polynomial.mul(&Polynomial::constant(Coefficient::uniform(factor)), n);
     Ok(Some(Value::Flow(Flow { polynomial, ..flow })))
 }
 

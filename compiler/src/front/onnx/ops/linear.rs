@@ -36,7 +36,7 @@ pub(super) fn mat_mul<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result
 fn matrix<'a>(importer: &mut Importer<'a>, node: Node<'a>, inputs_first: bool) -> Result<Tensor, Failure> {
     importer.flow(node, 0)?;
     let given = importer.constant(node, 1)?;
-    let [rows, columns] = given.shape[..] else {
+    let (&[rows, columns], false) = (&given.shape[..], given.values.is_empty()) else {
         let title = format!("the weight `{}` has shape {}", node.input(1), show(&given.shape));
         return Err(node.problem(Code::ShapeMismatch, title).help("expected a matrix").into());
     };

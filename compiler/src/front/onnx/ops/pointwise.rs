@@ -24,18 +24,35 @@ pub(super) fn substitute<'a>(
     mut flow: Flow,
     affine: &Polynomial,
 ) -> Result<Value, Failure> {
-    let n = importer.builder.shape(flow.base).n_elements();
     let zero = Coefficient::uniform(0.0);
-    let scale = affine.coefficients.get(1).unwrap_or(&zero);
-    let polynomial = flow.polynomial.scale(scale, n).shift(&affine.coefficients[0], n);
+    let [scale, shift] = [1_usize, 0].map(|power| affine.coefficients.get(power).unwrap_or(&zero).clone());
     flow.exclusive = importer.stays_exclusive(node, 0, &flow);
-    finish(importer, node, Flow { polynomial, ..flow })
+    let scaled = multiplied(importer, node, flow, &Polynomial::constant(scale))?;
+    added(importer, node, scaled, &Polynomial::constant(shift)).map(Value::Flow)
 }
 
-/// Accounts for a result.
-fn finish<'a>(importer: &mut Importer<'a>, node: Node<'a>, flow: Flow) -> Result<Value, Failure> {
-    importer.spend(node, flow.polynomial.coefficients.iter().map(|c| c.values.len()).sum())?;
-    Ok(Value::Flow(flow))
+/// A flow times a polynomial of the same layer. The work is accounted for before it is done.
+fn multiplied<'a>(
+    importer: &mut Importer<'a>,
+    node: Node<'a>,
+    flow: Flow,
+    factor: &Polynomial,
+) -> Result<Flow, Failure> {
+    let n = importer.builder.shape(flow.base).n_elements();
+    importer.spend(node, flow.polynomial.product_work(factor, n))?;
+    Ok(Flow { polynomial: flow.polynomial.mul(factor, n), ..flow })
+}
+
+/// A flow plus a polynomial of the same layer, accounted for likewise.
+fn added<'a>(
+    importer: &mut Importer<'a>,
+    node: Node<'a>,
+    flow: Flow,
+    summand: &Polynomial,
+) -> Result<Flow, Failure> {
+    let n = importer.builder.shape(flow.base).n_elements();
+    importer.spend(node, flow.polynomial.sum_work(summand, n))?;
+    Ok(Flow { polynomial: flow.polynomial.add(summand, n), ..flow })
 }
 
 /// The operands of a binary operator, of which at least one is a flow.
@@ -104,11 +121,10 @@ fn broadcast<'a>(
     // Axes after the last that varies make up one block.
     let n_varying = shape.iter().rposition(|&c| c > 1).map_or(0, |last| last + 1);
     let extents = &flow.shape[n_batch.min(n_varying)..n_varying];
-    let n_blocks: usize = extents.iter().product();
-    if n_blocks > MAX_ELEMENTWISE {
+    let Some(n_blocks) = Shape::count(extents).filter(|&n| n <= MAX_ELEMENTWISE) else {
         let title = "a constant differs in too many elements";
         return Err(node.problem(Code::TensorTooLarge, title).into());
-    }
+    };
     importer.spend(node, n_blocks)?;
     Ok(Coefficient::blocks(repeat(constant, &shape[n_batch.min(n_varying)..n_varying], extents)))
 }
@@ -135,9 +151,7 @@ pub(super) fn sum<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Val
     }
     match operands(importer, node)? {
         Operands::FlowConstant(x, c) | Operands::ConstantFlow(c, x) => {
-            let n = importer.builder.shape(x.base).n_elements();
-            let polynomial = x.polynomial.shift(&c, n);
-            finish(importer, node, Flow { polynomial, ..x })
+            added(importer, node, x, &Polynomial::constant(c)).map(Value::Flow)
         }
         Operands::Flows(x, y) => flow_sum(importer, node, x, y),
     }
@@ -145,33 +159,28 @@ pub(super) fn sum<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Val
 
 /// `a - b`.
 pub(super) fn difference<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
-    let minus = Coefficient::uniform(-1.0);
+    let minus = Polynomial::constant(Coefficient::uniform(-1.0));
     match operands(importer, node)? {
         Operands::FlowConstant(x, c) => {
-            let n = importer.builder.shape(x.base).n_elements();
-            let c = Polynomial { coefficients: vec![c] }.scale(&minus, n);
-            let polynomial = x.polynomial.add(&c, n);
-            finish(importer, node, Flow { polynomial, ..x })
+            let negative = Coefficient::blocks(c.values.iter().map(|v| -v).collect());
+            added(importer, node, x, &Polynomial::constant(negative)).map(Value::Flow)
         }
         Operands::ConstantFlow(c, x) => {
-            let n = importer.builder.shape(x.base).n_elements();
-            let polynomial = x.polynomial.scale(&minus, n).shift(&c, n);
-            finish(importer, node, Flow { polynomial, ..x })
+            let negative = multiplied(importer, node, x, &minus)?;
+            added(importer, node, negative, &Polynomial::constant(c)).map(Value::Flow)
         }
-        Operands::Flows(x, mut y) => {
-            let n = importer.builder.shape(y.base).n_elements();
-            y.polynomial = y.polynomial.scale(&minus, n);
-            y.exclusive = importer.stays_exclusive(node, 1, &y);
-            flow_sum(importer, node, x, y)
+        Operands::Flows(x, y) => {
+            let mut negative = multiplied(importer, node, y, &minus)?;
+            negative.exclusive = importer.stays_exclusive(node, 1, &negative);
+            flow_sum(importer, node, x, negative)
         }
     }
 }
 
 fn flow_sum<'a>(importer: &mut Importer<'a>, node: Node<'a>, x: Flow, y: Flow) -> Result<Value, Failure> {
     if x.base == y.base {
-        let n = importer.builder.shape(x.base).n_elements();
-        let polynomial = x.polynomial.add(&y.polynomial, n);
-        return finish(importer, node, Flow { polynomial, exclusive: false, ..x });
+        let sum = added(importer, node, x, &y.polynomial)?;
+        return Ok(Value::Flow(Flow { exclusive: false, ..sum }));
     }
     let shape = x.shape.clone();
     let a = importer.materialise(node, &operand_name(node, 0), x)?.base;
@@ -189,9 +198,7 @@ fn operand_name(node: Node<'_>, n: usize) -> String {
 pub(super) fn product<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result<Value, Failure> {
     match operands(importer, node)? {
         Operands::FlowConstant(x, c) | Operands::ConstantFlow(c, x) => {
-            let n = importer.builder.shape(x.base).n_elements();
-            let polynomial = x.polynomial.scale(&c, n);
-            finish(importer, node, Flow { polynomial, ..x })
+            multiplied(importer, node, x, &Polynomial::constant(c)).map(Value::Flow)
         }
         Operands::Flows(x, _) if node.input(0) == node.input(1) => raise(importer, node, x, 2),
         Operands::Flows(x, y) if x.base != y.base => {
@@ -202,9 +209,8 @@ pub(super) fn product<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Result
             if degree > MAX_DEGREE {
                 return Err(too_high(node, degree).into());
             }
-            let n = importer.builder.shape(x.base).n_elements();
-            let polynomial = x.polynomial.mul(&y.polynomial, n);
-            finish(importer, node, Flow { polynomial, exclusive: false, ..x })
+            let product = multiplied(importer, node, x, &y.polynomial)?;
+            Ok(Value::Flow(Flow { exclusive: false, ..product }))
         }
     }
 }
@@ -232,9 +238,7 @@ pub(super) fn quotient<'a>(importer: &mut Importer<'a>, node: Node<'a>) -> Resul
         return Err(node.problem(Code::BadParameter, "division by zero").into());
     }
     let inverse = Coefficient::blocks(c.values.iter().map(|v| 1.0 / v).collect());
-    let n = importer.builder.shape(x.base).n_elements();
-    let polynomial = x.polynomial.scale(&inverse, n);
-    finish(importer, node, Flow { polynomial, ..x })
+    multiplied(importer, node, x, &Polynomial::constant(inverse)).map(Value::Flow)
 }
 
 /// `-a`.
@@ -280,10 +284,9 @@ fn raise<'a>(
         flow = importer.materialise(node, node.input(0), flow)?;
         importer.values.insert(node.input(0), Value::Flow(flow.clone()));
     }
-    let n = importer.builder.shape(flow.base).n_elements();
-    let mut polynomial = flow.polynomial.clone();
+    let factor = flow.polynomial.clone();
     for _ in 1..exponent {
-        polynomial = polynomial.mul(&flow.polynomial, n);
+        flow = multiplied(importer, node, flow, &factor)?;
     }
-    finish(importer, node, Flow { polynomial, exclusive: false, ..flow })
+    Ok(Value::Flow(Flow { exclusive: false, ..flow }))
 }

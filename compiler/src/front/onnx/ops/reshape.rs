@@ -86,7 +86,15 @@ fn flatten(node: Node<'_>, old: &[usize]) -> Result<Vec<usize>, Diagnostic> {
         true => old.len(),
         false => axis(node, given, old.len())?,
     };
-    Ok(vec![old[..at].iter().product(), old[at..].iter().product()])
+    Ok(vec![count(node, &old[..at])?, count(node, &old[at..])?])
+}
+
+/// Elements along some of a tensor's axes.
+fn count(node: Node<'_>, extents: &[usize]) -> Result<usize, Diagnostic> {
+    Shape::count(extents).ok_or_else(|| {
+        let title = format!("the extents {} have too many elements", list(extents));
+        node.problem(Code::TensorTooLarge, title)
+    })
 }
 
 fn squeeze(node: Node<'_>, old: &[usize], axes: Option<Vec<i64>>) -> Result<Vec<usize>, Diagnostic> {
@@ -135,8 +143,8 @@ fn reshaped(node: Node<'_>, old: &[usize], target: Vec<i64>) -> Result<Vec<usize
             _ => usize::try_from(extent).map_err(|_| misfit())?,
         });
     }
-    let n = old.iter().product::<usize>();
-    let stated = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).ok_or_else(misfit)?;
+    let n = count(node, old)?;
+    let stated = Shape::count(&shape).ok_or_else(misfit)?;
     let open: Vec<usize> = (0..target.len()).filter(|&at| target[at] == -1).collect();
     match open[..] {
         [] if stated == n => Ok(shape),

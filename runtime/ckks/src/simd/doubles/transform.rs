@@ -3,9 +3,11 @@
 //! Layers are done two at a time, from memory to memory, and the last four of a transform, whose distances are
 //! 8, 4, 2 and 1, on sixteen neighbours in registers. Parts that outgrow the first-level cache are done
 //! one after the other.
-//! Source: Harvey, "Faster arithmetic for number-theoretic transforms" (2014), for sums that are reduced late;
-//! here values between passes stay below 3p in magnitude on the way there and 2p on the way
-//! back, so that no product has a factor above 4p.
+//! Source: Harvey, "Faster arithmetic for number-theoretic transforms" (2014), for sums that are reduced late: the
+//! narrower the prime, the later. A product takes any factor up to `2^52 / p` times the prime ([`Prime::scale`]).
+//! On the way there each layer adds p at most, from p: for primes below [`LAZY_FORWARD`] 17p after all 16 layers of
+//! the longest transform. On the way back each layer at most doubles sums: 2^16 p for primes below [`LAZY_BACK`].
+//! Others are reduced in every pass.
 
 use super::{Doubles, Prime, Scaler, fours_mut};
 use crate::modulus::{Factor, Modulus};
@@ -14,6 +16,13 @@ use crate::modulus::{Factor, Modulus};
 const LEAF: usize = 16;
 /// Values of a part that stays in the first-level cache.
 const PART: usize = 4096;
+
+/// Primes below this need no reduction before the end on the way there.
+const LAZY_FORWARD: u64 = 1 << 47;
+/// Nor on the way back below this,
+const LAZY_BACK: u64 = 1 << 35;
+/// and below this one of four values in a pass, which leaves all below 3p/2; otherwise two do, which leaves them below 2p.
+const ONE_BACK: u64 = 1 << 49;
 
 /// Powers of a root of unity of order 2N modulo a prime.
 #[derive(Debug)]
@@ -94,7 +103,7 @@ type Quad<D> = [<D as Doubles>::Four; 4];
 type Places<'a> = [&'a mut [f64; 4]; 4];
 
 impl<D: Doubles> Prime<D> {
-    /// Two layers forward of values below 3p, of which the first is below p.
+    /// Two layers forward. Where sums are reduced, values are below 3p, and the first is below p.
     #[inline(always)]
     fn forward(self, [x0, x1, x2, x3]: Quad<D>, [whole, even, odd]: Powers<D>) -> Quad<D> {
         let on = self.on;
@@ -106,26 +115,32 @@ impl<D: Doubles> Prime<D> {
 
     /// Makes the first of values below 3p small enough for two layers forward.
     #[inline(always)]
-    fn reduced(self, [x0, x1, x2, x3]: Quad<D>) -> Quad<D> {
-        [self.reduce(x0), x1, x2, x3]
+    fn reduced<const LAZY: bool>(self, [x0, x1, x2, x3]: Quad<D>) -> Quad<D> {
+        [if LAZY { x0 } else { self.reduce(x0) }, x1, x2, x3]
     }
 
-    /// The first of two layers back, of values below 2p: sums at even places, reduced, and products at odd ones.
-    /// Powers are those of the mirrored block, which are the negative inverses.
+    /// The first of two layers back: sums at even places, which are reduced if both sums of a pass are, and products
+    /// at odd ones. Powers are those of the mirrored block, which are the negative inverses.
     #[inline(always)]
-    fn halves_back(self, [x0, x1, x2, x3]: Quad<D>, [_, even, odd]: Powers<D>) -> Quad<D> {
+    fn halves_back<const REDUCED: usize>(
+        self,
+        [x0, x1, x2, x3]: Quad<D>,
+        [_, even, odd]: Powers<D>,
+    ) -> Quad<D> {
         let on = self.on;
-        let (sum0, sum2) = (self.reduce(on.add(x0, x1)), self.reduce(on.add(x2, x3)));
+        let (sum0, sum2) = (on.add(x0, x1), on.add(x2, x3));
+        let [sum0, sum2] = if REDUCED == 2 { [self.reduce(sum0), self.reduce(sum2)] } else { [sum0, sum2] };
         [sum0, self.scale(on.sub(x1, x0), odd), sum2, self.scale(on.sub(x3, x2), even)]
     }
 
-    /// Two layers back of values below 2p.
+    /// Two layers back, with so many values reduced.
     #[inline(always)]
-    fn back(self, x: Quad<D>, powers: Powers<D>) -> Quad<D> {
+    fn back<const REDUCED: usize>(self, x: Quad<D>, powers: Powers<D>) -> Quad<D> {
         let on = self.on;
-        let [x0, x1, x2, x3] = self.halves_back(x, powers);
+        let [x0, x1, x2, x3] = self.halves_back::<REDUCED>(x, powers);
+        let sum = on.add(x0, x2);
         [
-            on.add(x0, x2),
+            if REDUCED == 1 { self.reduce(sum) } else { sum },
             on.add(x1, x3),
             self.scale(on.sub(x2, x0), powers[0]),
             self.scale(on.sub(x3, x1), powers[0]),
@@ -168,23 +183,31 @@ fn first_blocks(values: &[[f64; 4]]) -> usize {
 /// Coefficients to values.
 #[inline(always)]
 pub(in crate::simd) fn forward<D: Doubles>(on: D, roots: &Roots, limb: &mut [u64]) {
+    match roots.p < LAZY_FORWARD {
+        true => forward_of::<D, true>(on, roots, limb),
+        false => forward_of::<D, false>(on, roots, limb),
+    }
+}
+
+#[inline(always)]
+fn forward_of<D: Doubles, const LAZY: bool>(on: D, roots: &Roots, limb: &mut [u64]) {
     let (prime, values) = (Prime::new(on, roots.p), fours_mut(limb));
     let n_blocks = first_blocks(values);
     match n_blocks {
-        4 => pass::<D, true>(prime, roots, values, 1),
+        4 => pass::<D, true, LAZY>(prime, roots, values, 1),
         _ => first_layer(prime, roots, values),
     }
     let span = values.len() / n_blocks;
-    let (span, block) = passes(prime, roots, values, span, n_blocks, PART / 4);
+    let (span, block) = passes::<D, LAZY>(prime, roots, values, span, n_blocks, PART / 4);
     for (i, part) in values.chunks_exact_mut(span).enumerate() {
-        let (_, leaf) = passes(prime, roots, part, span, block + i, LEAF / 4);
-        leaves_forward(prime, roots, part.as_chunks_mut().0, leaf);
+        let (_, leaf) = passes::<D, LAZY>(prime, roots, part, span, block + i, LEAF / 4);
+        leaves_forward::<D, LAZY>(prime, roots, part.as_chunks_mut().0, leaf);
     }
 }
 
 /// Passes over blocks of `span`, of which `block` is the first, until they are no longer than `end`.
 #[inline(always)]
-fn passes<D: Doubles>(
+fn passes<D: Doubles, const LAZY: bool>(
     prime: Prime<D>,
     roots: &Roots,
     values: &mut [[f64; 4]],
@@ -194,7 +217,7 @@ fn passes<D: Doubles>(
 ) -> (usize, usize) {
     while span > end {
         for (i, values) in values.chunks_exact_mut(span).enumerate() {
-            pass::<D, false>(prime, roots, values, block + i);
+            pass::<D, false, LAZY>(prime, roots, values, block + i);
         }
         (span, block) = (span / 4, 4 * block);
     }
@@ -212,7 +235,7 @@ fn quarters(values: &mut [[f64; 4]]) -> impl Iterator<Item = Places<'_>> {
 
 /// Two layers of a block; the first ones find words.
 #[inline(always)]
-fn pass<D: Doubles, const FIRST: bool>(
+fn pass<D: Doubles, const FIRST: bool, const LAZY: bool>(
     prime: Prime<D>,
     roots: &Roots,
     values: &mut [[f64; 4]],
@@ -220,7 +243,7 @@ fn pass<D: Doubles, const FIRST: bool>(
 ) {
     let powers = roots.of_block(prime.on, block);
     for places in quarters(values) {
-        let x = if FIRST { prime.words(&places) } else { prime.reduced(prime.values(&places)) };
+        let x = if FIRST { prime.words(&places) } else { prime.reduced::<LAZY>(prime.values(&places)) };
         prime.set_values(places, prime.forward(x, powers));
     }
 }
@@ -240,16 +263,21 @@ fn first_layer<D: Doubles>(prime: Prime<D>, roots: &Roots, values: &mut [[f64; 4
 /// The last four layers of sixteen neighbours each, of which `block` is the first, in steps that are short
 /// enough for the next sixteen to begin before they end: processors look no further ahead.
 #[inline(always)]
-fn leaves_forward<D: Doubles>(prime: Prime<D>, roots: &Roots, leaves: &mut [[[f64; 4]; 4]], block: usize) {
+fn leaves_forward<D: Doubles, const LAZY: bool>(
+    prime: Prime<D>,
+    roots: &Roots,
+    leaves: &mut [[[f64; 4]; 4]],
+    block: usize,
+) {
     let on = prime.on;
     for (k, leaf) in leaves.iter_mut().enumerate() {
         let places = leaf.each_mut();
-        let rows = prime.forward(prime.reduced(prime.values(&places)), roots.of_block(on, block + k));
+        let rows = prime.forward(prime.reduced::<LAZY>(prime.values(&places)), roots.of_block(on, block + k));
         prime.set_values(places, rows);
     }
     for (k, leaf) in leaves.iter_mut().enumerate() {
         let places = leaf.each_mut();
-        let columns = prime.reduced(on.transpose(prime.values(&places)));
+        let columns = prime.reduced::<LAZY>(on.transpose(prime.values(&places)));
         prime.set_values(places, prime.forward(columns, roots.of_leaf(on, block + k)));
     }
     for leaf in leaves {
@@ -262,6 +290,15 @@ fn leaves_forward<D: Doubles>(prime: Prime<D>, roots: &Roots, leaves: &mut [[[f6
 /// Values to coefficients times `N · factor`.
 #[inline(always)]
 pub(in crate::simd) fn inverse<D: Doubles>(on: D, roots: &Roots, limb: &mut [u64], factor: Factor) {
+    match roots.p {
+        ..LAZY_BACK => inverse_of::<D, 0>(on, roots, limb, factor),
+        LAZY_BACK..ONE_BACK => inverse_of::<D, 1>(on, roots, limb, factor),
+        _ => inverse_of::<D, 2>(on, roots, limb, factor),
+    }
+}
+
+#[inline(always)]
+fn inverse_of<D: Doubles, const REDUCED: usize>(on: D, roots: &Roots, limb: &mut [u64], factor: Factor) {
     let (prime, values) = (Prime::new(on, roots.p), fours_mut(limb));
     let (len, n_blocks) = (values.len(), first_blocks(values));
     let mut span = len / n_blocks;
@@ -270,16 +307,16 @@ pub(in crate::simd) fn inverse<D: Doubles>(on: D, roots: &Roots, limb: &mut [u64
     }
     for (i, part) in values.chunks_exact_mut(span).enumerate() {
         let leaf = 2 * roots.leaves.len() - 1 - i * (span / 4);
-        leaves_back(prime, roots, part.as_chunks_mut().0, leaf);
-        passes_back(prime, roots, part, LEAF / 4, leaf, span);
+        leaves_back::<D, REDUCED>(prime, roots, part.as_chunks_mut().0, leaf);
+        passes_back::<D, REDUCED>(prime, roots, part, LEAF / 4, leaf, span);
     }
-    passes_back(prime, roots, values, span, 2 * (len / span) - 1, len / n_blocks);
+    passes_back::<D, REDUCED>(prime, roots, values, span, 2 * (len / span) - 1, len / n_blocks);
     // Those of the differences have the power of their layer too.
     let power = roots.powers[1].value as i128 * i128::from(factor.value);
     let power = Power::new(roots.p, power.rem_euclid(i128::from(roots.p)) as u64).splat(on);
     let factors = [Power::new(roots.p, factor.value).splat(on), power];
     match n_blocks {
-        4 => last_pass(prime, roots, values, factors),
+        4 => last_pass::<D, REDUCED>(prime, roots, values, factors),
         _ => last_layer(prime, values, factors),
     }
 }
@@ -287,24 +324,29 @@ pub(in crate::simd) fn inverse<D: Doubles>(on: D, roots: &Roots, limb: &mut [u64
 /// The first four layers back, of sixteen neighbours each, of which `block` is the mirrored one of the first. Rows
 /// are read in mirrored order, so that each meets its powers.
 #[inline(always)]
-fn leaves_back<D: Doubles>(prime: Prime<D>, roots: &Roots, leaves: &mut [[[f64; 4]; 4]], block: usize) {
+fn leaves_back<D: Doubles, const REDUCED: usize>(
+    prime: Prime<D>,
+    roots: &Roots,
+    leaves: &mut [[[f64; 4]; 4]],
+    block: usize,
+) {
     let on = prime.on;
     for (k, leaf) in leaves.iter_mut().enumerate() {
         let places = leaf.each_mut();
         let [a, b, c, d] = prime.words(&places);
-        let columns = prime.back(on.transpose([d, c, b, a]), roots.of_leaf(on, block - k));
+        let columns = prime.back::<REDUCED>(on.transpose([d, c, b, a]), roots.of_leaf(on, block - k));
         prime.set_values(places, columns);
     }
     for (k, leaf) in leaves.iter_mut().enumerate() {
         let places = leaf.each_mut();
         let [d, c, b, a] = on.transpose(prime.values(&places));
-        prime.set_values(places, prime.back([a, b, c, d], roots.of_block(on, block - k)));
+        prime.set_values(places, prime.back::<REDUCED>([a, b, c, d], roots.of_block(on, block - k)));
     }
 }
 
 /// Passes that make blocks of `span` as long as `end`; `block` is the mirrored one of the first.
 #[inline(always)]
-fn passes_back<D: Doubles>(
+fn passes_back<D: Doubles, const REDUCED: usize>(
     prime: Prime<D>,
     roots: &Roots,
     values: &mut [[f64; 4]],
@@ -317,7 +359,7 @@ fn passes_back<D: Doubles>(
         for (i, values) in values.chunks_exact_mut(span).enumerate() {
             let powers = roots.of_block(prime.on, block - i);
             for places in quarters(values) {
-                let x = prime.back(prime.values(&places), powers);
+                let x = prime.back::<REDUCED>(prime.values(&places), powers);
                 prime.set_values(places, x);
             }
         }
@@ -326,7 +368,7 @@ fn passes_back<D: Doubles>(
 
 /// The last two layers back, whose results are scaled and words.
 #[inline(always)]
-fn last_pass<D: Doubles>(
+fn last_pass<D: Doubles, const REDUCED: usize>(
     prime: Prime<D>,
     roots: &Roots,
     values: &mut [[f64; 4]],
@@ -334,7 +376,7 @@ fn last_pass<D: Doubles>(
 ) {
     let (on, powers) = (prime.on, roots.of_block(prime.on, 1));
     for places in quarters(values) {
-        let [x0, x1, x2, x3] = prime.halves_back(prime.values(&places), powers);
+        let [x0, x1, x2, x3] = prime.halves_back::<REDUCED>(prime.values(&places), powers);
         let (sum0, sum1) = (prime.scale(on.add(x0, x2), factor), prime.scale(on.add(x1, x3), factor));
         let (x2, x3) = (prime.scale(on.sub(x2, x0), power), prime.scale(on.sub(x3, x1), power));
         prime.set_words(places, [sum0, sum1, x2, x3]);
