@@ -205,6 +205,14 @@ impl Prime {
         fold(self.p, _mm256_sub_epi64(x, _mm256_mul_epu32(quotient, self.p)))
     }
 
+    /// Any word modulo p, below 2^32 + 2p.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn shorten(&self, x: Word) -> Word {
+        let high = self.scale_lazy(high_half(x), self.two32);
+        _mm256_add_epi64(_mm256_and_si256(x, self.low_half), high)
+    }
+
     /// low + 2^32 · high modulo p, where high takes the carry of low.
     #[inline]
     #[target_feature(enable = "avx2")]
@@ -270,10 +278,7 @@ fn sub_scale(m: &Modulus, out: &mut [u64], x: &[u64], factor: Factor) {
 fn reduce_offset(m: &Modulus, out: &mut [u64], x: &[u64], offset: u64) {
     let (prime, negative) = (Prime::new(m), splat(m.p - offset));
     for (out, x) in lanes_mut(out).iter_mut().zip(lanes(x)) {
-        let x = load(x);
-        let high = prime.scale_lazy(high_half(x), prime.two32);
-        let low = _mm256_add_epi64(_mm256_and_si256(x, prime.low_half), negative);
-        store(out, prime.reduce_small(_mm256_add_epi64(low, high)));
+        store(out, prime.reduce_small(_mm256_add_epi64(prime.shorten(load(x)), negative)));
     }
 }
 
@@ -350,6 +355,34 @@ impl<const V: usize> Sums<V> {
         for (k, &products) in products.iter().enumerate() {
             self.low[k] = _mm256_add_epi64(self.low[k], _mm256_and_si256(products, prime.low_half));
             self.high[k] = _mm256_add_epi64(self.high[k], high_half(products));
+        }
+    }
+
+    /// As [`Sums::absorb`]; with ARE_FEW, up to [`FEW`] times, already reduced, and all of it to the low ones.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn absorb_some<const ARE_FEW: bool>(&mut self, prime: &Prime, products: &Words<V>) {
+        match ARE_FEW {
+            true => {
+                for (low, &products) in self.low.iter_mut().zip(products) {
+                    *low = _mm256_add_epi64(*low, prime.shorten(products));
+                }
+            }
+            false => self.absorb(prime, products),
+        }
+    }
+
+    /// As [`Sums::finish`], after [`Sums::absorb_some`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn finish_some<const ARE_FEW: bool>(&self, prime: &Prime, out: &mut [u64]) {
+        match ARE_FEW {
+            true => {
+                for (low, out) in self.low.iter().zip(lanes_mut(out)) {
+                    store(out, prime.reduce_small(*low));
+                }
+            }
+            false => self.finish(prime, out),
         }
     }
 
@@ -591,6 +624,9 @@ fn dot2_of<const A: usize, const B: usize>(
     }
 }
 
+/// Batches of products that are summed reduced: four below 3 · 2^32 and a residue stay below 2^36.
+const FEW: usize = 4;
+
 #[target_feature(enable = "avx2")]
 fn key_products(
     m: &Modulus,
@@ -599,23 +635,26 @@ fn key_products(
     keys: &[Residues],
     first: First,
 ) {
-    match keys.first().map_or(8, |key| key.width) {
-        4 => key_products_of::<4>(m, outs, digits, keys, first),
-        8 => key_products_of::<8>(m, outs, digits, keys, first),
+    let few = digits.len() <= FEW * terms_per_word(m, m.p - 1);
+    match (keys.first().map_or(8, |key| key.width), few) {
+        (4, true) => key_products_of::<4, true>(m, outs, digits, keys, first),
+        (4, false) => key_products_of::<4, false>(m, outs, digits, keys, first),
+        (8, _) => key_products_of::<8, false>(m, outs, digits, keys, first),
         _ => unreachable!("keys at rest take four bytes"),
     }
 }
 
-/// Tile by tile, so that the digits of a tile stay in the first-level cache for all keys.
+/// Tile by tile, so that the digits of a tile stay in the first-level cache for all keys, and with a request for the
+/// next block of each row of a key, which comes from memory.
 #[target_feature(enable = "avx2")]
-fn key_products_of<const W: usize>(
+fn key_products_of<const W: usize, const ARE_FEW: bool>(
     m: &Modulus,
     outs: &mut [[&mut [u64]; 2]],
     digits: &[&[u64]],
     keys: &[Residues],
     first: First,
 ) {
-    const V: usize = 2;
+    const V: usize = 4;
     let prime = Prime::new(m);
     let size = terms_per_word(m, m.p - 1);
     let degree = digits.first().map_or(0, |digit| digit.len());
@@ -631,14 +670,17 @@ fn key_products_of<const W: usize>(
                     for i in batch {
                         let digit = vectors_of::<V>(&digits[i][at..]);
                         let row = rows + 2 * i * BLOCK;
+                        let ahead = row + key.rows * BLOCK;
+                        prefetch(key.bytes, ahead * W);
+                        prefetch(key.bytes, (ahead + BLOCK) * W);
                         multiply_add(&mut products0, &digit, &packed::<W, V>(key, row));
                         multiply_add(&mut products1, &digit, &packed::<W, V>(key, row + BLOCK));
                     }
-                    sums0.absorb(&prime, &products0);
-                    sums1.absorb(&prime, &products1);
+                    sums0.absorb_some::<ARE_FEW>(&prime, &products0);
+                    sums1.absorb_some::<ARE_FEW>(&prime, &products1);
                 }
-                sums0.finish(&prime, out0);
-                sums1.finish(&prime, out1);
+                sums0.finish_some::<ARE_FEW>(&prime, out0);
+                sums1.finish_some::<ARE_FEW>(&prime, out1);
             }
         }
     }
