@@ -14,7 +14,7 @@ pub mod weights;
 
 use crate::diag::{Code, Diagnostic, Diagnostics, Label};
 use crate::model::Model;
-use hecc_ir::machine::{Bound, Excess, Tally, free_memory};
+use hecc_ir::machine::{Excess, Tally, free_memory};
 use std::path::{Path, PathBuf};
 
 /// Largest file, and most bytes of tensors after unpacking, that is read, however much memory is free.
@@ -39,8 +39,7 @@ impl Room {
     pub fn take(&mut self, place: Label, bytes: u64) -> Result<(), Diagnostic> {
         self.left = self.left.checked_sub(bytes).ok_or_else(|| large(place.clone(), None))?;
         let needed = usize::try_from(bytes).unwrap_or(usize::MAX);
-        let fits = Bound::Free.check(needed).and_then(|()| self.tally.take(needed));
-        fits.map_err(|excess| large(place, Some(excess)))
+        self.tally.take(needed).map_err(|excess| large(place, Some(excess)))
     }
 }
 

@@ -150,6 +150,8 @@ pub enum CompileError {
         largest: f64,
         /// Bits of modulus that it takes at least to hold values.
         base_bits: f64,
+        /// Bits of the widest coefficient of an encoded plaintext, at least; [`MAX_ENCODED_BITS`](hecc_ir::limits::MAX_ENCODED_BITS) may be encoded.
+        encoded_bits: f64,
     },
     /// No ring of the target is precise enough.
     TooCoarse {
@@ -595,8 +597,8 @@ fn explain(refusal: Refusal, ring: &RingCost, options: &Options) -> CompileError
         Refusal::Params(ParamsError::TooDeep { depth, max_log_qp }) => {
             CompileError::TooDeep { depth, ring_degree: ring.ring_degree, max_log_qp }
         }
-        Refusal::Params(ParamsError::TooLarge { largest, base_bits }) => {
-            CompileError::TooLarge { ring_degree: ring.ring_degree, largest, base_bits }
+        Refusal::Params(ParamsError::TooLarge { largest, base_bits, encoded_bits }) => {
+            CompileError::TooLarge { ring_degree: ring.ring_degree, largest, base_bits, encoded_bits }
         }
         Refusal::Params(ParamsError::TooCoarse { reached }) => {
             CompileError::TooCoarse { requested: options.precision, reached }

@@ -14,9 +14,9 @@
 //! checks and limits as any other. `crc32fast` computes it, in place of a table
 //! of our own.
 
+use crate::limits::list::take_lacked;
 use crate::limits::{MAX_MANIFEST_BYTES, MAX_PROGRAM_BYTES};
 use crate::machine::Excess;
-use crate::plain::take_lacked;
 use crate::program::{Manifest, Program, ProgramError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

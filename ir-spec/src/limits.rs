@@ -40,3 +40,11 @@ pub const MAX_PROGRAM_BYTES: u64 = 2 * MAX_PLAIN_BYTES as u64;
 /// Most bytes of a manifest file. Those of networks that fit in one ciphertext have some kilobytes; elements that have a
 /// ciphertext each take a few bytes each.
 pub const MAX_MANIFEST_BYTES: u64 = 1 << 28;
+
+/// Bytes that an allocation is counted to take beside what was asked for.
+const ALLOCATION_BYTES: usize = 32;
+
+/// Bytes that an allocation of so many takes; of none, no allocation is made.
+pub const fn allocated(bytes: usize) -> usize {
+    if bytes == 0 { 0 } else { bytes.saturating_add(ALLOCATION_BYTES) }
+}

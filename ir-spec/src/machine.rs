@@ -150,11 +150,11 @@ pub fn left_by_limits() -> Option<usize> {
     Some(left.saturating_sub(UNCOUNTED))
 }
 
-/// Threads that have room where the address space of this process is limited: no more than the machine has cores,
-/// and one at least. `None` without a limit.
-pub fn fitting_threads() -> Option<usize> {
+/// Threads that have room: as many as the machine has cores, or fewer where the address space of this process is
+/// limited, and one at least.
+pub fn fitting_threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    Some((left_of(ADDRESS_SPACE)? / PER_THREAD).clamp(1, cores))
+    left_of(ADDRESS_SPACE).map_or(cores, |left| (left / PER_THREAD).clamp(1, cores))
 }
 
 /// What a limit of this process leaves, if there is one.

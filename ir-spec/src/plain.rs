@@ -1,11 +1,11 @@
 //! Plaintext operands and their compact serialised form.
 
+use crate::limits::list::lack;
 use crate::limits::{MAX_PLAIN_BYTES, MAX_SLOTS, PLAIN_OVERHEAD};
 use crate::machine::{Excess, free_memory};
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Arc, LazyLock};
@@ -384,21 +384,6 @@ fn unfold(period: usize, runs: &[(u32, Vec<f64>)]) -> Result<Vec<f64>, PlainErro
     Ok(values)
 }
 
-thread_local! {
-    /// What the arena lacked that was read last on this thread: errors of formats carry no data.
-    static LACKED: Cell<Option<Excess>> = const { Cell::new(None) };
-}
-
-/// Notes what a list lacked that is being read on this thread.
-pub(crate) fn lack(excess: Excess) {
-    LACKED.set(Some(excess));
-}
-
-/// Takes what the arena lacked that was read last on this thread, if it was refused for want of memory.
-pub(crate) fn take_lacked() -> Option<Excess> {
-    LACKED.take()
-}
-
 /// Reads a plaintext arena of at most [`MAX_PLAIN_BYTES`] bytes in all, and no more than are free.
 pub(crate) fn bounded_arena<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Plain>, D::Error> {
     deserializer.deserialize_seq(ArenaVisitor)
@@ -425,7 +410,7 @@ impl<'de> Visitor<'de> for ArenaVisitor {
             }
             if total > available {
                 let excess = Excess { needed: total, available };
-                LACKED.set(Some(excess));
+                lack(excess);
                 return Err(A::Error::custom(excess));
             }
             arena.push(plain);

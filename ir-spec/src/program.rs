@@ -189,6 +189,7 @@ impl Instr {
 pub struct KeyPlan {
     /// Galois keys by rotation step, in slots of the circuit: a key is for that many
     /// times [`Manifest::lanes`] slots of the ring.
+    #[serde(deserialize_with = "crate::limits::list::bounded_map")]
     pub rotations: BTreeMap<Step, Level>,
     /// Relinearisation key.
     pub relin: Option<Level>,

@@ -268,15 +268,14 @@ impl Client {
         sharing.apply(results)
     }
 
-    /// Refuses a bound of the error of results that the manifest does not promise to hold.
+    /// Refuses a bound of the error of results that the manifest does not promise to hold. Whether it does depends on these
+    /// results and their errors, so that the answer is for the client alone.
     fn check_bound(&self, stated: f64, results: &[Vec<f64>]) -> Result<(), Error> {
         let ports = self.manifest.outputs.iter().zip(results);
         let promised = ports.map(|(port, values)| promised_error(port, values));
         // Where nothing is promised, the bound is the caller's alone.
         match promised.filter(|error| error.is_finite()).reduce(f64::max) {
-            Some(promised) if stated < promised => {
-                Err(Error::SharedError { stated, least: two_digits_up(promised) })
-            }
+            Some(promised) if stated < promised => Err(Error::SharedError { stated, least: promised }),
             Some(_) | None => Ok(()),
         }
     }
@@ -323,13 +322,6 @@ impl Client {
 struct Opened {
     question: Question,
     outputs: Vec<Vec<Decoded>>,
-}
-
-/// A positive number or a slightly larger one, with two digits that are not leading zeros.
-fn two_digits_up(x: f64) -> f64 {
-    let unit = 10f64.powf(x.log10().floor() - 1.0);
-    let rounded = (x / unit).ceil() * unit;
-    if rounded.is_finite() { rounded.max(x) } else { x }
 }
 
 /// The slots, for the caller to wipe.

@@ -224,15 +224,15 @@ pub enum Error {
     /// Decrypted values cannot be hidden as asked for.
     #[error("results cannot be shared like this: {0}")]
     Sharing(&'static str),
-    /// A bound of the error in decrypted values that is smaller than what their manifest promises: what it hides would be too little.
+    /// A bound of the error in decrypted values that is smaller than what their manifest promises: what it hides would be too
+    /// little. For the client alone, as the values are.
     #[error(
-        "results cannot be shared like this: the error of this result may be {least:.1e}, \
-         {stated:.1e} is no bound of it"
+        "results cannot be shared like this: the error of this result may be {least:e}, {stated:e} is no bound of it"
     )]
     SharedError {
         /// The bound given.
         stated: f64,
-        /// The smallest bound that is taken, rounded up to two digits.
+        /// The smallest bound that is taken.
         least: f64,
     },
     /// Worker threads could not be started.

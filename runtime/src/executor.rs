@@ -22,9 +22,7 @@ use plains::Plains;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use std::iter::successors;
-use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
-use std::thread::available_parallelism;
 
 /// Is told how many steps are done, and of how many; called from any thread.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
@@ -51,7 +49,7 @@ struct Encodings<'a> {
 }
 
 impl Executor {
-    /// As many threads as the machine has cores, or as the system gives if those are fewer, or `n_threads`; with
+    /// As many threads as the machine has cores, or as have room and the system gives if those are fewer, or `n_threads`; with
     /// default [`PlainMemory`] and [`Limits`]: both no more than is free.
     ///
     /// # Errors
@@ -140,20 +138,20 @@ impl Executor {
     }
 }
 
-/// So many threads, or for zero as many as there are cores.
+/// So many threads.
 fn threads(n_threads: usize) -> Result<ThreadPool, Error> {
     let named = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("hecc-{i}"));
     named.num_threads(n_threads).build().map_err(|e| Error::Threads(e.to_string()))
 }
 
-/// As many threads as there are cores, or half as many, and so on, as far as the system gives them.
+/// As many threads as there is room for, or half as many, and so on, as far as the system gives them.
 fn most_threads() -> Result<ThreadPool, Error> {
-    let refused = match threads(fitting_threads().unwrap_or(0)) {
+    let most = fitting_threads();
+    let refused = match threads(most) {
         Ok(pool) => return Ok(pool),
         Err(refused) => refused,
     };
-    let cores = available_parallelism().map_or(1, NonZeroUsize::get);
-    let mut fewer = successors(Some(cores / 2), |n| Some(n / 2)).take_while(|&n| n > 0);
+    let mut fewer = successors(Some(most / 2), |n| Some(n / 2)).take_while(|&n| n > 0);
     fewer.find_map(|n| threads(n).ok()).ok_or(refused)
 }
 

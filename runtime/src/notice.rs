@@ -33,13 +33,14 @@
 //! since the mean of e² is at most that of e times the largest e (Chernoff's bound for sums of
 //! exponential variables); or a Gaussian vector has a square more than r = [`EXCESS`]²/v times its mean, which
 //! has probability at most exp(-(r - 1 - ln r)/2), however its elements are correlated. With L = 44 + ln k the sum
-//! is below 2^-62.7, and below 2^-40 for all tests of a thousand ciphertexts of 2^15 slots, however these are divided among samples. A
-//! test of this module computes it.
+//! is below 2^-62.7. For every 16 slots there are at most four tests, two of absolute errors and two of relative ones, for empty
+//! slots hold no lanes. So all of a thousand ciphertexts of 2^14 slots, however these are divided among samples, give a false
+//! alarm with a probability below 2^-40. A test of this module computes it.
 //!
 //! Lanes of one sample are compared with their mean: their distances from it are no larger, in their sum of squares, than their errors.
 //!
-//! The precision that is promised is tested alike, with the root mean square that is predicted for it in place of σ and errors
-//! relative to the size of their own sample's results.
+//! The precision that is promised is tested alike, with the largest standard deviation that is predicted for it in place of σ and
+//! errors relative to the size of their own sample's results.
 
 use crate::Error;
 use hecc_ckks::Decoded;
@@ -264,7 +265,7 @@ impl Bounds {
         let modulus = (log_modulus - port.ty.scale.log2()).exp2();
         let error = (EXCESS * expected.error).min(LARGEST_ERROR_SHARE * modulus);
         let coefficient = expected.coefficient.min(LARGEST_SHARE * modulus);
-        let promised = expected.promise.precision.max(EXCESS * expected.promise.rms);
+        let promised = expected.promise.precision.max(EXCESS * expected.promise.deviation);
         Bounds { error, promised, coefficient, range: (port.range.0 - error, port.range.1 + error) }
     }
 }
@@ -433,7 +434,7 @@ mod tests {
 
     #[test]
     fn false_alarms_are_rarer_than_one_in_two_to_the_forty() {
-        let (tests, slots) = (3.0, 1024.0 * 32768.0);
+        let (tests, slots) = (4.0, 1024.0 * 16384.0);
         for k in [MIN_TESTED_SLOTS, 64, 512, 8192, 32768] {
             let (bound, pools) = (false_alarm(k as f64), slots / k as f64);
             assert!(bound < (-62.7f64).exp2() && tests * pools * bound < (-40f64).exp2(), "{k}: {bound:e}");

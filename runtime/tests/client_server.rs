@@ -571,9 +571,9 @@ fn results_are_as_precise_as_promised() {
         shown(&program, x).iter().map(name).collect::<Vec<_>>()
     };
     // Errors are some 1e-6 whatever the input is, results 2000 times the input.
-    let fine = Promise { precision: 1e-5, rms: 1e-9, typical: 1.0 };
+    let fine = Promise { precision: 1e-5, deviation: 1e-9, typical: 1.0 };
     assert_eq!(of(fine, 0.1), [""; 0]);
-    let too_fine = Promise { precision: 1e-12, rms: 1e-15, typical: 1.0 };
+    let too_fine = Promise { precision: 1e-12, deviation: 1e-15, typical: 1.0 };
     assert_eq!(of(too_fine, 0.1), ["coarse"]);
     // Small results are measured by the typical one.
     assert_eq!(of(fine, 0.0), [""; 0]);
@@ -583,7 +583,7 @@ fn results_are_as_precise_as_promised() {
 #[test]
 fn a_coarse_sample_does_not_hide_among_precise_ones() {
     let mut program = narrow_program_with_lanes(4, vec![SlotRun { start: 64, len: 64 }]);
-    let promise = Promise { precision: 1e-5, rms: 1e-9, typical: 1e-6 };
+    let promise = Promise { precision: 1e-5, deviation: 1e-9, typical: 1e-6 };
     program.manifest.outputs[0].expected.as_mut().unwrap().promise = promise;
     let of = |samples: &[f64]| shown_of(&program, samples).iter().map(name).collect::<Vec<_>>();
     assert_eq!(of(&[0.1, 0.05, 0.1, 0.02]), [""; 0]);
@@ -595,7 +595,7 @@ fn a_coarse_sample_does_not_hide_among_precise_ones() {
 #[test]
 fn results_are_shared_with_a_bound_that_their_manifest_promises() {
     let mut program = narrow_program(vec![SlotRun { start: 256, len: 256 }]);
-    let promise = Promise { precision: 1e-5, rms: 1e-9, typical: 1.0 };
+    let promise = Promise { precision: 1e-5, deviation: 1e-9, typical: 1.0 };
     program.manifest.outputs[0].expected.as_mut().unwrap().promise = promise;
     let (client, result) = answered(&program, &[0.1]);
     for sharing in
@@ -604,7 +604,7 @@ fn results_are_shared_with_a_bound_that_their_manifest_promises() {
         // Values are 200.
         let refused = client.decrypt_to_share(&result, sharing).unwrap_err();
         let Error::SharedError { stated, least } = refused else { panic!("{refused}") };
-        assert!(stated == 1e-3 && (2e-3..2.2e-3).contains(&least), "{stated} {least}");
+        assert!(stated == 1e-3 && (1.99e-3..2.01e-3).contains(&least), "{stated} {least}");
         assert!(client.decrypt_to_share(&result, Sharing::Round { error: least, bits: 4 }).is_ok());
     }
     // What is no result is called that, whatever the bound.

@@ -464,10 +464,10 @@ pub enum ShareArg {
 }
 
 const DECRYPT_HELP: &str = "Without --share, results are for whoever holds the secret key: their last digits
-depend on it. --share hides that. Take the error from `hecc check --backend sim`
-on inputs that matter, with a margin.
+depend on it. --share hides that. Take the error that `hecc decrypt` without
+--share prints behind ±, or a larger one.
 
-  hecc decrypt model.hecm --share flood:30 --error 3e-7 --releases 10
+  hecc decrypt model.hecm --share flood:30 --error 1e-6 --releases 10
   hecc decrypt model.hecm --share round:12 --error 1e-6";
 
 /// Arguments of `decrypt`.

@@ -222,9 +222,10 @@ fn decrypt_refused(args: &DecryptArgs, error: &Error) -> Diagnostics {
     match error {
         Error::Sharing(reason) => Diagnostic::error(Code::BadSharing, Code::BadSharing.title())
             .label(Label::file("command line", *reason))
-            .help("take --error from `hecc check --backend sim`, and fewer --releases, or round with --share")
+            .help("take as --error what `hecc decrypt` without --share prints behind ±, and fewer --releases, or round with --share")
             .into(),
         Error::SharedError { stated, least } => {
+            let least = problems::rounded_up(*least, 2);
             let said = format!(
                 "--error is {stated:.1e}, but by the manifest the error of this result may be {least:.1e}"
             );
@@ -260,8 +261,8 @@ fn show_output(port: &Port, values: &[f64], (task, loss): (Task, Option<Loss>), 
         let shared = loss.map_or(String::new(), show_loss);
         let class = match (is_classified, class) {
             (false, _) => String::new(),
-            (true, Some(_)) => format!("prediction {}\n", class_name(class)),
-            (true, None) => format!("{}\n", class_name(class)),
+            (true, Some(class)) => format!("prediction {class}\n"),
+            (true, None) => format!("{}\n", class_name(None)),
         };
         format!("{} = [{shown}]{error}\n{shared}{class}", port.name)
     });

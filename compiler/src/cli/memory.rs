@@ -27,7 +27,7 @@ pub fn parse_memory(text: &str) -> Result<Bound, String> {
     bytes.map(Bound::Bytes).ok_or_else(|| String::from("a size such as 512M or 2G, or `all`"))
 }
 
-/// As [`parse_memory`], of memory that a command needs some of.
+/// Reads a size of which a command needs some, as [`parse_memory`] does.
 pub fn parse_most_memory(text: &str) -> Result<Bound, String> {
     match parse_memory(text)? {
         Bound::Bytes(0) => Err(String::from("more than 0, such as 512M or 2G, or `all`")),
@@ -72,14 +72,14 @@ pub fn executor(args: &MachineArgs) -> Result<Executor, Error> {
 
 /// Refuses to begin where a bound is below what the process holds already, or its limits leave nothing.
 pub fn has_room_to_start() -> Result<(), Diagnostics> {
-    match (process_bound(), held_memory()) {
-        (Bound::Bytes(available), Some(needed)) if needed >= available => {
-            Err(problems::no_memory_to_start(Excess { needed, available }))
-        }
-        (Bound::Free | Bound::Bytes(_) | Bound::All, _) if left_by_limits() == Some(0) => {
-            Err(problems::limited())
-        }
-        (Bound::Free | Bound::Bytes(_) | Bound::All, _) => Ok(()),
+    if let (Bound::Bytes(available), Some(needed)) = (process_bound(), held_memory())
+        && needed >= available
+    {
+        return Err(problems::no_memory_to_start(Excess { needed, available }));
+    }
+    match left_by_limits() {
+        Some(0) => Err(problems::limited()),
+        _ => Ok(()),
     }
 }
 

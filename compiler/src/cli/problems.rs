@@ -7,6 +7,7 @@ use hecc::pipeline::{CompileError, Likeness, Served};
 use hecc::rewrite::Saturation;
 use hecc::validate::Mismatch;
 use hecc_ckks::Instructions;
+use hecc_ir::limits::MAX_ENCODED_BITS;
 use hecc_ir::machine::Excess;
 use hecc_ir::{ArtifactError, SecurityLevel};
 use hecc_runtime::bundle::BundleError;
@@ -39,13 +40,16 @@ pub fn compile(args: &ModelArgs, error: CompileError) -> Diagnostics {
                     None => "lower the degree of activations, or remove layers: there is no larger ring",
                 })
         }
-        CompileError::TooLarge { ring_degree, largest, base_bits } => {
+        CompileError::TooLarge { ring_degree, largest, base_bits, encoded_bits } => {
             let title = format!("values are too large for ring degree {ring_degree}");
-            let message = match largest.is_finite() {
-                true => format!(
-                    "results reach {largest:.1e}: holding values takes {base_bits:.0} bits of modulus"
-                ),
-                false => String::from("there is no bound of its results"),
+            let message = if encoded_bits > MAX_ENCODED_BITS {
+                format!(
+                    "encoding its weights takes {encoded_bits:.0} bits, {MAX_ENCODED_BITS} at most are encoded"
+                )
+            } else if largest.is_finite() {
+                format!("results reach {largest:.1e}: holding values takes {base_bits:.0} bits of modulus")
+            } else {
+                String::from("there is no bound of its results")
             };
             Diagnostic::error(Code::Overflow, title)
                 .label(Label::item(&file, "the whole network", message))
@@ -220,7 +224,7 @@ pub fn bounded(model: &Path, saturation: &Saturation) -> Diagnostics {
 /// What to do where errors stay larger than was asked for.
 fn coarser(args: &ModelArgs, reached: f64) -> String {
     let ring = if args.ring.is_some() { ", or leave --ring out" } else { "" };
-    match rounded_up(reached) {
+    match rounded_up(reached, 1) {
         reached if reached < 1.0 => format!("ask for less with --precision {reached:.0e}{ring}"),
         _ => format!(
             "the error is as large as the outputs, which are small beside the values they come from: \
@@ -229,10 +233,10 @@ fn coarser(args: &ModelArgs, reached: f64) -> String {
     }
 }
 
-/// The next number of one significant digit.
-fn rounded_up(x: f64) -> f64 {
-    let unit = 10f64.powf(x.log10().floor());
-    (x / unit).ceil() * unit
+/// The next number of so many significant digits.
+pub fn rounded_up(x: f64, n_digits: i32) -> f64 {
+    let unit = 10f64.powi(x.log10().floor() as i32 - n_digits + 1);
+    ((x / unit).ceil() * unit).max(x)
 }
 
 /// A file or value that the runtime refused.

@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(zero_slots(&masked()), [[[SlotRun { start: 6, len: 2 }]]]);
     }
 
-    const PROMISE: Promise = Promise { precision: 1e-3, rms: 1e-5, typical: 1.0 };
+    const PROMISE: Promise = Promise { precision: 1e-3, deviation: 1e-5, typical: 1.0 };
 
     #[test]
     fn outlooks_follow_samples_and_headroom() {

@@ -68,6 +68,8 @@ pub enum ParamsError {
         largest: f64,
         /// Bits that the base needs at the smallest scale.
         base_bits: f64,
+        /// Bits of the widest coefficient of a plaintext at that scale.
+        encoded_bits: f64,
     },
     /// The best chain is not precise enough.
     TooCoarse {
@@ -270,7 +272,7 @@ impl Priced<'_> {
 /// headroom, and a guard by which clients see what outgrew it. Precision is judged on the samples of `evidence`.
 ///
 /// # Errors
-/// When no chain of this ring is deep or precise enough.
+/// When no chain of this ring is deep or precise enough, or has room for values so large.
 pub fn choose(
     variants: &[Circuit],
     outputs: &Outputs,
@@ -323,10 +325,11 @@ fn misfit(
     let depth = levels.depth();
     let needs = Needs::of(circuit, &levels, outputs, input, request);
     let base_bits = needs.base_bits(MIN_SCALE_BITS, LAST_PLAIN_BITS[0]);
+    let encoded_bits = needs.encoded_bits(|_| MIN_SCALE_BITS, LAST_PLAIN_BITS[0]);
     let small = Needs { largest: BTreeMap::new(), encoded: BTreeMap::new(), ..needs };
     let cause = match candidates(depth, &small, request, ring, f64::from(max_log_qp)).is_empty() {
         true => ParamsError::TooDeep { depth, max_log_qp },
-        false => ParamsError::TooLarge { largest: outputs.element, base_bits },
+        false => ParamsError::TooLarge { largest: outputs.element, base_bits, encoded_bits },
     };
     (depth, cause)
 }
@@ -423,9 +426,10 @@ impl<'a> Trials<'a> {
             relative: share(self.hardest),
         };
         let allowed = |index: usize| share(index) * self.evidence.allowance(index);
-        let rms = |index: usize| relative(index, found[index].rms) * self.evidence.allowance(index);
+        let deviation =
+            |index: usize| relative(index, found[index].deviation) * self.evidence.allowance(index);
         let precision = larger(self.precision, largest(found.len(), &allowed));
-        (prediction, Promise { precision, rms: largest(found.len(), &rms), typical })
+        (prediction, Promise { precision, deviation: largest(found.len(), &deviation), typical })
     }
 }
 

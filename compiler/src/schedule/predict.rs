@@ -29,8 +29,8 @@ pub struct Prediction {
 pub(super) struct Errors {
     /// Largest error of an output element that most runs stay below.
     pub max_error: f64,
-    /// Root mean square of the errors of all slots of an output's ciphertext, where it is largest.
-    pub rms: f64,
+    /// Standard deviation of the error of a slot of an output's ciphertexts, where it is largest.
+    pub deviation: f64,
     /// Largest output element.
     pub max_output: f64,
 }
@@ -67,11 +67,10 @@ pub(super) fn predict(circuit: &Circuit, own_errors: &[f64], sample: &[f64]) -> 
     let packed = circuit.inputs[0].layout.pack(sample);
     let mut machine = Machine::new(circuit, own_errors, packed, Variances(0.0));
     machine.run(|_, _| ());
-    let (mut max_error, mut max_output, mut rms) = (0.0f64, 0.0f64, 0.0f64);
+    let (mut max_error, mut max_output, mut variance) = (0.0f64, 0.0f64, 0.0f64);
     for output in &circuit.outputs {
         for value in &output.values {
-            let variance = &machine.get(*value).errors;
-            rms = larger(rms, (variance.iter().sum::<f64>() / variance.len() as f64).sqrt());
+            variance = machine.get(*value).errors.iter().copied().fold(variance, larger);
         }
         for home in &output.layout.home {
             let value = machine.get(output.values[home.ct as usize]);
@@ -81,7 +80,7 @@ pub(super) fn predict(circuit: &Circuit, own_errors: &[f64], sample: &[f64]) -> 
             max_output = larger(max_output, value.slots[slot].abs());
         }
     }
-    Errors { max_error, rms, max_output }
+    Errors { max_error, deviation: variance.sqrt(), max_output }
 }
 
 /// Runs with errors that are drawn, to see what they have to do with each other.
@@ -110,10 +109,11 @@ pub(super) fn commonness(circuit: &Circuit, own_errors: &[f64], sample: &[f64]) 
 pub fn extend(circuit: &Circuit, promise: Promise, inputs: &[Vec<f64>]) -> Option<Promise> {
     let own = own_errors(circuit);
     let found = over_samples(inputs, |input| predict(circuit, &own, input));
-    found.into_iter().try_fold(promise, |promise, Errors { max_error, rms, max_output }| {
+    found.into_iter().try_fold(promise, |promise, Errors { max_error, deviation, max_output }| {
         let size = promise.size(max_output);
         let is_kept = max_error <= promise.precision * size;
-        is_kept.then_some(Promise { rms: larger(promise.rms, rms / size), ..promise })
+        let deviation = larger(promise.deviation, deviation / size);
+        is_kept.then_some(Promise { deviation, ..promise })
     })
 }
 

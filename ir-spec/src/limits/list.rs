@@ -3,22 +3,35 @@
 //! An element without content has a byte or two in a file and dozens in memory. So what a list takes is counted while
 //! it is read: against [`MAX_LIST_BYTES`], and against what is free.
 
-use super::MAX_LIST_BYTES;
+use super::{MAX_LIST_BYTES, allocated};
 use crate::circuit::CtType;
 use crate::layout::{Layout, Position};
-use crate::machine::Tally;
-use crate::plain::lack;
+use crate::machine::{Excess, Tally};
 use crate::program::{Instr, PlainUse, Port, Reg, SlotRun};
 use crate::scale::Step;
-use serde::de::{Error, SeqAccess, Visitor};
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
 /// Elements that a list has room for at once when so many are announced; beyond them it grows with what it holds.
 const AHEAD: usize = 4096;
-/// Bytes that an allocation is counted to take beside what was asked for.
-const ALLOCATION_BYTES: usize = 32;
+thread_local! {
+    /// What was lacked by what was read last on this thread: errors of formats carry no data.
+    static LACKED: Cell<Option<Excess>> = const { Cell::new(None) };
+}
+
+/// Notes what is lacked by what is being read on this thread.
+pub(crate) fn lack(excess: Excess) {
+    LACKED.set(Some(excess));
+}
+
+/// Takes what was lacked by what was read last on this thread, if it was refused for want of memory.
+pub(crate) fn take_lacked() -> Option<Excess> {
+    LACKED.take()
+}
 
 /// An element of a list, which may hold memory beside its own.
 pub(crate) trait Held {
@@ -87,11 +100,6 @@ impl Held for Port {
     }
 }
 
-/// Bytes that an allocation of so many takes; of none, no allocation is made.
-fn allocated(bytes: usize) -> usize {
-    if bytes == 0 { 0 } else { bytes + ALLOCATION_BYTES }
-}
-
 /// Reads a list of a file.
 ///
 /// # Errors
@@ -115,6 +123,39 @@ where
 {
     let lists = deserializer.deserialize_seq(ListVisitor::<Inner<T>>(PhantomData))?;
     Ok(lists.into_iter().map(|inner| inner.0).collect())
+}
+
+/// Reads a map whose keys and values hold no memory beside their own.
+///
+/// # Errors
+/// As [`bounded`].
+pub(crate) fn bounded_map<'de, D, K, V>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Ord,
+    V: Deserialize<'de>,
+{
+    deserializer.deserialize_map(MapVisitor(PhantomData))
+}
+
+struct MapVisitor<K, V>(PhantomData<(K, V)>);
+
+impl<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>> Visitor<'de> for MapVisitor<K, V> {
+    type Value = BTreeMap<K, V>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a map of at most {MAX_LIST_BYTES} bytes")
+    }
+
+    /// Nodes of a tree are half full at least.
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<BTreeMap<K, V>, A::Error> {
+        let (mut map, mut budget) = (BTreeMap::new(), Budget::default());
+        while let Some((key, value)) = entries.next_entry::<K, V>()? {
+            budget.take::<A::Error>(2 * (size_of::<K>() + size_of::<V>() + size_of::<usize>()))?;
+            map.insert(key, value);
+        }
+        Ok(map)
+    }
 }
 
 /// A list within a list.
@@ -205,10 +246,10 @@ mod tests {
     #[test]
     fn what_elements_hold_is_counted() {
         let lists = vec![vec![1u32, 2], Vec::new()];
-        assert_eq!(lists.held(), 2 * size_of::<Vec<u32>>() + 8 + 2 * ALLOCATION_BYTES);
+        assert_eq!(lists.held(), allocated(2 * size_of::<Vec<u32>>()) + allocated(8));
         assert_eq!((String::new().held(), Vec::<u32>::new().held()), (0, 0));
         let sum = Instr::Sum { dst: Reg(0), terms: vec![Reg(1); 4] };
-        assert_eq!((sum.held(), Instr::Zero { dst: Reg(0) }.held()), (16 + ALLOCATION_BYTES, 0));
+        assert_eq!((sum.held(), Instr::Zero { dst: Reg(0) }.held()), (allocated(16), 0));
     }
 
     #[test]

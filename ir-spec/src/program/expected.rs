@@ -27,15 +27,15 @@ pub struct Expected {
 pub struct Promise {
     /// Error that most elements stay below; infinite where nobody promises any.
     pub precision: f64,
-    /// Root mean square of the errors of all slots of a ciphertext, as predicted where it is largest.
-    pub rms: f64,
+    /// Standard deviation of the error of a slot, as predicted where it is largest.
+    pub deviation: f64,
     /// Magnitude of the largest element for a typical input, not zero.
     pub typical: f64,
 }
 
 impl Promise {
     /// No promise.
-    pub const NONE: Promise = Promise { precision: f64::INFINITY, rms: 0.0, typical: 1.0 };
+    pub const NONE: Promise = Promise { precision: f64::INFINITY, deviation: 0.0, typical: 1.0 };
 
     /// What errors are relative to when the results of a run have this largest magnitude: that, or the typical one if that is larger.
     pub fn size(&self, largest: f64) -> f64 {
@@ -43,8 +43,8 @@ impl Promise {
     }
 
     fn is_sound(&self) -> bool {
-        let Promise { precision, rms, typical } = *self;
-        precision > 0.0 && rms >= 0.0 && typical > 0.0 && rms.is_finite() && typical.is_finite()
+        let Promise { precision, deviation, typical } = *self;
+        precision > 0.0 && deviation >= 0.0 && typical > 0.0 && deviation.is_finite() && typical.is_finite()
     }
 }
 

@@ -11,15 +11,16 @@ pub fn promised_error(port: &Port, values: &[f64]) -> f64 {
     promise.filter(|_| is_finite).map_or(f64::INFINITY, |promise| promise.precision * promise.size(largest))
 }
 
-/// The class that stands out among values, each with an error up to `error`: the index of the largest, if no other is nearer to
-/// it than twice the error. None of fewer than two values, and of values that are no finite numbers.
+/// The class that stands out among values, each most likely within `error` of the exact one: the index of the largest, if no other
+/// is nearer to it than twice the error. None of fewer than two values, and where a value or the error is no finite number.
 pub fn standing_out(values: &[f64], error: f64) -> Option<usize> {
-    let is_sound = values.len() > 1 && values.iter().all(|x| x.is_finite());
+    let is_sound = values.len() > 1 && error.is_finite() && values.iter().all(|x| x.is_finite());
     let best =
         (0..values.len()).rev().max_by(|&a, &b| values[a].total_cmp(&values[b])).filter(|_| is_sound)?;
     let others = values.iter().enumerate().filter(|(index, _)| *index != best);
     let second = others.fold(f64::NEG_INFINITY, |max, (_, &x)| max.max(x));
-    (values[best] - second >= 2.0 * error).then_some(best)
+    // Halves, for differences of finite numbers may be infinite.
+    (values[best] / 2.0 - second / 2.0 >= error).then_some(best)
 }
 
 #[cfg(test)]
@@ -38,7 +39,7 @@ mod tests {
 
     #[test]
     fn errors_are_relative_to_the_size_of_values() {
-        let promised = port(Some(Promise { precision: 0.25, rms: 0.0, typical: 2.0 }));
+        let promised = port(Some(Promise { precision: 0.25, deviation: 0.0, typical: 2.0 }));
         assert_eq!(promised_error(&promised, &[1.0, -8.0, 0.5]), 2.0);
         assert_eq!(promised_error(&promised, &[0.0, 1.0, 0.0]), 0.5);
         for value in [f64::NAN, f64::INFINITY] {
@@ -57,7 +58,10 @@ mod tests {
         assert_eq!(standing_out(&[2.0, 2.0], 0.0), Some(0));
         for error in [f64::INFINITY, f64::NAN] {
             assert_eq!(standing_out(&values, error), None);
+            assert_eq!(standing_out(&[1e308, -1e308], error), None);
         }
+        assert_eq!(standing_out(&[1e308, -1e308], 9e307), Some(0));
+        assert_eq!(standing_out(&[1e308, -1e308], 1.1e308), None);
         let no_numbers = [&[1.0, f64::NAN][..], &[f64::INFINITY, 1.0], &[5.0, 1.0, -f64::NAN]];
         for values in no_numbers.into_iter().chain([&[][..], &[1.0]]) {
             assert_eq!(standing_out(values, 0.1), None, "{values:?}");

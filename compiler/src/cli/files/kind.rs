@@ -38,7 +38,7 @@ const STARTS: [(&[u8], Kind); 7] = [
     (b"\0\0\x08\x01", Kind::Images),
     (b"\0\0\x08\x03", Kind::Images),
     (b"<svg", Kind::Plot),
-    (b"{\n  \"", Kind::Json),
+    (b"{\n  \"name\": \"", Kind::Json),
 ];
 /// Endings of names that tell where the first bytes do not.
 const ENDINGS: [(&str, Kind); 9] = [

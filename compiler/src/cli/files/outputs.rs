@@ -122,7 +122,12 @@ fn lock_keys(places: &[(&Place, Kind)]) -> Result<Vec<File>, Diagnostic> {
     // In one order for all, and none twice: a second lock would wait for the first.
     folders.sort();
     folders.dedup_by(|a, b| a.0 == b.0);
-    let locks = folders.iter().map(|(_, folder)| lock(folder).map_err(|_| busy(folder)));
+    let locks = folders.iter().map(|(_, folder)| {
+        lock(folder).map_err(|refused| match refused {
+            fs::TryLockError::WouldBlock => busy(folder),
+            fs::TryLockError::Error(error) => unwritable(folder, &error),
+        })
+    });
     let locks: Vec<Option<File>> = locks.collect::<Result<_, _>>()?;
     let keys: Vec<&Path> = keys.map(Place::path).collect();
     if let Some(last) = keys.last() {
@@ -134,9 +139,15 @@ fn lock_keys(places: &[(&Place, Kind)]) -> Result<Vec<File>, Diagnostic> {
 /// Keeps others from naming files in a folder, as long as the file is open; none where the system has no such locks.
 ///
 /// # Errors
-/// When others hold the folder for long.
+/// When others hold the folder for long, and when it may not be read, so that nobody can tell.
 fn lock(folder: &Path) -> Result<Option<File>, fs::TryLockError> {
-    let Ok(file) = File::open(folder) else { return Ok(None) };
+    let file = match File::open(folder) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(fs::TryLockError::Error(error));
+        }
+        Err(_) => return Ok(None),
+    };
     let (times, pause) = WAIT;
     for _ in 0..times {
         match file.try_lock() {

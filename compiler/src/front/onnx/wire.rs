@@ -6,6 +6,7 @@
 //! the two together.
 
 use super::proto;
+use hecc_ir::limits::allocated;
 
 /// Says what the decoder makes of a field.
 #[derive(Clone, Copy)]
@@ -137,8 +138,6 @@ const GROUP: u64 = 3;
 const END_OF_GROUP: u64 = 4;
 const FOUR_BYTES: u64 = 5;
 
-/// Bytes that an allocation is counted to take beside what was asked for.
-const ALLOCATION_BYTES: u64 = 32;
 /// Elements that a list has room for at first. It doubles when it is full.
 const LEAST_ROOM: u64 = 4;
 
@@ -227,8 +226,7 @@ impl Walk<'_> {
     }
 
     fn allocation(&mut self, n_bytes: usize) {
-        let overhead = if n_bytes > 0 { ALLOCATION_BYTES } else { 0 };
-        self.taken = self.taken.saturating_add(n_bytes as u64 + overhead);
+        self.taken = self.taken.saturating_add(allocated(n_bytes) as u64);
     }
 
     /// Walks over a field that is not kept.

@@ -358,11 +358,11 @@ impl<const V: usize> Sums<V> {
         }
     }
 
-    /// As [`Sums::absorb`]; with ARE_FEW, up to [`FEW`] times, already reduced, and all of it to the low ones.
+    /// Adds sums of products as [`Sums::absorb`] does, or with SHORT, up to [`FEW`] times, reduced and to the low ones alone.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn absorb_some<const ARE_FEW: bool>(&mut self, prime: &Prime, products: &Words<V>) {
-        match ARE_FEW {
+    fn absorb_or_shorten<const SHORT: bool>(&mut self, prime: &Prime, products: &Words<V>) {
+        match SHORT {
             true => {
                 for (low, &products) in self.low.iter_mut().zip(products) {
                     *low = _mm256_add_epi64(*low, prime.shorten(products));
@@ -372,11 +372,11 @@ impl<const V: usize> Sums<V> {
         }
     }
 
-    /// As [`Sums::finish`], after [`Sums::absorb_some`].
+    /// Writes what [`Sums::absorb_or_shorten`] summed.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn finish_some<const ARE_FEW: bool>(&self, prime: &Prime, out: &mut [u64]) {
-        match ARE_FEW {
+    fn finish_shortened<const SHORT: bool>(&self, prime: &Prime, out: &mut [u64]) {
+        match SHORT {
             true => {
                 for (low, out) in self.low.iter().zip(lanes_mut(out)) {
                     store(out, prime.reduce_small(*low));
@@ -647,7 +647,7 @@ fn key_products(
 /// Tile by tile, so that the digits of a tile stay in the first-level cache for all keys, and with a request for the
 /// next block of each row of a key, which comes from memory.
 #[target_feature(enable = "avx2")]
-fn key_products_of<const W: usize, const ARE_FEW: bool>(
+fn key_products_of<const W: usize, const SHORT: bool>(
     m: &Modulus,
     outs: &mut [[&mut [u64]; 2]],
     digits: &[&[u64]],
@@ -676,11 +676,11 @@ fn key_products_of<const W: usize, const ARE_FEW: bool>(
                         multiply_add(&mut products0, &digit, &packed::<W, V>(key, row));
                         multiply_add(&mut products1, &digit, &packed::<W, V>(key, row + BLOCK));
                     }
-                    sums0.absorb_some::<ARE_FEW>(&prime, &products0);
-                    sums1.absorb_some::<ARE_FEW>(&prime, &products1);
+                    sums0.absorb_or_shorten::<SHORT>(&prime, &products0);
+                    sums1.absorb_or_shorten::<SHORT>(&prime, &products1);
                 }
-                sums0.finish_some::<ARE_FEW>(&prime, out0);
-                sums1.finish_some::<ARE_FEW>(&prime, out1);
+                sums0.finish_shortened::<SHORT>(&prime, out0);
+                sums1.finish_shortened::<SHORT>(&prime, out1);
             }
         }
     }

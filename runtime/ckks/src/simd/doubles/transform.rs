@@ -19,9 +19,10 @@ const PART: usize = 4096;
 
 /// Primes below this need no reduction before the end on the way there.
 const LAZY_FORWARD: u64 = 1 << 47;
-/// Nor on the way back below this,
+/// Primes below this need no reduction before the end on the way back.
 const LAZY_BACK: u64 = 1 << 35;
-/// and below this one of four values in a pass, which leaves all below 3p/2; otherwise two do, which leaves them below 2p.
+/// Primes below this need one of four values reduced in a pass on the way back, which leaves all below 3p/2; wider ones
+/// need two, which leaves them below 2p.
 const ONE_BACK: u64 = 1 << 49;
 
 /// Powers of a root of unity of order 2N modulo a prime.
@@ -113,7 +114,7 @@ impl<D: Doubles> Prime<D> {
         [on.add(x0, x1), on.sub(x0, x1), on.add(x2, x3), on.sub(x2, x3)]
     }
 
-    /// Makes the first of values below 3p small enough for two layers forward.
+    /// Makes the first of values small enough for two layers forward, where sums are reduced.
     #[inline(always)]
     fn reduced<const LAZY: bool>(self, [x0, x1, x2, x3]: Quad<D>) -> Quad<D> {
         [if LAZY { x0 } else { self.reduce(x0) }, x1, x2, x3]
