@@ -127,7 +127,7 @@ fn values_that_are_too_large_are_not_called_too_deep() {
         assert!(said.contains("values are too large") && !said.contains("levels"), "{said}");
     }
     let said = folder.refuses("compile large.hec");
-    assert!(said.contains("error[H062]") && said.contains("results reach"), "{said}");
+    assert!(said.contains("error[H062]") && said.contains("encoding its weights takes"), "{said}");
 }
 
 #[test]
