@@ -22,6 +22,9 @@ pub const SIGMA: f64 = 3.2;
 /// Variance of rounding to an integer.
 const ROUNDING: f64 = 1.0 / 12.0;
 
+/// Variance of rounding up or down at random, as often as the fraction says, where fractions are even.
+const DITHERED: f64 = 1.0 / 6.0;
+
 /// Variance of a uniform ternary secret's coefficients.
 const SECRET: f64 = 2.0 / 3.0;
 
@@ -54,11 +57,13 @@ impl NoiseModel {
     /// Rounding of a plaintext whose slots repeat with `period`: only every
     /// `n_slots / period`-th coefficient is non-zero.
     ///
-    /// Real slots are polynomials with a\[k\] = -a\[N - k\], and rounding keeps
+    /// A constant is rounded to the nearest integer, others up or down at random, so that errors are those of noise
+    /// whatever is encoded. Real slots are polynomials with a\[k\] = -a\[N - k\], and rounding keeps
     /// that: it leaves slots real, so that their real parts have all of its
     /// variance, that of one free coefficient and `period - 1` pairs.
     pub fn encode(&self, period: usize) -> f64 {
-        ((2.0 * period as f64 - 1.0) * ROUNDING).sqrt()
+        let rounding = if period > 1 { DITHERED } else { ROUNDING };
+        ((2.0 * period as f64 - 1.0) * rounding).sqrt()
     }
 
     /// Relative rounding of a scalar encoded as one integer, in units of the

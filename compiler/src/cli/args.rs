@@ -503,7 +503,7 @@ pub struct DecryptArgs {
     #[arg(long, value_name = "ERROR", value_parser = parse_error, requires = "share", allow_negative_numbers = true)]
     pub error: Option<f64>,
     /// Results that will be shared under this secret key, at most (for `flood`).
-    #[arg(long, value_name = "COUNT", default_value_t = 1024)]
+    #[arg(long, value_name = "COUNT", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..))]
     pub releases: u64,
     /// Accept a manifest without security.
     #[arg(long)]

@@ -79,9 +79,10 @@ pub fn encrypt(args: &EncryptArgs, form: Form) -> Result<(), Diagnostics> {
         let title = format!("there is no sample {}; the file holds {}", end - 1, data.samples.len());
         Diagnostic::error(Code::BadDataSet, title)
             .label(Label::file(args.data.display().to_string(), ""))
-            .help(match data.samples.len().checked_sub(args.count.get()) {
-                Some(last) => format!("choose an --index from 0 to {last}"),
-                None => format!("lower --count to at most {}", data.samples.len()),
+            .help(match (data.samples.len().checked_sub(args.count.get()), data.samples.len()) {
+                (Some(last), _) => format!("choose an --index from 0 to {last}"),
+                (None, n) if args.index < n => format!("lower --count to at most {}", n - args.index),
+                (None, n) => format!("choose an --index below {n}, and lower --count"),
             })
     })?;
     client.manifest().inputs.iter().try_for_each(|port| data.has_shape(&port.layout.shape))?;

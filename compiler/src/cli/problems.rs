@@ -8,7 +8,7 @@ use hecc::rewrite::Saturation;
 use hecc::validate::Mismatch;
 use hecc_ckks::Instructions;
 use hecc_ir::limits::MAX_ENCODED_BITS;
-use hecc_ir::machine::Excess;
+use hecc_ir::machine::{Excess, left_by_limits};
 use hecc_ir::{ArtifactError, SecurityLevel};
 use hecc_runtime::bundle::BundleError;
 use hecc_runtime::limits::Held;
@@ -404,11 +404,15 @@ fn no_memory_to_read(file: &Path, excess: Excess) -> Diagnostics {
 fn lacking(file: &Path, what: &str, Excess { needed, available }: Excess, help: &str) -> Diagnostics {
     let [needed, available] = [needed, available].map(megabytes);
     let said = format!("{what} take at least {needed:.1} MB, {available:.1} MB are free");
+    let help = left_by_limits().map_or(help, |_| RAISE_LIMITS);
     Diagnostic::error(Code::NoMemory, Code::NoMemory.title())
         .label(Label::file(file.display().to_string(), said))
         .help(help)
         .into()
 }
+
+/// Limits of a process hold whatever `--memory` says.
+const RAISE_LIMITS: &str = "raise the limits of the process (`ulimit -v`, `ulimit -d`)";
 
 fn megabytes(bytes: usize) -> f64 {
     bytes as f64 / 1e6
@@ -429,7 +433,7 @@ pub fn limited() -> Diagnostics {
     let said = "the limits on its address space or data leave too little to begin";
     Diagnostic::error(Code::NoMemory, Code::NoMemory.title())
         .label(Label::file("this process", said))
-        .help("raise them (`ulimit -v`, `ulimit -d`)")
+        .help(RAISE_LIMITS)
         .into()
 }
 

@@ -102,6 +102,8 @@ impl Encoder {
             let integer = round_wide(f64::from_bits(coefficients[0]));
             return Ok(Plaintext::constant(&self.ctx, integer, level, scale.log2()));
         }
+        let mut coefficients = coefficients;
+        dither(&mut coefficients, seed_of(values, scale));
         let residues = Rounded::new(coefficients, largest);
         Ok(Plaintext::from_limbs(&self.ctx, level, scale.log2(), extended, |prime, limb| {
             self.transform(&residues, prime, limb);
@@ -169,6 +171,47 @@ impl Encoder {
     }
 }
 
+/// Adds to the bits of each coefficient a number between -1/2 and 1/2, so that the nearest integer is above it as often as its
+/// fraction says.
+///
+/// Without that, the errors of a vector of few or regular elements are no noise: coefficients below 1/2 all become
+/// zero, and the vector with them. So that slots stay real, coefficients k and N - k, which are each other's negatives, take
+/// numbers that are.
+/// Source: Gray and Stockham, "Dithered quantizers" (1993), for errors that do not depend on what is rounded.
+fn dither(coefficients: &mut [u64], seed: u64) {
+    let (low, high) = coefficients.split_at_mut(coefficients.len() / 2);
+    let add = |bits: &mut u64, x: f64| *bits = (f64::from_bits(*bits) + x).to_bits();
+    add(&mut low[0], uniform(seed, 0));
+    for (k, (coefficient, mirrored)) in low.iter_mut().skip(1).zip(high.iter_mut().rev()).enumerate() {
+        let x = uniform(seed, k as u64 + 1);
+        add(coefficient, x);
+        add(mirrored, -x);
+    }
+}
+
+/// What follows from values and scale alone, for the same plaintext on every machine.
+fn seed_of(values: &[f64], scale: f64) -> u64 {
+    values.iter().fold(scale.to_bits(), |seed, value| mixed(seed ^ value.to_bits()))
+}
+
+/// A number between -1/2 and 1/2, both excluded.
+fn uniform(seed: u64, index: u64) -> f64 {
+    let leading = mixed(seed.wrapping_add(index.wrapping_mul(GOLDEN))) >> 12;
+    (leading as f64 + 0.5) / (1u64 << 52) as f64 - 0.5
+}
+
+/// 2^64 over the golden ratio.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Every bit depends on every bit of x.
+/// Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014).
+fn mixed(x: u64) -> u64 {
+    let x = x.wrapping_add(GOLDEN);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
 /// Coefficients rounded to integers.
 struct Rounded {
     words: Zeroizing<Buffer>,
@@ -192,7 +235,7 @@ impl Rounded {
 
     /// From the bits of numbers, of which the largest is given.
     fn new(mut bits: Zeroizing<Buffer>, largest: f64) -> Rounded {
-        let width = if largest < (Rounded::NARROW_SHIFT - 1) as f64 {
+        let width = if largest < (Rounded::NARROW_SHIFT - 2) as f64 {
             bits.iter_mut().for_each(|c| *c = round_shifted(f64::from_bits(*c)));
             Width::Narrow
         } else if largest < (Rounded::WORD_SHIFT - 1) as f64 {

@@ -43,6 +43,24 @@ fn every_way_of_rounding_is_exact_on_integers() {
     }
 }
 
+/// Rounded to nearest, all coefficients would become zero.
+#[test]
+fn vectors_of_small_coefficients_are_kept() {
+    let world = World::new(Shape { ring_degree: 1 << 11, ..Shape::SMALL });
+    let n_slots = world.ctx.n_slots();
+    for (slot, coefficient) in [(3, 0.2), (700, 0.3), (1023, 0.45)] {
+        let mut sparse = vec![0.0; n_slots];
+        sparse[slot] = 1.0;
+        let scale = coefficient * n_slots as f64;
+        let pt = world.encoder.encode(&sparse, world.top(), scale).unwrap();
+        let got = world.encoder.decode_complex(&pt, scale).unwrap();
+        let deviation = (n_slots as f64 / 3.0).sqrt() / scale;
+        assert_close(&got.real, &sparse, 6.0 * deviation);
+        assert_close(&got.imaginary, &vec![0.0; n_slots], 1e-9);
+        assert_eq!(pt, world.encoder.encode(&sparse, world.top(), scale).unwrap());
+    }
+}
+
 #[test]
 fn unusable_values_are_refused() {
     let world = World::new(Shape::SMALL);

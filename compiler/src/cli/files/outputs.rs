@@ -165,6 +165,9 @@ fn draft(output: &Output<'_>, place: &Place) -> Result<Option<Draft>, Diagnostic
     let mode = if output.kind.is_secret() { secret } else { normal };
     let write = |path: &Path| {
         let folder = folder_of(path);
+        if folder.metadata().is_ok_and(|found| !found.is_dir()) {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
         fs::create_dir_all(&folder)?;
         Draft::write(&folder, mode, output.bytes)
     };

@@ -92,13 +92,21 @@ fn padding(
     window: [usize; 2],
     stride: [usize; 2],
 ) -> Result<[usize; 4], Diagnostic> {
+    let covered = |along: usize| {
+        let steps = image[along + 1].div_ceil(stride[along].max(1)).saturating_sub(1);
+        steps.saturating_mul(stride[along]).saturating_add(window[along])
+    };
     let same = |along: usize| {
-        let extent = image[along + 1];
-        let steps = extent.div_ceil(stride[along].max(1)).saturating_sub(1);
-        let covered = steps.saturating_mul(stride[along]).saturating_add(window[along]);
-        let total = covered.saturating_sub(extent);
+        let total = covered(along).saturating_sub(image[along + 1]);
         (total / 2, total - total / 2)
     };
+    let is_same = matches!(node.text("auto_pad"), b"SAME_UPPER" | b"SAME_LOWER");
+    if is_same && (0..2).any(|along| covered(along) < image[along + 1]) {
+        // Systems disagree whether elements are cut off at both ends then.
+        return Err(
+            node.unsupported("this auto_pad with strides beyond the kernel", "state the padding as `pads`")
+        );
+    }
     let computed = match node.text("auto_pad") {
         b"" | b"NOTSET" => return node.sizes("pads", 0),
         b"VALID" => [0; 4],
