@@ -404,15 +404,18 @@ fn no_memory_to_read(file: &Path, excess: Excess) -> Diagnostics {
 fn lacking(file: &Path, what: &str, Excess { needed, available }: Excess, help: &str) -> Diagnostics {
     let [needed, available] = [needed, available].map(megabytes);
     let said = format!("{what} take at least {needed:.1} MB, {available:.1} MB are free");
-    let help = left_by_limits().map_or(help, |_| RAISE_LIMITS);
+    let help = match left_by_limits() {
+        Some(_) => format!("{help}; whatever it says, limits of the process hold: {RAISE_LIMITS}"),
+        None => help.to_owned(),
+    };
     Diagnostic::error(Code::NoMemory, Code::NoMemory.title())
         .label(Label::file(file.display().to_string(), said))
         .help(help)
         .into()
 }
 
-/// Limits of a process hold whatever `--memory` says.
-const RAISE_LIMITS: &str = "raise the limits of the process (`ulimit -v`, `ulimit -d`)";
+/// What to do about limits of the process.
+const RAISE_LIMITS: &str = "raise them with `ulimit -v` and `ulimit -d`";
 
 fn megabytes(bytes: usize) -> f64 {
     bytes as f64 / 1e6
