@@ -220,7 +220,7 @@ fn first_difference(
 /// Reproducible values spread over a range (SplitMix64), or over what of it is finite.
 pub fn spread(n: usize, range: (f64, f64), seed: u64) -> Vec<f64> {
     let (low, high) = finite(range);
-    let mut draws = Draws(seed);
+    let mut draws = Draws::new(seed);
     (0..n).map(|_| low + (high - low) * draws.unit()).collect()
 }
 

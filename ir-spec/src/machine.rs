@@ -146,7 +146,8 @@ const PER_THREAD: usize = 160 << 20;
 /// Bytes that the limits of this process on its address space and data leave, if there are any. Beyond them
 /// memory is not refused but the process ends, so that some are kept back for what nobody counts.
 pub fn left_by_limits() -> Option<usize> {
-    let left = [ADDRESS_SPACE, DATA].into_iter().filter_map(left_of).min()?;
+    let limits = limits()?;
+    let left = [ADDRESS_SPACE, DATA].into_iter().filter_map(|limit| left_of(&limits, limit)).min()?;
     Some(left.saturating_sub(UNCOUNTED))
 }
 
@@ -154,13 +155,18 @@ pub fn left_by_limits() -> Option<usize> {
 /// limited, and one at least.
 pub fn fitting_threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    left_of(ADDRESS_SPACE).map_or(cores, |left| (left / PER_THREAD).clamp(1, cores))
+    let left = limits().and_then(|limits| left_of(&limits, ADDRESS_SPACE));
+    left.map_or(cores, |left| (left / PER_THREAD).clamp(1, cores))
 }
 
-/// What a limit of this process leaves, if there is one.
-fn left_of((limit, held): Limited) -> Option<usize> {
-    let limits = read_to_string("/proc/self/limits").ok()?;
-    Some(soft_limit(&limits, limit)?.saturating_sub(of_process(held)?))
+/// The limits of this process, as the system lists them.
+fn limits() -> Option<String> {
+    read_to_string("/proc/self/limits").ok()
+}
+
+/// What one of the limits of this process leaves, if it is set.
+fn left_of(limits: &str, (limit, held): Limited) -> Option<usize> {
+    Some(soft_limit(limits, limit)?.saturating_sub(of_process(held)?))
 }
 
 /// A quantity of this process.

@@ -192,10 +192,8 @@ impl Accuracy {
     }
 }
 
-/// A class for people to read, or that there is none.
-pub fn class_name(class: Option<usize>) -> String {
-    class.map_or_else(|| String::from("no class stands out"), |class| class.to_string())
-}
+/// What people read in place of a class where there is none.
+pub const NO_CLASS: &str = "no class stands out";
 
 /// Index of the largest element, the first of several.
 fn argmax(values: &[f64]) -> Option<usize> {

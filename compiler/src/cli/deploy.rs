@@ -1,7 +1,7 @@
 //! The commands a deployment runs on two machines: `keygen`, `encrypt` and
 //! `decrypt` on the client, `eval` on the server.
 
-use super::accuracy::{Task, class_name};
+use super::accuracy::{NO_CLASS, Task};
 use super::args::{DecryptArgs, EncryptArgs, EvalArgs, KeygenArgs, ShareArg};
 use super::files::{self, Kind, Output, Outputs, names};
 use super::form::Form;
@@ -263,7 +263,7 @@ fn show_output(port: &Port, values: &[f64], (task, loss): (Task, Option<Loss>), 
         let class = match (is_classified, class) {
             (false, _) => String::new(),
             (true, Some(class)) => format!("prediction {class}\n"),
-            (true, None) => format!("{}\n", class_name(None)),
+            (true, None) => format!("{NO_CLASS}\n"),
         };
         format!("{} = [{shown}]{error}\n{shared}{class}", port.name)
     });

@@ -1,7 +1,7 @@
 //! `hecc run`: predictions sample by sample, for people. Also the terminal's
 //! tables and pictures.
 
-use super::accuracy::{Judge, Task, class_name, max_difference};
+use super::accuracy::{Judge, NO_CLASS, Task, max_difference};
 use super::args::DataArgs;
 use super::form::{Form, output};
 use super::session::{self, Built, Deployment, Outcome};
@@ -92,14 +92,14 @@ impl Row {
         let mut facts = vec![format!("sample {}{label}", self.index)];
         let relative = judge.relative(&self.plain, self.error());
         let promised = digits::plus_minus(self.promised);
+        let named = |class: Option<usize>, verdict: &str| {
+            class.map_or(NO_CLASS.into(), |class| format!("{class}{verdict}"))
+        };
         let list = |outputs: &[f64]| digits::list(outputs, |value| digits::with_error(value, self.promised));
         match judge.task {
             Task::Classify => facts.extend([
-                format!("plain prediction      {}", class_name(judge.class(&self.plain, 0.0))),
-                match self.class(judge) {
-                    None => format!("decrypted prediction  {}", class_name(None)),
-                    class => format!("decrypted prediction  {}{verdict}", class_name(class)),
-                },
+                format!("plain prediction      {}", named(judge.class(&self.plain, 0.0), "")),
+                format!("decrypted prediction  {}", named(self.class(judge), verdict)),
                 format!("decrypted logits      {}{promised}", list(&self.logits)),
                 format!("largest logit error   {:.1e}", self.error()),
             ]),

@@ -7,6 +7,8 @@ use super::assign::{DiagonalKey, keep_diagonals};
 use super::plan::{PackingPlan, TermPlan, planned_leg};
 use super::prefold::Prefold;
 use crate::sparsity::{Factor, Network, NodeKind, Term};
+use rand_xoshiro::SplitMix64;
+use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use std::collections::BTreeSet;
 
 /// The network without a random `share` (0 to 1) of the diagonals of each map in
@@ -45,10 +47,7 @@ fn kept(mut keys: Vec<DiagonalKey>, share: f64, seed: u64) -> BTreeSet<DiagonalK
     keys.into_iter().take(n_kept).collect()
 }
 
-/// SplitMix64's finaliser.
+/// A number whose every bit depends on every bit of x.
 fn scramble(x: u64) -> u64 {
-    let mut z = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    SplitMix64::seed_from_u64(x).next_u64()
 }

@@ -93,7 +93,7 @@ pub(super) fn commonness(circuit: &Circuit, own_errors: &[f64], sample: &[f64]) 
     let squares = |drawn: &[f64]| drawn.iter().map(|e| e * e).sum::<f64>();
     let draws: Vec<u64> = (0..N_DRAWS).collect();
     let drawn = over_samples(&draws, |&seed| {
-        let rule = Drawn { draws: Draws(seed << 32), plains: HashMap::new() };
+        let rule = Drawn { draws: Draws::new(seed << 32), plains: HashMap::new() };
         let mut machine = Machine::new(circuit, own_errors, packed.clone(), rule);
         machine.run(|_, _| ());
         circuit.outputs.iter().map(|output| squares(&machine.of_elements(output))).sum::<f64>()

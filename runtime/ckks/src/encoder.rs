@@ -13,6 +13,8 @@ use crate::kernels;
 use crate::modulus::Modulus;
 use hecc_security::MAX_ENCODED_BITS;
 use num_complex::Complex64;
+use rand_xoshiro::SplitMix64;
+use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use rustfft::{Fft, FftPlanner};
 use std::fmt;
 use std::sync::Arc;
@@ -95,15 +97,14 @@ impl Encoder {
         self.check_values(values)?;
         self.ctx.check_level(level)?;
         check_scale(scale)?;
-        let coefficients = self.embedding.coefficients(values, scale);
+        let mut coefficients = self.embedding.coefficients(values, scale);
         let largest = largest_of(bytemuck::cast_slice(&coefficients));
         check_fits(&self.ctx, largest, level)?;
         if values.len() == 1 {
             let integer = round_wide(f64::from_bits(coefficients[0]));
             return Ok(Plaintext::constant(&self.ctx, integer, level, scale.log2()));
         }
-        let mut coefficients = coefficients;
-        dither(&mut coefficients, seed_of(values, scale));
+        dither(&mut coefficients, draws_for(values, scale));
         let residues = Rounded::new(coefficients, largest);
         Ok(Plaintext::from_limbs(&self.ctx, level, scale.log2(), extended, |prime, limb| {
             self.transform(&residues, prime, limb);
@@ -178,38 +179,26 @@ impl Encoder {
 /// zero, and the vector with them. So that slots stay real, coefficients k and N - k, which are each other's negatives, take
 /// numbers that are.
 /// Source: Gray and Stockham, "Dithered quantizers" (1993), for errors that do not depend on what is rounded.
-fn dither(coefficients: &mut [u64], seed: u64) {
+fn dither(coefficients: &mut [u64], mut draws: SplitMix64) {
     let (low, high) = coefficients.split_at_mut(coefficients.len() / 2);
     let add = |bits: &mut u64, x: f64| *bits = (f64::from_bits(*bits) + x).to_bits();
-    add(&mut low[0], uniform(seed, 0));
-    for (k, (coefficient, mirrored)) in low.iter_mut().skip(1).zip(high.iter_mut().rev()).enumerate() {
-        let x = uniform(seed, k as u64 + 1);
+    add(&mut low[0], uniform(&mut draws));
+    for (coefficient, mirrored) in low.iter_mut().skip(1).zip(high.iter_mut().rev()) {
+        let x = uniform(&mut draws);
         add(coefficient, x);
         add(mirrored, -x);
     }
 }
 
-/// What follows from values and scale alone, for the same plaintext on every machine.
-fn seed_of(values: &[f64], scale: f64) -> u64 {
-    values.iter().fold(scale.to_bits(), |seed, value| mixed(seed ^ value.to_bits()))
+/// Draws that follow from values and scale alone, for the same plaintext on every machine.
+fn draws_for(values: &[f64], scale: f64) -> SplitMix64 {
+    let start = SplitMix64::seed_from_u64;
+    start(values.iter().fold(scale.to_bits(), |seed, value| start(seed ^ value.to_bits()).next_u64()))
 }
 
 /// A number between -1/2 and 1/2, both excluded.
-fn uniform(seed: u64, index: u64) -> f64 {
-    let leading = mixed(seed.wrapping_add(index.wrapping_mul(GOLDEN))) >> 12;
-    (leading as f64 + 0.5) / (1u64 << 52) as f64 - 0.5
-}
-
-/// 2^64 over the golden ratio.
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// Every bit depends on every bit of x.
-/// Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014).
-fn mixed(x: u64) -> u64 {
-    let x = x.wrapping_add(GOLDEN);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
+fn uniform(draws: &mut SplitMix64) -> f64 {
+    ((draws.next_u64() >> 12) as f64 + 0.5) / (1u64 << 52) as f64 - 0.5
 }
 
 /// Coefficients rounded to integers.
