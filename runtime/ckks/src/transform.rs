@@ -116,6 +116,18 @@ mod tests {
         [words].into_iter().chain(doubles).collect()
     }
 
+    /// Forward, and back with a factor.
+    fn assert_forms_agree(m: &Modulus, limb: &[u64], factor: u64) {
+        let results = forms(m.p, limb.len()).into_iter().map(|form| {
+            let (mut forward, mut back) = (limb.to_vec(), limb.to_vec());
+            form.forward(&mut forward);
+            form.inverse(m, &mut back, m.factor(factor));
+            [forward, back]
+        });
+        let results: Vec<_> = results.collect();
+        results[1..].iter().for_each(|result| assert_eq!(result, &results[0], "{} {}", m.p, limb.len()));
+    }
+
     /// As wide as they come, and in all degrees.
     #[test]
     fn roots_are_those_of_the_library() {
@@ -132,6 +144,21 @@ mod tests {
         }
     }
 
+    /// Sums grow most in the longest transforms of the widest primes that put reductions off, or do not.
+    #[test]
+    fn forms_agree_where_sums_grow_most() {
+        let degree = 1 << 16;
+        for bits in [35, 36, 47, 48, 49, 50] {
+            let p = primes::below(bits, degree, 1, &[]).unwrap()[0];
+            let m = Modulus::with(p, Vectors::None);
+            for period in [1, 2, 3, 1 << 10] {
+                let limb: Vec<u64> = (0..degree as u64).map(|i| i / period % 2 * (p - 1)).collect();
+                assert_forms_agree(&m, &limb, p - 1);
+            }
+            assert_forms_agree(&m, &vec![p - 1; degree], p - 1);
+        }
+    }
+
     proptest! {
         /// What one machine transforms, another reads.
         #[test]
@@ -144,14 +171,7 @@ mod tests {
                 if extremes { scrambled % 2 * (p - 1) } else { scrambled % p }
             };
             let limb: Vec<u64> = (0..degree as u64).map(residue).collect();
-            let results = forms(p, degree).into_iter().map(|form| {
-                let (mut forward, mut back) = (limb.clone(), limb.clone());
-                form.forward(&mut forward);
-                form.inverse(&m, &mut back, m.factor(seed));
-                [forward, back]
-            });
-            let results: Vec<_> = results.collect();
-            results[1..].iter().for_each(|result| assert_eq!(result, &results[0]));
+            assert_forms_agree(&m, &limb, seed);
         }
     }
 }
